@@ -1,0 +1,16 @@
+//! What the fuzz targets do. Each target in `fuzz_targets/` calls one function of this list; `tests/corpora.rs` of the
+//! crate calls them all on everything under `corpus/`.
+
+mod base;
+
+/// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("address", base::address), ("date", base::date)];
+
+/// Runs the target of that name.
+///
+/// # Panics
+/// Where the target finds a fault, or there is no target of that name.
+pub fn run(name: &str, input: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("a target of that name");
+    target(input);
+}

@@ -1,0 +1,1 @@
+//! Is it who it says? Evaluators without a resolver inside.

@@ -1,0 +1,475 @@
+//! Points in time as mail writes them: RFC 5322 §3.3 with the obsolete forms of §4.3, the IMAP date-time of RFC 9051 §9, and
+//! the asctime form of mbox `From ` lines. The calendar itself is jiff's.
+//!
+//! Left out: leap seconds (`:60` is read as the last second of its minute) and years past 9999.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::civil;
+use jiff::tz::{Offset, TimeZone};
+
+use crate::base::ParseError;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// Years 0 to 9999: what four digits can say.
+const FIRST_SECOND: i64 = -62_167_219_200;
+const LAST_SECOND: i64 = 253_402_300_799;
+/// The clock goes no further from UTC than this many minutes (99:59 in the grammar; jiff stops short of 26 hours).
+const MOST_OFFSET: i16 = 25 * 60 + 59;
+
+/// A point in time to the second, with the offset from UTC of the clock it was read from.
+///
+/// ```
+/// use facteur::base::Timestamp;
+///
+/// let sent = Timestamp::parse(b"Tue, 1 Jul 2003 10:52:37 +0200")?;
+/// assert_eq!(sent.unix(), 1057049557);
+/// assert_eq!(sent.to_string(), "Tue, 1 Jul 2003 10:52:37 +0200");
+/// assert_eq!(sent.imap().to_string(), " 1-Jul-2003 10:52:37 +0200");
+/// assert_eq!(Timestamp::from_unix(0).asctime().to_string(), "Thu Jan  1 00:00:00 1970");
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Timestamp {
+    unix: i64,
+    /// Minutes east of UTC; `None` is `-0000`, a clock whose place is not known.
+    offset: Option<i16>,
+}
+
+impl Timestamp {
+    /// The point `unix` seconds after 1970-01-01 00:00:00 UTC, on a clock in UTC. Points before the year 0 or after the
+    /// year 9999 become the first or last that can be written.
+    pub fn from_unix(unix: i64) -> Self {
+        Self { unix: unix.clamp(FIRST_SECOND + 86_400 * 2, LAST_SECOND - 86_400 * 2), offset: Some(0) }
+    }
+
+    /// The same point on a clock `minutes` east of UTC, at most 25 h 59 min either way.
+    #[must_use]
+    pub fn at_offset(self, minutes: i16) -> Self {
+        Self { offset: Some(minutes.clamp(-MOST_OFFSET, MOST_OFFSET)), ..self }
+    }
+
+    /// Seconds since 1970-01-01 00:00:00 UTC.
+    pub fn unix(self) -> i64 {
+        self.unix
+    }
+
+    /// Minutes east of UTC of the clock it was read from; `None` where the text said `-0000` (RFC 5322 §3.3).
+    pub fn offset(self) -> Option<i16> {
+        self.offset
+    }
+
+    /// Reads `date-time` of RFC 5322 with its obsolete forms: comments, folding, two-digit years, named zones, no seconds.
+    /// A weekday that does not fit the date is passed over; a missing zone is read as `-0000`.
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let mut words = Words::new(text);
+        words.optional_weekday();
+        let day = words.number("a day")?;
+        let month = words.month()?;
+        let year = words.year()?;
+        let time = words.time()?;
+        let offset = words.zone();
+        words.stamp(year, month, day, time, offset)
+    }
+
+    /// Reads the `date-time` of IMAP (RFC 9051 §9), without its quotes: ` 1-Jul-2003 10:52:37 +0200`.
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse_imap(text: &[u8]) -> Result<Self, ParseError> {
+        // date-day-fixed = (SP DIGIT) / 2DIGIT; all other parts have a fixed width too.
+        let fixed = text.len() == 26
+            && text.iter().enumerate().all(|(at, octet)| match at {
+                0 => octet.is_ascii_digit() || *octet == b' ',
+                2 | 6 => *octet == b'-',
+                3..=5 => octet.is_ascii_alphabetic(),
+                11 | 20 => *octet == b' ',
+                14 | 17 => *octet == b':',
+                21 => matches!(octet, b'+' | b'-'),
+                _ => octet.is_ascii_digit(),
+            });
+        if !fixed {
+            return Err(ParseError { expected: "dd-Mon-yyyy hh:mm:ss +zzzz", at: 0 });
+        }
+        let mut words = Words::new(text);
+        let day = words.number("a day")?;
+        words.skip(b"-");
+        let month = words.month()?;
+        words.skip(b"-");
+        let year = words.number("a year")?;
+        let time = words.time()?;
+        let offset = words.zone();
+        words.stamp(year, month, day, time, offset)
+    }
+
+    /// Reads the asctime form of an mbox `From ` line, `Wed Feb 28 15:42:24 2007`, with or without seconds, and with a
+    /// zone before or after the year, or none (read as UTC).
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse_asctime(text: &[u8]) -> Result<Self, ParseError> {
+        let mut words = Words::new(text);
+        words.optional_weekday();
+        let month = words.month()?;
+        let day = words.number("a day")?;
+        let time = words.time()?;
+        let before = if words.at_digit() { None } else { words.zone() };
+        let year = words.year()?;
+        let after = words.zone();
+        words.stamp(year, month, day, time, before.or(after).or(Some(0)))
+    }
+
+    /// Writes `date-time` of IMAP (RFC 9051 §9), without its quotes.
+    pub fn imap(self) -> impl fmt::Display {
+        let (local, sign, offset) = (self.local(), self.sign(), self.offset.unwrap_or(0).unsigned_abs());
+        Written(format!(
+            "{:>2}-{}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+            local.day(),
+            MONTHS[usize::from(local.month().unsigned_abs()) - 1],
+            local.year(), // months are 1 to 12
+            local.hour(),
+            local.minute(),
+            local.second(),
+            offset / 60,
+            offset % 60,
+        ))
+    }
+
+    /// Writes the asctime form, in UTC as mbox `From ` lines have it by convention.
+    pub fn asctime(self) -> impl fmt::Display {
+        let utc = Self { offset: Some(0), ..self }.local();
+        Written(format!(
+            "{} {} {:>2} {:02}:{:02}:{:02} {:04}",
+            weekday(utc),
+            MONTHS[usize::from(utc.month().unsigned_abs()) - 1],
+            utc.day(), // months are 1 to 12
+            utc.hour(),
+            utc.minute(),
+            utc.second(),
+            utc.year(),
+        ))
+    }
+
+    /// Year, month and day by the clock it was read from: what IMAP's SENTON and ON compare (RFC 9051 §6.4.4).
+    pub fn date(self) -> (i16, u8, u8) {
+        let local = self.local();
+        (local.year(), local.month().unsigned_abs(), local.day().unsigned_abs())
+    }
+
+    fn local(self) -> civil::DateTime {
+        let seconds = self.unix + i64::from(self.offset.unwrap_or(0)) * 60;
+        // Two days are kept free at both ends of the range, so an offset cannot leave it.
+        jiff::Timestamp::from_second(seconds).map_or(civil::DateTime::MIN, |point| Offset::UTC.to_datetime(point))
+    }
+
+    fn sign(self) -> char {
+        // RFC 5322 §3.3: "-0000" says nothing about the local zone.
+        if self.offset.is_none_or(|minutes| minutes < 0) { '-' } else { '+' }
+    }
+}
+
+/// `date-time` of RFC 5322 §3.3, strict.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (local, sign, offset) = (self.local(), self.sign(), self.offset.unwrap_or(0).unsigned_abs());
+        write!(
+            f,
+            "{}, {} {} {:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+            weekday(local),
+            local.day(),
+            MONTHS[usize::from(local.month().unsigned_abs()) - 1],
+            local.year(), // months are 1 to 12
+            local.hour(),
+            local.minute(),
+            local.second(),
+            offset / 60,
+            offset % 60,
+        )
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let unix = match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+        };
+        Self::from_unix(unix)
+    }
+}
+
+struct Written(String);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+fn weekday(date: civil::DateTime) -> &'static str {
+    WEEKDAYS[usize::from(date.weekday().to_monday_zero_offset().unsigned_abs())] // 0 to 6
+}
+
+/// A reader of dates: words and numbers, with white space, folding and comments between them passed over.
+struct Words<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        let mut words = Self { text, at: 0 };
+        words.skip(b"");
+        words
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn at_digit(&self) -> bool {
+        self.peek().is_some_and(|octet| octet.is_ascii_digit())
+    }
+
+    /// Passes over CFWS (RFC 5322 §3.2.2) and the octets of `more`. Comments nest; the depth is counted, not recursed.
+    fn skip(&mut self, more: &[u8]) {
+        let mut depth = 0_usize;
+        while let Some(octet) = self.peek() {
+            match octet {
+                b'(' => depth += 1,
+                b')' if depth > 0 => depth -= 1,
+                b'\\' if depth > 0 => self.at += 1,
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ if depth > 0 || more.contains(&octet) => {}
+                _ => return,
+            }
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+        let from = self.at.min(self.text.len());
+        let text = &self.text[from..]; // `from` is within the text
+        let len = text.iter().position(|octet| !wanted(*octet)).unwrap_or(text.len());
+        self.at = from + len;
+        &text[..len] // `len` is within the text
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, expected: &'static str) -> Result<T, ParseError> {
+        let at = self.at;
+        let digits = self.take(|octet| octet.is_ascii_digit());
+        let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        self.skip(b"");
+        number.ok_or(ParseError { expected, at })
+    }
+
+    fn optional_weekday(&mut self) {
+        let before = self.at;
+        let name = self.take(|octet| octet.is_ascii_alphabetic());
+        // In asctime form a month may stand where the weekday was left out.
+        if MONTHS.iter().any(|month| name.eq_ignore_ascii_case(month.as_bytes())) {
+            self.at = before;
+            return;
+        }
+        self.skip(b",.");
+    }
+
+    fn month(&mut self) -> Result<i8, ParseError> {
+        self.skip(b"-");
+        let at = self.at;
+        let name = self.take(|octet| octet.is_ascii_alphabetic());
+        self.skip(b"-");
+        let month =
+            name.get(..3).and_then(|name| MONTHS.iter().position(|month| name.eq_ignore_ascii_case(month.as_bytes())));
+        match month.and_then(|month| i8::try_from(month + 1).ok()) {
+            Some(month) => Ok(month),
+            None => Err(ParseError { expected: "a month", at }),
+        }
+    }
+
+    /// RFC 5322 §4.3: two digits 00 to 49 are 20xx, two digits from 50 and three digits are 19xx.
+    fn year(&mut self) -> Result<i16, ParseError> {
+        let at = self.at;
+        let year: i16 = self.number("a year")?;
+        let digits = self.text[at..].iter().take_while(|octet| octet.is_ascii_digit()).count(); // `at` was within the text
+        match digits {
+            0 | 1 => Err(ParseError { expected: "a year of more than one digit", at }),
+            2 if year < 50 => Ok(2000 + year),
+            2 | 3 => Ok(1900 + year),
+            _ => Ok(year),
+        }
+    }
+
+    /// `hour ":" minute [ ":" second ]`; dots are read as colons.
+    fn time(&mut self) -> Result<civil::Time, ParseError> {
+        let at = self.at;
+        let hour = self.number("an hour")?;
+        let mut rest = [0_i8; 2];
+        for (place, name) in rest.iter_mut().zip(["a minute", "a second"]) {
+            if !matches!(self.peek(), Some(b':' | b'.')) {
+                if name == "a minute" {
+                    return Err(ParseError { expected: "a colon", at: self.at });
+                }
+                break;
+            }
+            self.skip(b":.");
+            *place = self.number(name)?;
+        }
+        let [minute, second] = rest;
+        let second = if second == 60 { 59 } else { second };
+        civil::Time::new(hour, minute, second, 0).map_err(|_| ParseError { expected: "a time of day", at })
+    }
+
+    /// `("+" / "-") 4DIGIT / obs-zone`; what is not known is `-0000` (RFC 5322 §4.3).
+    fn zone(&mut self) -> Option<i16> {
+        let sign = match self.peek() {
+            Some(b'+') => 1,
+            Some(b'-') => -1,
+            _ => {
+                let name = self.take(|octet| octet.is_ascii_alphabetic());
+                self.skip(b"");
+                return named_zone(name);
+            }
+        };
+        self.at += 1;
+        let digits = self.take(|octet| octet.is_ascii_digit());
+        self.skip(b"");
+        let value: i16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        let minutes = (digits.len() == 4 && value % 100 < 60).then(|| value / 100 * 60 + value % 100)?;
+        (minutes <= MOST_OFFSET && (sign, minutes) != (-1, 0)).then_some(sign * minutes)
+    }
+
+    fn stamp(
+        &self,
+        year: i16,
+        month: i8,
+        day: i8,
+        time: civil::Time,
+        offset: Option<i16>,
+    ) -> Result<Timestamp, ParseError> {
+        let invalid = ParseError { expected: "a date of the calendar", at: 0 };
+        let date = civil::Date::new(year, month, day).map_err(|_| invalid)?;
+        let local = date.to_datetime(time).to_zoned(TimeZone::UTC).map_err(|_| invalid)?.timestamp().as_second();
+        let unix = local - i64::from(offset.unwrap_or(0)) * 60;
+        if Timestamp::from_unix(unix).unix != unix {
+            return Err(invalid);
+        }
+        Ok(Timestamp { unix, offset })
+    }
+}
+
+/// The zones of RFC 5322 §4.3; the military letters were defined wrongly once and say nothing now.
+fn named_zone(name: &[u8]) -> Option<i16> {
+    let hours = match name.to_ascii_uppercase().as_slice() {
+        b"UT" | b"GMT" | b"UTC" | b"Z" => 0,
+        b"EDT" => -4,
+        b"EST" | b"CDT" => -5,
+        b"CST" | b"MDT" => -6,
+        b"MST" | b"PDT" => -7,
+        b"PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_5322_dates_are_read() {
+        for (text, unix, offset) in [
+            // RFC 5322 appendix A
+            ("Fri, 21 Nov 1997 09:55:06 -0600", 880_127_706, Some(-360)),
+            ("Tue, 1 Jul 2003 10:52:37 +0200", 1_057_049_557, Some(120)),
+            ("Thu, 13 Feb 1969 23:32:54 -0330", -27_723_426, Some(-210)),
+            (
+                "Thu,\r\n      13\r\n        Feb\r\n          1969\r\n      23:32\r\n               -0330 (Newfoundland Time)",
+                -27_723_480,
+                Some(-210),
+            ),
+            ("21 Nov 97 09:55:06 GMT", 880_106_106, Some(0)),
+            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", 880_127_706, Some(-360)),
+            ("Fri, 21 Nov 1997 09:55:06 -0000", 880_106_106, None),
+            ("Fri, 21 Nov 1997 09:55:06", 880_106_106, None),
+            ("Fri, 21 Nov 1997 09:55:06 X", 880_106_106, None),
+            ("Sat, 31 Dec 2016 23:59:60 +0000", 1_483_228_799, Some(0)),
+        ] {
+            let stamp = Timestamp::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((stamp.unix(), stamp.offset()), (unix, offset), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused() {
+        for text in [
+            "",
+            "Fri",
+            "32 Jan 2000 00:00:00 +0000",
+            "29 Feb 2001 00:00 GMT",
+            "1 Foo 2000 00:00 GMT",
+            "1 Jan 2 00:00",
+            "1 Jan 99999 00:00",
+            "1 Jan 2000 24:00",
+            "1 Jan 2000 1",
+            "((((",
+            "1 Jan 2000 \\",
+        ] {
+            assert!(Timestamp::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for (unix, offset) in [
+            (0, 0),
+            (1_057_049_557, 120),
+            (-27_723_426, -210),
+            (253_402_000_000, 1559),
+            (-62_000_000_000, -1559),
+            (i64::MAX, 0),
+            (i64::MIN, -720),
+        ] {
+            let stamp = Timestamp::from_unix(unix).at_offset(offset);
+            assert_eq!(Timestamp::parse(stamp.to_string().as_bytes()), Ok(stamp));
+            assert_eq!(Timestamp::parse_imap(stamp.imap().to_string().as_bytes()), Ok(stamp));
+            assert_eq!(Timestamp::parse_asctime(stamp.asctime().to_string().as_bytes()), Ok(stamp.at_offset(0)));
+        }
+        let nowhere = Timestamp::parse(b"1 Jan 2000 00:00:00 -0000").unwrap();
+        assert_eq!(nowhere.to_string(), "Sat, 1 Jan 2000 00:00:00 -0000");
+        assert_eq!(Timestamp::parse(nowhere.to_string().as_bytes()), Ok(nowhere));
+    }
+
+    #[test]
+    fn imap_dates_have_a_fixed_form() {
+        assert_eq!(Timestamp::parse_imap(b"17-Jul-1996 02:44:25 -0700").unwrap().unix(), 837_596_665);
+        for bad in [
+            "1-Jul-1996 02:44:25 -0700",
+            "17-Jul-1996 02:44:25",
+            "17 Jul 1996 02:44:25 -0700",
+            "17-Jul-1996 02:44:25 PDT  ",
+            "17-Jux-1996 02:44:25 -0700",
+        ] {
+            assert!(Timestamp::parse_imap(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn from_lines_are_read_with_and_without_zones() {
+        for text in [
+            "Wed Feb 28 15:42:24 2007",
+            "Feb 28 15:42:24 2007",
+            "Wed Feb 28 15:42:24 GMT 2007",
+            "Wed Feb 28 15:42:24 2007 +0000",
+            "Wed Feb 28 16:42:24 +0100 2007",
+        ] {
+            assert_eq!(Timestamp::parse_asctime(text.as_bytes()).map(Timestamp::unix), Ok(1_172_677_344), "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Questions to the DNS and what they were answered, without a socket.

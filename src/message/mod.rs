@@ -1,0 +1,1 @@
+//! What travels: messages (RFC 5322, MIME), read without a copy, edited without a scratch.

@@ -1,0 +1,10 @@
+//! Every machine, every talk: turn by turn, pipelined, octet by octet and cut at random. Same events, same output.
+
+mod talk;
+
+#[path = "cut/imap.rs"]
+mod imap;
+#[path = "cut/pop3.rs"]
+mod pop3;
+#[path = "cut/smtp.rs"]
+mod smtp;

@@ -1,0 +1,1 @@
+//! The talks of tests/talks/pop3.
