@@ -6,6 +6,20 @@
 //! Names of mailboxes are UTF-8 with `/` between the levels; `INBOX` in any case of letters is the one that always exists
 //! (RFC 9051 §5.1). How a store keeps a name on disk is its own affair.
 
+//!
+//! ```
+//! use facteur::base::Timestamp;
+//! use facteur::store::{Flag, FlagEdit, Flags, Mailbox, Store, memory};
+//!
+//! let store = memory::Store::new();
+//! store.deliver("INBOX", b"Subject: hello\r\n\r\n", &Flags::new(), Timestamp::from_unix(1_172_677_344))?;
+//! let mut inbox = store.open("INBOX")?;
+//! let uid = inbox.messages()[0].uid;
+//! inbox.edit_flags(&[uid], &FlagEdit::Add(Flags::from_iter([Flag::Seen])))?;
+//! assert_eq!(&inbox.read(uid)?[..], b"Subject: hello\r\n\r\n");
+//! # Ok::<(), facteur::store::StoreError>(())
+//! ```
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -15,8 +29,18 @@ use bytes::Bytes;
 
 use crate::base::Timestamp;
 
+#[cfg(test)]
+mod contract;
+mod flags;
+mod lines;
+pub mod memory;
+mod names;
+mod view;
+
+pub use flags::{Flag, FlagEdit, Flags};
+
 /// One user's mailboxes. Several handles to the same store may live at once, in one process or in many.
-pub trait Store {
+pub trait Store: Send + Sync {
     /// One mailbox, opened.
     type Mailbox: Mailbox;
 
@@ -33,7 +57,16 @@ pub trait Store {
     /// [`StoreError::NoMailbox`] where there is none of that name.
     fn open(&self, name: &str) -> Result<Self::Mailbox, StoreError>;
 
-    /// Makes a mailbox and the levels above it.
+    /// Opens a mailbox to look at it only: [`Entry::recent`] is told, but not used up for the next who opens it, and
+    /// [`Mailbox::edit_flags`] and [`Mailbox::remove`] give [`StoreError::ReadOnly`]. This is what EXAMINE and STATUS need
+    /// (RFC 3501 §6.3.2, §6.3.10).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn examine(&self, name: &str) -> Result<Self::Mailbox, StoreError>;
+
+    /// Makes a mailbox; the levels above it come to be with it. A level that could not be selected becomes a mailbox.
+    /// A mailbox that is made where one of the same name was removed has another [`Mailbox::uid_validity`].
     ///
     /// # Errors
     /// [`StoreError::Exists`]; [`StoreError::BadName`] where the store cannot keep such a name.
@@ -46,11 +79,13 @@ pub trait Store {
     /// [`StoreError::NoMailbox`], [`StoreError::BadName`] for `INBOX`.
     fn delete(&self, name: &str) -> Result<(), StoreError>;
 
-    /// Renames a mailbox and all that are below it. Renaming `INBOX` moves its messages and leaves it empty
-    /// (RFC 9051 §6.3.6).
+    /// Renames a mailbox and all that are below it; a level that cannot be selected is renamed with those below it.
+    /// Renaming `INBOX` moves its messages to a new mailbox, under new UIDs, and leaves it empty; what is below it stays
+    /// (RFC 9051 §6.3.6). Subscriptions stay as they are.
     ///
     /// # Errors
-    /// [`StoreError::NoMailbox`], [`StoreError::Exists`], [`StoreError::BadName`].
+    /// [`StoreError::NoMailbox`]; [`StoreError::Exists`] where the new name, or one that would come below it, is taken;
+    /// [`StoreError::BadName`] for a name below the mailbox itself, too.
     fn rename(&self, from: &str, to: &str) -> Result<(), StoreError>;
 
     /// The names the user subscribed to, whether they exist or not, in their order.
@@ -71,28 +106,36 @@ pub trait Store {
     /// Where the store cannot be written.
     fn unsubscribe(&self, name: &str) -> Result<(), StoreError>;
 
-    /// Adds a message to the mailbox `name`; once this returns the message is on stable storage.
+    /// Adds a message to the mailbox `name`; once this returns the message is on stable storage. The message gets its UID
+    /// when the mailbox is next looked at, in the order of arrival: so a delivery costs the same however large the mailbox
+    /// is. Who needs the UID opens the mailbox and uses [`Mailbox::append`].
     ///
     /// # Errors
     /// [`StoreError::NoMailbox`], or where the store cannot be written; the mailbox is then as it was.
-    fn deliver(&self, name: &str, message: &[u8], flags: &Flags, received: Timestamp) -> Result<Uid, StoreError> {
-        self.open(name)?.append(message, flags, received)
+    fn deliver(&self, name: &str, message: &[u8], flags: &Flags, received: Timestamp) -> Result<(), StoreError> {
+        self.examine(name)?.append(message, flags, received).map(drop)
     }
 }
 
 /// One mailbox as a session sees it.
 ///
-/// What [`messages`](Self::messages) shows changes only by [`refresh`](Self::refresh) and by this handle's own `append`,
-/// `set_flags` and `remove`, so that sequence numbers stay still while a client relies on them.
-pub trait Mailbox {
+/// What [`messages`](Self::messages) shows changes only by [`refresh`](Self::refresh) and by this handle's own
+/// [`edit_flags`](Self::edit_flags) and [`remove`](Self::remove), so that sequence numbers stay still while a client relies
+/// on them. What this handle changed itself is not told by `refresh` again.
+pub trait Mailbox: Send {
     /// Changes only when UIDs given out before are no longer valid (RFC 9051 §2.3.1.1).
     fn uid_validity(&self) -> NonZeroU32;
 
-    /// The next message will have this UID or a higher one.
+    /// The next message that [`refresh`](Self::refresh) shows will have this UID or a higher one.
     fn uid_next(&self) -> Uid;
 
     /// The messages in the order of their UIDs: the one at index `n` has sequence number `n + 1`.
     fn messages(&self) -> &[Entry];
+
+    /// The index of a message in [`messages`](Self::messages).
+    fn index_of(&self, uid: Uid) -> Option<usize> {
+        self.messages().binary_search_by_key(&uid, |entry| entry.uid).ok()
+    }
 
     /// Looks at what others did since, and makes it visible in [`messages`](Self::messages). Changes are told in the order
     /// gone, changed, arrived, each in the order of UIDs.
@@ -101,28 +144,33 @@ pub trait Mailbox {
     /// Where the mailbox cannot be read; [`StoreError::NoMailbox`] where it is gone.
     fn refresh(&mut self) -> Result<Vec<Change>, StoreError>;
 
-    /// The octets of a message, its lines ended by CRLF.
+    /// The octets of a message, its lines ended by CRLF: [`Entry::size`] of them.
     ///
     /// # Errors
     /// [`StoreError::NoMessage`] where it is gone, in another session perhaps.
     fn read(&self, uid: Uid) -> Result<Bytes, StoreError>;
 
-    /// Adds a message; once this returns it is on stable storage and stands at the end of [`messages`](Self::messages).
+    /// Adds a message; once this returns it is on stable storage under the UID told. [`messages`](Self::messages) shows it
+    /// after the next [`refresh`](Self::refresh), in its place among those that others added meanwhile.
+    ///
+    /// Lines that end in LF alone are ended by CRLF; all else is kept to the octet, save what the documentation of the
+    /// store names. Of `received` the second is kept, and its zone perhaps not.
     ///
     /// # Errors
     /// Where the mailbox cannot be written; it is then as it was.
     fn append(&mut self, message: &[u8], flags: &Flags, received: Timestamp) -> Result<Uid, StoreError>;
 
-    /// Replaces the flags of a message.
+    /// Changes the flags of messages, each in one step: of two sessions that add different flags to a message at once
+    /// neither undoes the other. Messages that are gone are passed over. [`messages`](Self::messages) shows the new flags.
     ///
     /// # Errors
-    /// [`StoreError::NoMessage`] where it is gone; where the mailbox cannot be written.
-    fn set_flags(&mut self, uid: Uid, flags: &Flags) -> Result<(), StoreError>;
+    /// [`StoreError::ReadOnly`]; where the mailbox cannot be written: some of the messages may be changed then.
+    fn edit_flags(&mut self, uids: &[Uid], edit: &FlagEdit) -> Result<(), StoreError>;
 
-    /// Removes messages; those that are gone already are passed over.
+    /// Removes messages, from [`messages`](Self::messages) too; those that are gone already are passed over.
     ///
     /// # Errors
-    /// Where the mailbox cannot be written; some of the messages may be gone then.
+    /// [`StoreError::ReadOnly`]; where the mailbox cannot be written: some of the messages may be gone then.
     fn remove(&mut self, uids: &[Uid]) -> Result<(), StoreError>;
 }
 
@@ -141,7 +189,7 @@ pub struct Entry {
     pub size: u64,
     /// When it came (RFC 9051 §2.3.3).
     pub received: Timestamp,
-    /// This handle is the first to see it (`\Recent` of RFC 3501 §2.3.2).
+    /// This handle is the first to see it, those of [`Store::examine`] not counted (`\Recent` of RFC 3501 §2.3.2).
     pub recent: bool,
 }
 
@@ -172,140 +220,6 @@ pub struct Listed {
     pub selectable: bool,
 }
 
-/// A flag of a message (RFC 9051 §2.3.2). `\Recent` is no flag here, but [`Entry::recent`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Flag {
-    /// `\Answered`
-    Answered,
-    /// `\Deleted`
-    Deleted,
-    /// `\Draft`
-    Draft,
-    /// `\Flagged`
-    Flagged,
-    /// `\Seen`
-    Seen,
-    /// A keyword such as `$Forwarded`. Keywords compare without case, so they are kept as they were first written.
-    Keyword(String),
-}
-
-/// The flags of a message, each at most once, in a fixed order.
-///
-/// ```
-/// use facteur::store::{Flag, Flags};
-///
-/// let mut flags = Flags::from_iter([Flag::Seen, Flag::Keyword("$Forwarded".into())]);
-/// flags.insert(Flag::Keyword("$forwarded".into()));
-/// assert_eq!(flags.to_string(), r"\Seen $Forwarded");
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags(Vec<Flag>);
-
-impl Flags {
-    /// No flags.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether `flag` is among them.
-    pub fn contains(&self, flag: &Flag) -> bool {
-        self.0.iter().any(|held| held.is(flag))
-    }
-
-    /// Adds a flag, where it is not there yet.
-    pub fn insert(&mut self, flag: Flag) {
-        if !self.contains(&flag) {
-            let place = self.0.partition_point(|held| *held < flag);
-            self.0.insert(place, flag);
-        }
-    }
-
-    /// Takes a flag away, where it is there.
-    pub fn remove(&mut self, flag: &Flag) {
-        self.0.retain(|held| !held.is(flag));
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The flags in their order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Flag> {
-        self.0.iter()
-    }
-}
-
-impl Flag {
-    /// Reads a flag as IMAP writes it; `\Recent` and unknown system flags give `None`, as does an empty text. Whether a
-    /// keyword is an atom is for the reader of the protocol to check.
-    pub fn parse(text: &str) -> Option<Self> {
-        let Some(system) = text.strip_prefix('\\') else {
-            return (!text.is_empty()).then(|| Self::Keyword(text.to_owned()));
-        };
-        match system.to_ascii_lowercase().as_str() {
-            "answered" => Some(Self::Answered),
-            "deleted" => Some(Self::Deleted),
-            "draft" => Some(Self::Draft),
-            "flagged" => Some(Self::Flagged),
-            "seen" => Some(Self::Seen),
-            _ => None,
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Keyword(a), Self::Keyword(b)) => a.eq_ignore_ascii_case(b),
-            _ => self == other,
-        }
-    }
-}
-
-impl FromIterator<Flag> for Flags {
-    fn from_iter<I: IntoIterator<Item = Flag>>(flags: I) -> Self {
-        let mut all = Self::new();
-        flags.into_iter().for_each(|flag| all.insert(flag));
-        all
-    }
-}
-
-impl<'a> IntoIterator for &'a Flags {
-    type Item = &'a Flag;
-    type IntoIter = std::slice::Iter<'a, Flag>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// As IMAP writes it: `\Seen`, `$Forwarded`.
-impl fmt::Display for Flag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Answered => "\\Answered",
-            Self::Deleted => "\\Deleted",
-            Self::Draft => "\\Draft",
-            Self::Flagged => "\\Flagged",
-            Self::Seen => "\\Seen",
-            Self::Keyword(word) => word,
-        })
-    }
-}
-
-/// With single spaces between them.
-impl fmt::Display for Flags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, flag) in self.iter().enumerate() {
-            if n > 0 {
-                f.write_str(" ")?;
-            }
-            flag.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -328,6 +242,9 @@ pub enum StoreError {
     /// The message is gone.
     #[error("the message is gone")]
     NoMessage,
+    /// The mailbox was opened by [`Store::examine`].
+    #[error("the mailbox was opened to be read only")]
+    ReadOnly,
     /// Another program holds the mailbox; trying again makes sense.
     #[error("the mailbox is locked")]
     Locked,
