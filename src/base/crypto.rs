@@ -35,7 +35,7 @@ pub(crate) fn pbkdf2_sha256(password: &[u8], salt: &[u8], iterations: NonZeroU32
 /// # Panics
 /// Where the operating system has no randomness to give; nothing that needs it may go on then.
 pub(crate) fn random(out: &mut [u8]) {
-    rand::fill(out).expect("the operating system has randomness");
+    rand::fill(out).expect("the operating system has randomness"); // documented: nothing may go on without
 }
 
 /// What rustls computes with.

@@ -19,6 +19,16 @@ use crate::base::crypto;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    /// `len` octets that nobody can guess, from the operating system: salts, nonces, tokens.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give.
+    pub fn random(len: usize) -> Self {
+        let mut octets = vec![0; len];
+        crypto::random(&mut octets);
+        octets.into()
+    }
+
     /// The octets themselves. Whoever asks is responsible for where they go.
     pub fn expose(&self) -> &[u8] {
         &self.0
