@@ -1,10 +1,23 @@
 //! SMTP (RFC 5321) and its extensions, both sides; LMTP (RFC 2033) is a flag.
 //!
-//! The codecs are in `command`, `reply` and `data`; the machines in `server` and `client`.
+//! The codecs are in [`command`], `params`, [`reply`], [`extension`], [`data`] and [`trace`]; the machines in `server` and
+//! `client`.
 
 use std::fmt;
 
 use crate::address::Address;
+
+pub mod command;
+pub mod data;
+pub mod extension;
+mod params;
+pub mod reply;
+pub mod trace;
+
+pub use command::{Command, CommandError, Quirks};
+pub use extension::Extensions;
+pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};
+pub use trace::{Received, Session};
 
 /// What travels around a message: who sent it, to whom, and under which conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,5 +182,21 @@ impl fmt::Display for ForwardPath {
             Self::Postmaster => f.write_str("<Postmaster>"),
             Self::Address(address) => write!(f, "<{address}>"),
         }
+    }
+}
+
+/// Passes text on to a line of the protocol or of a header: control characters, which could end the line or make a second
+/// one of it, become `?`.
+struct OneLine<'a, W>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (at, piece) in text.split(|character: char| character.is_ascii_control()).enumerate() {
+            if at > 0 {
+                self.0.write_str("?")?;
+            }
+            self.0.write_str(piece)?;
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,558 @@
+//! Commands, both ways: RFC 5321 §4.1.1, LHLO (RFC 2033), STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030).
+//!
+//! A command line is framed first and then parsed whole. What is written is always strict; what is read is as strict as
+//! [`Quirks`] says.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use nom::Parser;
+use nom::bytes::complete::{tag_no_case, take_while};
+
+use super::{ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath};
+use crate::address::{self, Domain};
+use crate::base::parse::{Parsed, expected, fail, is_wsp, number, quoted, sp, whole};
+use crate::base::{ParseError, Secret};
+
+/// One command of a client.
+///
+/// ```
+/// use facteur::smtp::{Command, Quirks};
+///
+/// let line = "RCPT TO:<ada@b.test> NOTIFY=FAILURE";
+/// let command = Command::parse(line.as_bytes(), &Quirks::default())?;
+/// let mut text = String::new();
+/// command.write(&mut text).unwrap();
+/// assert_eq!(text, format!("{line}\r\n"));
+/// # Ok::<(), facteur::smtp::CommandError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// `HELO`; the name is missing only where [`Quirks::helo_without_name`] let that pass.
+    Helo(Option<Domain>),
+    /// `EHLO`
+    Ehlo(Domain),
+    /// `LHLO` of LMTP (RFC 2033 §4.1).
+    Lhlo(Domain),
+    /// `MAIL FROM:`
+    Mail {
+        /// The reverse-path.
+        from: ReversePath,
+        /// What follows it.
+        params: MailParams,
+    },
+    /// `RCPT TO:`
+    Rcpt {
+        /// The forward-path.
+        to: ForwardPath,
+        /// What follows it.
+        params: RcptParams,
+    },
+    /// `DATA`
+    Data,
+    /// `BDAT` (RFC 3030 §2): so many octets follow the line.
+    Bdat {
+        /// How many octets.
+        size: u64,
+        /// `LAST`: they are the last of the message.
+        last: bool,
+    },
+    /// `RSET`
+    Rset,
+    /// `NOOP`; its parameter says nothing and is dropped.
+    Noop,
+    /// `QUIT`
+    Quit,
+    /// `VRFY`
+    Vrfy {
+        /// A user name, a mailbox, or both, its quoting removed.
+        text: String,
+        /// The reply may be in UTF-8 (RFC 6531 §3.7.4.2).
+        smtputf8: bool,
+    },
+    /// `EXPN`
+    Expn {
+        /// The name of a list, its quoting removed.
+        text: String,
+        /// The reply may be in UTF-8 (RFC 6531 §3.7.4.2).
+        smtputf8: bool,
+    },
+    /// `HELP`
+    Help(Option<String>),
+    /// `STARTTLS` (RFC 3207 §4)
+    StartTls,
+    /// `AUTH` (RFC 4954 §4)
+    Auth {
+        /// The name of the mechanism in upper case.
+        mechanism: String,
+        /// The initial response, decoded; an empty one was sent as `=`.
+        initial: Option<Secret>,
+    },
+}
+
+/// What a server may let pass beyond the grammar. All off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quirks {
+    /// `MAIL FROM: <ada@a.test>`: spaces after the colon, as hand-written scripts and old Windows programs send them.
+    pub space_after_colon: bool,
+    /// `MAIL FROM:ada@a.test`: no brackets, as people at a terminal and some devices send it.
+    pub no_brackets: bool,
+    /// `HELO` alone, as some scanners and printers send it.
+    pub helo_without_name: bool,
+    /// Command lines that end in LF alone, as people with netcat send them. Never applies to the lines of a message.
+    pub bare_lf: bool,
+}
+
+impl Quirks {
+    /// All that every widespread server lets pass: spaces after the colon and missing brackets.
+    pub fn common() -> Self {
+        Self { space_after_colon: true, no_brackets: true, ..Self::default() }
+    }
+}
+
+/// Why a line is no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The verb is not known.
+    #[error("no such command")]
+    Verb,
+    /// The verb is known, what follows it is malformed. Octets are counted from the start of what was parsed.
+    #[error(transparent)]
+    Syntax(#[from] ParseError),
+    /// A parameter of MAIL or RCPT that is not known.
+    #[error("no such parameter, at octet {at}")]
+    Parameter {
+        /// Where its name begins.
+        at: usize,
+    },
+}
+
+impl CommandError {
+    /// What a server answers to it.
+    pub fn reply(&self) -> Reply {
+        use super::Enhanced;
+        match self {
+            // RFC 5321 §4.2.4: 500 where the command "was not recognized".
+            Self::Verb => Reply::new(500, Enhanced(5, 5, 1), "command not recognized"),
+            Self::Syntax(error) => Reply::new(501, Enhanced(5, 5, 4), error.to_string()),
+            // RFC 5321 §4.1.1.11: 555 for parameters "not recognized or not implemented".
+            Self::Parameter { .. } => Reply::new(555, Enhanced(5, 5, 4), "parameter not recognized"),
+        }
+    }
+
+    /// The same error in a piece of text that begins so many octets later.
+    fn later(self, by: usize) -> Self {
+        match self {
+            Self::Verb => Self::Verb,
+            Self::Syntax(error) => Self::Syntax(ParseError { at: error.at + by, ..error }),
+            Self::Parameter { at } => Self::Parameter { at: at + by },
+        }
+    }
+}
+
+impl Command {
+    /// Reads a line without its end.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`CommandError::reply`] says it to the client.
+    pub fn parse(line: &[u8], quirks: &Quirks) -> Result<Self, CommandError> {
+        // RFC 5321 §4.1.1: "receivers SHOULD tolerate trailing white space before the terminating <CRLF>".
+        let line = trim_end(line);
+        let len = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
+        let (verb, args) = line.split_at(len);
+        let mut upper = [0; 8];
+        let Some(upper) = upper.get_mut(..len) else { return Err(CommandError::Verb) };
+        upper.copy_from_slice(verb);
+        upper.make_ascii_uppercase();
+        let at = len + 1;
+        let args = args.get(1..).unwrap_or_default();
+        let shifted = |error: ParseError| CommandError::Syntax(ParseError { at: error.at + at, ..error });
+        let command = match &*upper {
+            b"HELO" if args.is_empty() && quirks.helo_without_name => Self::Helo(None),
+            b"HELO" => Self::Helo(Some(Domain::parse(args).map_err(shifted)?)),
+            b"EHLO" => Self::Ehlo(Domain::parse(args).map_err(shifted)?),
+            b"LHLO" => Self::Lhlo(Domain::parse(args).map_err(shifted)?),
+            b"MAIL" => {
+                let (rest, from) = path(args, b"FROM:", quirks, reverse_path).map_err(shifted)?;
+                let rest_at = line.len() - rest.len();
+                Self::Mail { from, params: MailParams::parse(rest).map_err(|error| error.later(rest_at))? }
+            }
+            b"RCPT" => {
+                let (rest, to) = path(args, b"TO:", quirks, forward_path).map_err(shifted)?;
+                let rest_at = line.len() - rest.len();
+                Self::Rcpt { to, params: RcptParams::parse(rest).map_err(|error| error.later(rest_at))? }
+            }
+            b"BDAT" => whole(bdat, args).map_err(shifted)?,
+            b"NOOP" => Self::Noop,
+            b"VRFY" => {
+                let (text, smtputf8) = string(args).map_err(shifted)?;
+                Self::Vrfy { text, smtputf8 }
+            }
+            b"EXPN" => {
+                let (text, smtputf8) = string(args).map_err(shifted)?;
+                Self::Expn { text, smtputf8 }
+            }
+            b"HELP" if args.is_empty() => Self::Help(None),
+            b"HELP" => Self::Help(Some(string(args).map_err(shifted)?.0)),
+            b"AUTH" => auth(args).map_err(shifted)?,
+            // RFC 5321 §4.1.1: commands without parameters get 501 where some are given.
+            b"DATA" | b"RSET" | b"QUIT" | b"STARTTLS" if !args.is_empty() => {
+                return Err(ParseError { expected: "no parameter", at }.into());
+            }
+            b"DATA" => Self::Data,
+            b"RSET" => Self::Rset,
+            b"QUIT" => Self::Quit,
+            b"STARTTLS" => Self::StartTls,
+            _ => return Err(CommandError::Verb),
+        };
+        Ok(command)
+    }
+
+    /// Writes the line with its CRLF. Nothing in the command can make a second line of it: control characters, which no
+    /// parsed command holds, are written as `?`.
+    ///
+    /// # Errors
+    /// Those of `out`; a `String` or a [`Wire`](crate::base::Wire) has none.
+    pub fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        use fmt::Write as _;
+        let mut line = OneLine(&mut *out);
+        match self {
+            Self::Helo(None) => line.write_str("HELO"),
+            Self::Helo(Some(name)) => write!(line, "HELO {name}"),
+            Self::Ehlo(name) => write!(line, "EHLO {name}"),
+            Self::Lhlo(name) => write!(line, "LHLO {name}"),
+            Self::Mail { from, params } => write!(line, "MAIL FROM:{from}{params}"),
+            Self::Rcpt { to, params } => write!(line, "RCPT TO:{to}{params}"),
+            Self::Data => line.write_str("DATA"),
+            Self::Bdat { size, last: false } => write!(line, "BDAT {size}"),
+            Self::Bdat { size, last: true } => write!(line, "BDAT {size} LAST"),
+            Self::Rset => line.write_str("RSET"),
+            Self::Noop => line.write_str("NOOP"),
+            Self::Quit => line.write_str("QUIT"),
+            Self::Vrfy { text, smtputf8 } => write!(line, "VRFY {}{}", Text(text), utf8(*smtputf8)),
+            Self::Expn { text, smtputf8 } => write!(line, "EXPN {}{}", Text(text), utf8(*smtputf8)),
+            Self::Help(None) => line.write_str("HELP"),
+            Self::Help(Some(text)) => write!(line, "HELP {}", Text(text)),
+            Self::StartTls => line.write_str("STARTTLS"),
+            Self::Auth { mechanism, initial: None } => write!(line, "AUTH {mechanism}"),
+            Self::Auth { mechanism, initial: Some(initial) } if initial.expose().is_empty() => {
+                write!(line, "AUTH {mechanism} =")
+            }
+            Self::Auth { mechanism, initial: Some(initial) } => {
+                write!(line, "AUTH {mechanism} {}", BASE64_STANDARD.encode(initial.expose()))
+            }
+        }?;
+        out.write_str("\r\n")
+    }
+}
+
+/// Without white space at the end. A CR is none.
+fn trim_end(line: &[u8]) -> &[u8] {
+    let len = line.iter().rposition(|octet| !is_wsp(*octet)).map_or(0, |last| last + 1);
+    line.get(..len).unwrap_or_default()
+}
+
+fn spaces(input: &[u8]) -> Parsed<'_, &[u8]> {
+    take_while(|octet| octet == b' ')(input)
+}
+
+fn utf8(wanted: bool) -> &'static str {
+    if wanted { " SMTPUTF8" } else { "" }
+}
+
+/// The path of MAIL or RCPT after its keyword, and what comes behind it and its space.
+fn path<'a, T>(
+    args: &'a [u8],
+    keyword: &'static [u8],
+    quirks: &Quirks,
+    inner: impl Fn(&'a [u8]) -> Parsed<'a, T>,
+) -> Result<(&'a [u8], T), ParseError> {
+    let rule = |input: &'a [u8]| {
+        let name = if keyword == b"TO:" { "TO:" } else { "FROM:" };
+        let (mut rest, _) = expected(name, tag_no_case(keyword)).parse(input)?;
+        if quirks.space_after_colon {
+            rest = spaces(rest)?.0;
+        }
+        let (rest, path) = match rest {
+            [b'<', rest @ ..] => {
+                let (rest, path) = inner(rest)?;
+                let [b'>', rest @ ..] = rest else { return fail(rest, "a closing bracket") };
+                (rest, path)
+            }
+            rest if quirks.no_brackets => inner(rest)?,
+            rest => return fail(rest, "a path in brackets"),
+        };
+        let rest = if rest.is_empty() { rest } else { spaces(sp(rest)?.0)?.0 };
+        Ok((rest, path))
+    };
+    match rule(args) {
+        Ok(found) => Ok(found),
+        Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
+            Err(ParseError { expected: fault.expected, at: args.len() - fault.rest.len() })
+        }
+        Err(nom::Err::Incomplete(_)) => Err(ParseError { expected: "a path", at: args.len() }),
+    }
+}
+
+/// `Reverse-path = Path / "<>"`, without its brackets.
+fn reverse_path(input: &[u8]) -> Parsed<'_, ReversePath> {
+    if input.first() == Some(&b'>') {
+        return Ok((input, ReversePath::Null));
+    }
+    let (rest, _) = source_route(input)?;
+    let (rest, address) = address::mailbox(rest)?;
+    Ok((rest, ReversePath::Address(address)))
+}
+
+/// `Forward-path = Path`, or `Postmaster` (RFC 5321 §4.1.1.3), without its brackets.
+fn forward_path(input: &[u8]) -> Parsed<'_, ForwardPath> {
+    let (rest, _) = source_route(input)?;
+    let postmaster = tag_no_case::<_, _, nom::error::Error<&[u8]>>(&b"postmaster"[..]).parse(rest);
+    if let Ok((after @ ([] | [b'>' | b' ', ..]), _)) = postmaster {
+        return Ok((after, ForwardPath::Postmaster));
+    }
+    let (rest, address) = address::mailbox(rest)?;
+    Ok((rest, ForwardPath::Address(address)))
+}
+
+/// `A-d-l = At-domain *( "," At-domain )`, then a colon. RFC 5321 §4.1.1.3: source routes "SHOULD be ignored".
+fn source_route(input: &[u8]) -> Parsed<'_, ()> {
+    let mut rest = input;
+    if rest.first() != Some(&b'@') {
+        return Ok((rest, ()));
+    }
+    loop {
+        let [b'@', after @ ..] = rest else { return fail(rest, "an at sign") };
+        let (after, _) = address::domain(after)?;
+        match after {
+            [b',', after @ ..] => rest = after,
+            [b':', after @ ..] => return Ok((after, ())),
+            _ => return fail(after, "a colon"),
+        }
+    }
+}
+
+/// `bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CR LF`
+fn bdat(input: &[u8]) -> Parsed<'_, Command> {
+    let (rest, size) = number(input)?;
+    if rest.is_empty() {
+        return Ok((rest, Command::Bdat { size, last: false }));
+    }
+    let (rest, _) = sp(rest)?;
+    let (rest, _) = expected("LAST", tag_no_case(&b"LAST"[..])).parse(rest)?;
+    Ok((rest, Command::Bdat { size, last: true }))
+}
+
+/// `String = Atom / Quoted-string`, and what people type instead: all that is printable up to the end of the line. The
+/// parameter `SMTPUTF8` of RFC 6531 §3.7.4.2 may follow.
+fn string(args: &[u8]) -> Result<(String, bool), ParseError> {
+    let keyword = b" SMTPUTF8";
+    let (text, smtputf8) = match args.len().checked_sub(keyword.len()).and_then(|at| args.split_at_checked(at)) {
+        Some((text, tail)) if tail.eq_ignore_ascii_case(keyword) => (text, true),
+        _ => (args, false),
+    };
+    let text = if text.first() == Some(&b'"') { whole(quoted, text)? } else { text.to_vec() };
+    match String::from_utf8(text) {
+        Ok(text) if !text.is_empty() && !text.bytes().any(|octet| octet.is_ascii_control()) => Ok((text, smtputf8)),
+        _ => Err(ParseError { expected: "a name", at: 0 }),
+    }
+}
+
+/// `"AUTH" SP sasl-mech [SP initial-response]`, where `initial-response = base64 / "="` (RFC 4954 §8)
+fn auth(args: &[u8]) -> Result<Command, ParseError> {
+    let len = args.iter().position(|octet| is_wsp(*octet)).unwrap_or(args.len());
+    let (mechanism, initial) = args.split_at(len);
+    // RFC 4422 §3.1: sasl-mech = 1*20mech-char; upper case letters, digits, hyphen, underscore.
+    let is_mechanism = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    if !(1..=20).contains(&len) || !mechanism.iter().all(is_mechanism) {
+        return Err(ParseError { expected: "the name of a mechanism", at: 0 });
+    }
+    let mechanism = String::from_utf8_lossy(mechanism).to_ascii_uppercase(); // ASCII, as checked above
+    let initial = match initial.get(1..).unwrap_or_default() {
+        [] => None,
+        b"=" => Some(Secret::default()),
+        text => match BASE64_STANDARD.decode(text) {
+            Ok(octets) => Some(Secret::from(octets)),
+            Err(_) => return Err(ParseError { expected: "base64", at: len + 1 }),
+        },
+    };
+    Ok(Command::Auth { mechanism, initial })
+}
+
+/// A `String` written so that it reads back: quoted where anything in it could be taken for something else.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.is_empty() && self.0.bytes().all(|octet| address::is_atext(octet) || matches!(octet, b'.' | b'@')) {
+            return f.write_str(self.0);
+        }
+        f.write_str("\"")?;
+        for character in self.0.chars() {
+            if matches!(character, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            fmt::Write::write_char(f, character)?;
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, CommandError> {
+        Command::parse(line.as_bytes(), &Quirks::default())
+    }
+
+    fn written(command: &Command) -> String {
+        let mut text = String::new();
+        command.write(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn commands_round_trip() {
+        for line in [
+            "HELO a.test",
+            "EHLO [192.0.2.1]",
+            "EHLO [IPv6:2001:db8::1]",
+            "LHLO a.test",
+            "MAIL FROM:<>",
+            "MAIL FROM:<ada@a.test>",
+            "MAIL FROM:<\"a b\"@a.test> SIZE=100 BODY=8BITMIME",
+            "MAIL FROM:<δοκιμή@παράδειγμα.δοκιμή> SMTPUTF8",
+            "RCPT TO:<Postmaster>",
+            "RCPT TO:<ada@[192.0.2.1]> NOTIFY=NEVER",
+            "RCPT TO:<ada@[x400:c=fr]>",
+            "RCPT TO:<postmaster@b.test>",
+            "DATA",
+            "BDAT 0",
+            "BDAT 86 LAST",
+            "RSET",
+            "NOOP",
+            "QUIT",
+            "VRFY ada",
+            "VRFY ada@b.test SMTPUTF8",
+            "VRFY \"Ada L\"",
+            "EXPN list",
+            "HELP",
+            "HELP MAIL",
+            "STARTTLS",
+            "AUTH PLAIN",
+            "AUTH PLAIN =",
+            "AUTH SCRAM-SHA-256 biwsbj11c2Vy",
+        ] {
+            let command = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(written(&command), format!("{line}\r\n"));
+            assert_eq!(parse(&line.replace("AUTH plain", "AUTH PLAIN")), Ok(command));
+        }
+    }
+
+    #[test]
+    fn case_of_verbs_and_white_space_at_the_end_say_nothing() {
+        for (line, same) in [
+            ("ehlo a.test", "EHLO a.test"),
+            ("mail from:<ada@a.test> size=1", "MAIL FROM:<ada@a.test> SIZE=1"),
+            ("RCPT TO:<POSTMASTER>", "RCPT TO:<Postmaster>"),
+            ("Quit  \t", "QUIT"),
+            ("NOOP with words", "NOOP"),
+            ("VRFY ada@b.test ", "VRFY ada@b.test"),
+            ("VRFY <ada@b.test>", "VRFY \"<ada@b.test>\""),
+            ("auth plain", "AUTH PLAIN"),
+            ("MAIL FROM:<a@b>  SIZE=1  BODY=7BIT", "MAIL FROM:<a@b> SIZE=1 BODY=7BIT"),
+            ("EHLO a.test.", "EHLO a.test"),
+        ] {
+            assert_eq!(parse(line).map(|command| written(&command)).as_deref(), Ok(&*format!("{same}\r\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn source_routes_are_dropped() {
+        for (line, same) in [
+            ("RCPT TO:<@a.test,@b.test:ada@c.test>", "RCPT TO:<ada@c.test>"),
+            ("MAIL FROM:<@a.test:ada@c.test>", "MAIL FROM:<ada@c.test>"),
+            ("MAIL FROM:<@[192.0.2.1]:ada@c.test>", "MAIL FROM:<ada@c.test>"),
+        ] {
+            assert_eq!(parse(line).map(|command| written(&command)).as_deref(), Ok(&*format!("{same}\r\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn malformed_commands_are_errors_with_their_place() {
+        for (line, at) in [
+            ("HELO", 5),
+            ("EHLO", 5),
+            ("EHLO two words", 8),
+            ("EHLO [192.0.2", 5),
+            ("MAIL", 5),
+            ("MAIL FROM", 5),
+            ("MAIL TO:<a@b>", 5),
+            ("MAIL FROM: <a@b>", 10),
+            ("MAIL FROM:a@b", 10),
+            ("MAIL FROM:<a@b", 14),
+            ("MAIL FROM:<a>", 12),
+            ("MAIL FROM:<Postmaster>", 21),
+            ("MAIL FROM:<a@b>SIZE=1", 15),
+            ("MAIL FROM:<a@b> SIZE=x", 16),
+            ("MAIL FROM:<@a.test>", 18),
+            ("RCPT TO:<>", 9),
+            ("RCPT TO:<ada>", 12),
+            ("RCPT TO:<a@b\0>", 12),
+            ("DATA now", 5),
+            ("RSET x", 5),
+            ("QUIT x", 5),
+            ("STARTTLS x", 9),
+            ("BDAT", 5),
+            ("BDAT x", 5),
+            ("BDAT 99999999999999999999", 5),
+            ("BDAT 1 FIRST", 7),
+            ("VRFY", 5),
+            ("VRFY a\x07", 5),
+            ("AUTH", 5),
+            ("AUTH a/b", 5),
+            ("AUTH PLAIN !", 11),
+        ] {
+            match parse(line) {
+                Err(CommandError::Syntax(error)) => assert_eq!(error.at, at, "{line}: {error}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        for line in
+            ["", " ", "FOO", "EHLOO a.test", "\u{16}\u{3}\u{1}", "AVERYLONGVERB x", "MAIL\tFROM:<a@b>", "RSET\r"]
+        {
+            assert_eq!(parse(line), Err(CommandError::Verb), "{line:?}");
+        }
+        assert_eq!(parse("MAIL FROM:<a@b> SIZE=1 XYZ=2"), Err(CommandError::Parameter { at: 23 }));
+    }
+
+    #[test]
+    fn quirks_let_pass_what_they_say() {
+        let mut quirks = Quirks::common();
+        quirks.helo_without_name = true;
+        for (line, same) in [
+            ("MAIL FROM: <a@b>", "MAIL FROM:<a@b>"),
+            ("MAIL FROM:a@b SIZE=1", "MAIL FROM:<a@b> SIZE=1"),
+            ("RCPT TO:  a@b", "RCPT TO:<a@b>"),
+            ("RCPT TO: Postmaster", "RCPT TO:<Postmaster>"),
+            ("HELO", "HELO"),
+        ] {
+            let command = Command::parse(line.as_bytes(), &quirks);
+            assert_eq!(command.map(|command| written(&command)).as_deref(), Ok(&*format!("{same}\r\n")), "{line}");
+        }
+        for line in ["MAIL FROM:", "MAIL FROM: SIZE=1", "RCPT TO: a", "RCPT TO:postmasterx", "EHLO"] {
+            assert!(Command::parse(line.as_bytes(), &quirks).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_command_makes_a_second_line() {
+        let command = Command::Ehlo(Domain::Name("a.test\r\nMAIL FROM:<>".into()));
+        assert_eq!(written(&command), "EHLO a.test??MAIL FROM:<>\r\n");
+    }
+}

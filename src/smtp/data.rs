@@ -1,0 +1,497 @@
+//! The text of a message on its way through DATA (RFC 5321 §4.5.2): dots taken off and put on, and where the end is.
+//!
+//! This is the one place that decides where a message ends. The rules, so that no sender can make one server see two
+//! messages where another sees one (SMTP smuggling):
+//!
+//! - Only CRLF `.` CRLF ends a message, or `.` CRLF as its first line. RFC 5321 §4.1.1.4: a server "MUST NOT" take
+//!   anything else for it.
+//! - Only a CRLF begins a line, so only after one does a dot mean anything.
+//! - A CR or LF alone is not allowed (RFC 5321 §2.3.8). The message is read to its true end and refused there, or the
+//!   octet is made a CRLF, as [`BareNewlines`] says. Either way nothing after it is taken for a command.
+//! - What is written holds no CR or LF alone.
+
+use bytes::Bytes;
+
+use crate::base::Wire;
+
+/// Pieces shorter than this are copied to the wire; longer ones are shared.
+const WORTH_SHARING: usize = 512;
+
+/// What becomes of a message that holds a CR or a LF alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BareNewlines {
+    /// It is refused once it has been read to its true end.
+    #[default]
+    Refuse,
+    /// Each becomes a CRLF. For senders that one must hear and that cannot be mended.
+    Normalise,
+}
+
+/// Why a message that was read is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataFault {
+    /// It holds a CR or a LF alone.
+    #[error("bare CR or LF")]
+    BareNewline,
+    /// It is larger than the limit.
+    #[error("message too large")]
+    TooLarge,
+    /// A line is longer than the limit.
+    #[error("line too long")]
+    LineTooLong,
+}
+
+/// What [`DataReader::read`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // there is nothing else to find
+pub enum Data {
+    /// The next octets of the message, dots taken off.
+    Chunk(Bytes),
+    /// The message is at its end. Whether it is sound says [`DataReader::fault`].
+    End,
+    /// More must come.
+    NeedInput,
+}
+
+/// Reads the text of one message off a [`Wire`], up to its end and not an octet further. Holds nothing itself: chunks are
+/// slices of what was fed. After a fault nothing more is handed out, and the rest is read and dropped.
+///
+/// ```
+/// use facteur::base::Wire;
+/// use facteur::smtp::data::{Data, DataReader};
+///
+/// let mut wire = Wire::new();
+/// wire.feed(b"..dot\r\n.\r\nQUIT\r\n");
+/// let mut reader = DataReader::default();
+/// assert_eq!(reader.read(&mut wire), Data::Chunk(".dot\r\n".into()));
+/// assert_eq!(reader.read(&mut wire), Data::End);
+/// assert_eq!(wire.unread(), b"QUIT\r\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct DataReader {
+    /// What becomes of a CR or a LF alone.
+    pub bare_newlines: BareNewlines,
+    /// The most octets of a message, dots taken off; `None` for no limit.
+    pub max_size: Option<u64>,
+    /// The most octets of a line with its end, dot taken off; `None` for no limit.
+    pub max_line: Option<u64>,
+    at: At,
+    size: u64,
+    line: u64,
+    fault: Option<DataFault>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    /// After CRLF, or at the very beginning.
+    #[default]
+    LineStart,
+    /// Anywhere else.
+    Line,
+}
+
+impl DataReader {
+    /// Takes the next step. A dot or a CR whose meaning depends on what follows stays unread until that has come.
+    pub fn read(&mut self, wire: &mut Wire) -> Data {
+        loop {
+            let input = wire.unread();
+            // What begins here, when it is not plain text.
+            let special = match (self.at, input) {
+                (_, []) => return Data::NeedInput,
+                (At::LineStart, [b'.'] | [b'.', b'\r']) | (_, [b'\r']) => return Data::NeedInput,
+                (At::LineStart, [b'.', b'\r', b'\n', ..]) => Some(Special::End),
+                (At::LineStart, [b'.', ..]) => Some(Special::Dot),
+                (_, [b'\r', b'\n', ..]) => None,
+                (_, [b'\r' | b'\n', ..]) => Some(Special::Bare),
+                _ => None,
+            };
+            match special {
+                Some(Special::End) => {
+                    wire.skip(3);
+                    return Data::End;
+                }
+                Some(Special::Dot) => {
+                    wire.skip(1);
+                    // RFC 5321 §4.5.2: the dot goes, and what follows it is text, even another dot.
+                    self.at = At::Line;
+                }
+                Some(Special::Bare) => {
+                    wire.skip(1);
+                    self.at = At::Line;
+                    if self.fault.is_none() && self.bare_newlines == BareNewlines::Refuse {
+                        self.fault = Some(DataFault::BareNewline);
+                    }
+                    if let Some(room) = self.room(b"\r\n") {
+                        return Data::Chunk(Bytes::from_static(b"\r\n").slice(..room));
+                    }
+                }
+                None => {
+                    let len = plain(input);
+                    if let Some(chunk) = self.take(wire, len) {
+                        return Data::Chunk(chunk);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many octets were handed out.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What is wrong with the message, as far as it was read.
+    pub fn fault(&self) -> Option<DataFault> {
+        self.fault
+    }
+
+    /// Takes `len` octets of plain text off the wire: those that fit, or `None` where there are none.
+    fn take(&mut self, wire: &mut Wire, len: usize) -> Option<Bytes> {
+        let text = wire.unread().get(..len)?;
+        self.at = if text.last() == Some(&b'\n') { At::LineStart } else { At::Line };
+        let Some(room) = self.room(text) else {
+            wire.skip(len);
+            return None;
+        };
+        let chunk = wire.take(room);
+        wire.skip(len - room);
+        Some(chunk)
+    }
+
+    /// How many octets of `text` may be handed out: all, or those before the first that breaks a limit; `None` for none.
+    fn room(&mut self, text: &[u8]) -> Option<usize> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let mut room = text.len();
+        if let Some(at) = self.overlong(text) {
+            room = at;
+            self.fault = Some(DataFault::LineTooLong);
+        }
+        let left = self.max_size.map_or(u64::MAX, |max| max - self.size); // size never passes max_size
+        if left < room as u64 {
+            room = left as usize; // less than a usize, as just compared
+            self.fault = Some(DataFault::TooLarge);
+        }
+        self.size += room as u64;
+        (room > 0).then_some(room)
+    }
+
+    /// Where a line of `text` breaks the limit. Keeps the length of the line under way.
+    fn overlong(&mut self, text: &[u8]) -> Option<usize> {
+        let max = self.max_line?;
+        if self.line + text.len() as u64 <= max {
+            // No line in it can be too long, so only its last one matters.
+            self.line = match memchr::memrchr(b'\n', text) {
+                Some(end) => (text.len() - end - 1) as u64,
+                None => self.line + text.len() as u64,
+            };
+            return None;
+        }
+        let mut begin = 0;
+        for line in text.split_inclusive(|octet| *octet == b'\n') {
+            if self.line + line.len() as u64 > max {
+                return Some(begin + (max - self.line) as usize); // less than the length of the line
+            }
+            begin += line.len();
+            self.line = if line.last() == Some(&b'\n') { 0 } else { self.line + line.len() as u64 };
+        }
+        None
+    }
+}
+
+/// What is not plain text.
+enum Special {
+    /// Dot, CR, LF at the start of a line.
+    End,
+    /// A dot at the start of a line with more behind it.
+    Dot,
+    /// A CR or a LF alone.
+    Bare,
+}
+
+/// How many octets from the start are plain: no CR or LF alone, no dot behind a LF. The first octet is not looked at as a
+/// dot and must not be a LF. Never ends between a CR and its LF.
+fn plain(text: &[u8]) -> usize {
+    /// Octets looked at together, without a branch.
+    const BLOCK: usize = 64;
+    let follow = text.get(1..).unwrap_or_default();
+    // Two neighbours at a time: a CR wants a LF behind it, a LF a CR before it, and no dot behind it.
+    let odd = |(this, next): (&u8, &u8)| ((*this == b'\r') != (*next == b'\n')) | ((*this == b'\n') & (*next == b'.'));
+    let mut at = 0;
+    for (these, nexts) in text.chunks(BLOCK).zip(follow.chunks(BLOCK)) {
+        if these.iter().zip(nexts).fold(false, |any, pair| any | odd(pair)) {
+            let first = these.iter().zip(nexts).position(odd).unwrap_or_default(); // there is one, as just found
+            let at = at + first;
+            // A CR alone begins here; a LF alone, or a dot behind a LF, is the neighbour.
+            return if text.get(at) == Some(&b'\r') { at } else { at + 1 };
+        }
+        at += these.len();
+    }
+    // The last octet has no neighbour: a CR waits for its LF.
+    if text.last() == Some(&b'\r') { text.len() - 1 } else { text.len() }
+}
+
+/// Writes the text of one message to a [`Wire`]: dots put on, each CR or LF alone made a CRLF, the end marked.
+///
+/// ```
+/// use facteur::base::Wire;
+/// use facteur::smtp::data::DataWriter;
+///
+/// let mut wire = Wire::new();
+/// let mut writer = DataWriter::default();
+/// writer.write(&".dot\n".into(), &mut wire);
+/// writer.finish(&mut wire);
+/// let mut sent = Vec::new();
+/// while !wire.outgoing().is_empty() {
+///     sent.extend_from_slice(wire.outgoing());
+///     wire.sent(wire.outgoing().len());
+/// }
+/// assert_eq!(sent, b"..dot\r\n.\r\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct DataWriter {
+    at: Written,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Written {
+    #[default]
+    LineStart,
+    Line,
+    /// A CR came last and is not yet written.
+    Cr,
+}
+
+impl DataWriter {
+    /// Writes the next octets of the message.
+    pub fn write(&mut self, content: &Bytes, wire: &mut Wire) {
+        let mut at = 0;
+        while let Some(rest) = content.get(at..).filter(|rest| !rest.is_empty()) {
+            match (self.at, rest) {
+                (Written::Cr, _) => {
+                    // With its LF, or alone: one CRLF.
+                    wire.out(b"\r\n");
+                    self.at = Written::LineStart;
+                    at += usize::from(rest.first() == Some(&b'\n'));
+                }
+                (_, [b'\n', ..]) => {
+                    wire.out(b"\r\n");
+                    self.at = Written::LineStart;
+                    at += 1;
+                }
+                (_, [b'\r']) => {
+                    self.at = Written::Cr;
+                    at += 1;
+                }
+                (_, [b'\r', next, ..]) if *next != b'\n' => {
+                    self.at = Written::Cr;
+                    at += 1;
+                }
+                (begin, _) => {
+                    if begin == Written::LineStart && rest.first() == Some(&b'.') {
+                        wire.out(b".");
+                    }
+                    let len = plain(rest); // at least 1: no CR or LF alone begins here
+                    let text = rest.get(..len).unwrap_or_default();
+                    self.at = if text.last() == Some(&b'\n') { Written::LineStart } else { Written::Line };
+                    if len < WORTH_SHARING {
+                        wire.out(text)
+                    } else {
+                        wire.out_shared(content.slice(at..at + len))
+                    }
+                    at += len;
+                }
+            }
+        }
+    }
+
+    /// Ends the last line where it has no end, and marks the end of the message.
+    pub fn finish(self, wire: &mut Wire) {
+        if self.at != Written::LineStart {
+            wire.out(b"\r\n");
+        }
+        wire.out(b".\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a reader makes of `input` fed in pieces of `cut` octets: the text, the fault, and what is left unread.
+    fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<(Vec<u8>, Option<DataFault>, Vec<u8>)> {
+        let mut reader = reader.clone();
+        let mut wire = Wire::new();
+        let mut text = Vec::new();
+        let mut pieces = input.chunks(cut);
+        loop {
+            match reader.read(&mut wire) {
+                Data::Chunk(chunk) => {
+                    assert!(!chunk.is_empty());
+                    text.extend_from_slice(&chunk);
+                }
+                Data::End => {
+                    let left = [wire.unread(), &pieces.collect::<Vec<_>>().concat()].concat();
+                    assert_eq!(reader.size(), text.len() as u64);
+                    return Some((text, reader.fault(), left));
+                }
+                Data::NeedInput => wire.feed(pieces.next()?),
+            }
+        }
+    }
+
+    fn check(reader: &DataReader, input: &[u8], expected: Option<(&[u8], Option<DataFault>)>) {
+        for cut in [1, 2, 3, 5, 64, 1000] {
+            let came = read(reader, input, cut);
+            let came = came.as_ref().map(|(text, fault, left)| {
+                assert!(left.is_empty() || left == b"QUIT\r\n", "{}", left.escape_ascii());
+                (&text[..], *fault)
+            });
+            assert_eq!(came, expected, "{} cut by {cut}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn dots_are_taken_off_and_only_the_true_end_is_the_end() {
+        for (input, text) in [
+            (&b".\r\n"[..], &b""[..]),
+            (b".\r\nQUIT\r\n", b""),
+            (b"a\r\n.\r\nQUIT\r\n", b"a\r\n"),
+            (b"..\r\n.\r\n", b".\r\n"),
+            (b"...\r\n.\r\n", b"..\r\n"),
+            (b".a\r\n.b\r\n..c\r\n.\r\n", b"a\r\nb\r\n.c\r\n"),
+            (b"a.\r\n. \r\n.\r\n", b"a.\r\n \r\n"),
+            (b"\r\n\r\n.\r\nQUIT\r\n", b"\r\n\r\n"),
+            (b".\0\r\n.\r\n", b"\0\r\n"),
+            (b"\0.\r\n.\r\n", b"\0.\r\n"),
+        ] {
+            check(&DataReader::default(), input, Some((text, None)));
+        }
+        for input in
+            [&b""[..], b".", b".\r", b"a\r\n.\r", b"a\r\n..\r\n", b"a.\r\n", b"a\n.\n", b"\n.\r\n", b".\n", b".\r\r\n"]
+        {
+            check(&DataReader::default(), input, None);
+        }
+    }
+
+    #[test]
+    fn bare_newlines_are_refused_at_the_true_end() {
+        for (input, text) in [
+            (&b"a\n.\nMAIL\r\n.\r\nQUIT\r\n"[..], &b"a"[..]),
+            (b"a\r.\rMAIL\r\n.\r\n", b"a"),
+            (b"a\n.\r\nMAIL\r\n.\r\n", b"a"),
+            (b"a\r\n.\nMAIL\r\n.\r\n", b"a\r\n"),
+            (b"a\r\n.\rMAIL\r\n.\r\n", b"a\r\n"),
+            (b"a\r\n.\r\r\nMAIL\r\n.\r\n", b"a\r\n"),
+            (b"\n.\r\nMAIL\r\n.\r\n", b""),
+        ] {
+            check(&DataReader::default(), input, Some((text, Some(DataFault::BareNewline))));
+        }
+    }
+
+    #[test]
+    fn bare_newlines_are_normalised_where_that_is_wanted() {
+        let reader = DataReader { bare_newlines: BareNewlines::Normalise, ..DataReader::default() };
+        for (input, text) in [
+            (&b"a\nb\rc\r\n.\r\nQUIT\r\n"[..], &b"a\r\nb\r\nc\r\n"[..]),
+            // No line begins after a LF alone, so the dot is text, and what looks like an end is none.
+            (b"a\n.\r\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"),
+            (b"a\n..\r\n.\r\n", b"a\r\n..\r\n"),
+            (b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n"),
+            (b"a\r\r\n.\r\n", b"a\r\n\r\n"),
+        ] {
+            check(&reader, input, Some((text, None)));
+        }
+    }
+
+    #[test]
+    fn limits_cut_at_the_same_octet_however_the_input_is_cut() {
+        let reader = DataReader { max_size: Some(4), ..DataReader::default() };
+        check(&reader, b"ab\r\n.\r\n", Some((b"ab\r\n", None)));
+        check(&reader, b"abc\r\n.\r\nQUIT\r\n", Some((b"abc\r", Some(DataFault::TooLarge))));
+        check(&reader, b"ab\r\n..\r\n.\r\n", Some((b"ab\r\n", Some(DataFault::TooLarge))));
+        let reader = DataReader { max_line: Some(4), ..DataReader::default() };
+        check(&reader, b"ab\r\nab\r\n..ab\r\n.\r\n", Some((b"ab\r\nab\r\n.ab\r", Some(DataFault::LineTooLong))));
+        check(&reader, b"ab\r\n.ab\r\n.\r\n", Some((b"ab\r\nab\r\n", None)));
+        check(&reader, b"ab\r\nabcdefgh\nMAIL\r\n.\r\n", Some((b"ab\r\nabcd", Some(DataFault::LineTooLong))));
+    }
+
+    #[test]
+    fn the_fast_search_finds_what_the_slow_one_finds() {
+        let slow = |text: &[u8]| {
+            let mut at = 0;
+            loop {
+                match text.get(at..).unwrap_or_default() {
+                    [] | [b'\r'] => return at,
+                    [b'\r', b'\n', b'.', ..] => return at + 2,
+                    [b'\r', b'\n', ..] => at += 2,
+                    [b'\r' | b'\n', ..] => return at,
+                    _ => at += 1,
+                }
+            }
+        };
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..20_000 {
+            let mut next = |below: u64| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random % below
+            };
+            let len = next(200);
+            let special = 2 + next(100);
+            let text: Vec<u8> = (0..len)
+                .flat_map(|_| match next(special) {
+                    0 => b"\r\n".to_vec(),
+                    1 => vec![*b"\r\n.".get(next(3) as usize).unwrap()],
+                    _ => vec![b'x'],
+                })
+                .collect();
+            if text.first() != Some(&b'\n') {
+                assert_eq!(plain(&text), slow(&text), "{}", text.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_strict_however_it_is_cut() {
+        for (content, expected) in [
+            (&b""[..], &b".\r\n"[..]),
+            (b"a", b"a\r\n.\r\n"),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b".\r\n", b"..\r\n.\r\n"),
+            (b"a\r\n.\r\nMAIL\r\n", b"a\r\n..\r\nMAIL\r\n.\r\n"),
+            (b"a\n.\nb\r.\r", b"a\r\n..\r\nb\r\n..\r\n.\r\n"),
+            (b"\r\r\n\n.", b"\r\n\r\n\r\n..\r\n.\r\n"),
+            (b"..a.b\r\n", b"...a.b\r\n.\r\n"),
+        ] {
+            for cut in 1..=content.len().max(1) {
+                let mut wire = Wire::new();
+                let mut writer = DataWriter::default();
+                for piece in content.chunks(cut) {
+                    writer.write(&Bytes::copy_from_slice(piece), &mut wire);
+                }
+                writer.finish(&mut wire);
+                assert_eq!(outgoing(&mut wire).escape_ascii().to_string(), expected.escape_ascii().to_string());
+            }
+        }
+        let long = Bytes::from([&[b'x'; 2000][..], b"\r\n.", &[b'y'; 2000], b"\r\n"].concat());
+        let (mut wire, mut writer) = (Wire::new(), DataWriter::default());
+        writer.write(&long, &mut wire);
+        writer.finish(&mut wire);
+        let sent = outgoing(&mut wire);
+        check(&DataReader::default(), &sent, Some((&long, None)));
+    }
+
+    fn outgoing(wire: &mut Wire) -> Vec<u8> {
+        let mut sent = Vec::new();
+        while !wire.outgoing().is_empty() {
+            sent.extend_from_slice(wire.outgoing());
+            wire.sent(wire.outgoing().len());
+        }
+        sent
+    }
+}

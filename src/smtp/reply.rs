@@ -1,0 +1,426 @@
+//! Replies, both ways: RFC 5321 §4.2 with the enhanced codes of RFC 2034 and RFC 3463.
+//!
+//! [`ReplyReader`] takes a reply line by line off a [`Wire`], in bounded memory whatever a server sends. Leniently: a reply
+//! line that ends in LF alone is read, and octets that are no UTF-8 show as U+FFFD, for no decision rests on the text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::OneLine;
+use crate::base::parse::{Parsed, fail, whole};
+use crate::base::wire::LineTooLong;
+use crate::base::{ParseError, Wire};
+
+/// What is written on one line of a reply at most, its end counted (RFC 5321 §4.5.3.1.5).
+const MAX_LINE: usize = 512;
+
+/// The enhanced status code of RFC 3463: class, subject, detail.
+///
+/// ```
+/// use facteur::smtp::Enhanced;
+///
+/// assert_eq!(Enhanced(5, 1, 1).to_string(), "5.1.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs)] // RFC 3463 §2: three numbers
+pub struct Enhanced(pub u8, pub u16, pub u16);
+
+/// What a server answers: a code, an enhanced code where there is one, and lines of text.
+///
+/// ```
+/// use facteur::smtp::{Enhanced, Reply};
+///
+/// let reply = Reply::new(550, Enhanced(5, 1, 1), "no such user");
+/// assert_eq!(reply.to_string(), "550 5.1.1 no such user");
+/// assert!(reply.is_permanent());
+/// assert_eq!(Reply::parse(b"550-5.1.1 no\r\n550 5.1.1 such user\r\n")?.lines().count(), 2);
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    enhanced: Option<Enhanced>,
+    /// The lines, joined by LF.
+    text: Cow<'static, str>,
+}
+
+impl Reply {
+    /// A reply. Each line of `text` becomes one of the reply; other control characters are written as `?`, so that text
+    /// from elsewhere cannot forge a reply.
+    ///
+    /// # Panics
+    /// Where `code` is not one of RFC 5321 §4.2: 200 to 599.
+    pub fn new(code: u16, enhanced: impl Into<Option<Enhanced>>, text: impl Into<Cow<'static, str>>) -> Self {
+        assert!((200..600).contains(&code), "a reply code is between 200 and 599");
+        Self { code, enhanced: enhanced.into(), text: text.into() }
+    }
+
+    /// Reads a whole reply, its line ends included.
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let mut reply = None;
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let len = memchr::memchr(b'\n', rest).ok_or(ParseError { expected: "CRLF", at: text.len() })?;
+            let line = rest.get(..len).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let place = |error: ParseError| ParseError { at: error.at + at, ..error };
+            let last = extend(&mut reply, line).map_err(place)?;
+            at += len + 1;
+            if last {
+                return match reply {
+                    Some(reply) if at == text.len() => Ok(reply),
+                    _ => Err(ParseError { expected: "the end", at }),
+                };
+            }
+        }
+        Err(ParseError { expected: "a reply line", at })
+    }
+
+    /// The three digits, 200 to 599.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The enhanced code; `None` where the reply has none.
+    pub fn enhanced(&self) -> Option<Enhanced> {
+        self.enhanced
+    }
+
+    /// The text of each line, without codes; at least one line, which may be empty.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line))
+    }
+
+    /// 2yz: it was done.
+    pub fn is_positive(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    /// 3yz: go on.
+    pub fn is_intermediate(&self) -> bool {
+        self.code / 100 == 3
+    }
+
+    /// 4yz: not now; the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        self.code / 100 == 4
+    }
+
+    /// 5yz: not so; the same will fail again.
+    pub fn is_permanent(&self) -> bool {
+        self.code / 100 == 5
+    }
+
+    /// Writes the lines with their ends, none longer than 512 octets (RFC 5321 §4.5.3.1.5): longer text is broken.
+    ///
+    /// # Errors
+    /// Those of `out`; a `String` or a [`Wire`] has none.
+    pub fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        use fmt::Write as _;
+        let mut lines = self.lines().flat_map(pieces).peekable();
+        while let Some(line) = lines.next() {
+            write!(out, "{}{}", self.code, if lines.peek().is_some() { '-' } else { ' ' })?;
+            if let Some(enhanced) = self.enhanced {
+                write!(out, "{enhanced} ")?;
+            }
+            OneLine(&mut *out).write_str(line)?;
+            out.write_str("\r\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// Breaks a line so that each piece fits with its codes, at a space where there is one.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    // "250-" and "5.999.999 " before, CRLF behind.
+    const MOST: usize = MAX_LINE - 16;
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        if line.len() <= MOST {
+            return Some(line);
+        }
+        let most = (0..=MOST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        let (head, _) = line.split_at(most);
+        let (head, tail) = match head.rfind(' ') {
+            Some(at) if at > 0 => (line.get(..at).unwrap_or_default(), line.get(at + 1..).unwrap_or_default()),
+            _ => line.split_at(most),
+        };
+        rest = Some(tail);
+        Some(head)
+    })
+}
+
+/// The reply on one line, for people and logs: lines joined by a space.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        write!(f, "{}", self.code)?;
+        if let Some(enhanced) = self.enhanced {
+            write!(f, " {enhanced}")?;
+        }
+        for line in self.lines().filter(|line| !line.is_empty()) {
+            f.write_str(" ")?;
+            OneLine(f).write_str(line)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Enhanced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// Adds a line to what came of a reply so far; `true` where it was the last.
+fn extend(reply: &mut Option<Reply>, line: &[u8]) -> Result<bool, ParseError> {
+    let (code, last, text) = whole(reply_line, line)?;
+    let enhanced = enhanced_code(code, text);
+    let strip = |wanted: Option<Enhanced>| match (&enhanced, wanted) {
+        (Some((enhanced, text)), Some(wanted)) if *enhanced == wanted => *text,
+        _ => text,
+    };
+    match reply {
+        None => {
+            let enhanced = enhanced.as_ref().map(|(enhanced, _)| *enhanced);
+            let text = String::from_utf8_lossy(strip(enhanced)).into_owned();
+            *reply = Some(Reply { code, enhanced, text: Cow::Owned(text) });
+        }
+        // RFC 5321 §4.2.1: "the reply code on each of the lines MUST be the same".
+        Some(reply) if reply.code != code => return Err(ParseError { expected: "the same code on each line", at: 0 }),
+        Some(reply) => {
+            let all = reply.text.to_mut();
+            all.push('\n');
+            all.push_str(&String::from_utf8_lossy(strip(reply.enhanced)));
+        }
+    }
+    Ok(last)
+}
+
+/// `Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF`, one line of it without its
+/// end: the code, whether it is the last, and the text.
+fn reply_line(input: &[u8]) -> Parsed<'_, (u16, bool, &[u8])> {
+    // Reply-code = %x32-35 %x30-35 %x30-39, but codes with a second digit beyond 5 are out there.
+    let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = input else {
+        return fail(input, "a reply code");
+    };
+    let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+    match rest {
+        [] => Ok((&[], (code, true, rest))),
+        [b' ', text @ ..] => Ok((&[], (code, true, text))),
+        [b'-', text @ ..] => Ok((&[], (code, false, text))),
+        _ => fail(rest, "a space or a hyphen"),
+    }
+}
+
+/// `status-code = class "." subject "." detail` (RFC 3463 §2) with a space or the end after it. Its class must be that of
+/// the code (RFC 2034 §4); other text is taken as it stands.
+fn enhanced_code(code: u16, text: &[u8]) -> Option<(Enhanced, &[u8])> {
+    let len = text.iter().position(|octet| *octet == b' ').unwrap_or(text.len());
+    let (word, rest) = text.split_at(len);
+    let mut numbers = word.split(|octet| *octet == b'.');
+    let class = number(numbers.next()?)?;
+    let enhanced = Enhanced(u8::try_from(class).ok()?, number(numbers.next()?)?, number(numbers.next()?)?);
+    (numbers.next().is_none() && class == code / 100 && matches!(class, 2 | 4 | 5))
+        .then(|| (enhanced, rest.strip_prefix(b" ").unwrap_or(rest)))
+}
+
+/// `1*3DIGIT` without leading zeros.
+fn number(digits: &[u8]) -> Option<u16> {
+    let sound = (1..=3).contains(&digits.len())
+        && digits.iter().all(u8::is_ascii_digit)
+        && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    sound.then(|| digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
+}
+
+/// Reads replies off a [`Wire`], line by line.
+///
+/// ```
+/// use facteur::base::Wire;
+/// use facteur::smtp::ReplyReader;
+///
+/// let mut reader = ReplyReader::default();
+/// let mut wire = Wire::new();
+/// wire.feed(b"250-mx.test\r\n250 SI");
+/// assert_eq!(reader.read(&mut wire), Ok(None));
+/// wire.feed(b"ZE\r\n");
+/// assert_eq!(reader.read(&mut wire)?.unwrap().to_string(), "250 mx.test SIZE");
+/// # Ok::<(), facteur::smtp::ReplyError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReplyReader {
+    /// The longest line, in octets with its end. Default 2048: RFC 5321 §4.5.3.1.5 allows 512, and servers that explain
+    /// themselves go beyond.
+    pub max_line: usize,
+    /// The most octets of text in one reply. Default 16384: more than the longest answers to EHLO and HELP that are seen.
+    pub max_reply: usize,
+    reply: Option<Reply>,
+    octets: usize,
+}
+
+/// Why what a server sent is no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// A line is not as RFC 5321 §4.2 has it. The octets are counted within that line.
+    #[error("malformed reply: {0}")]
+    Malformed(#[from] ParseError),
+    /// A line is too long.
+    #[error("reply {0}")]
+    LineTooLong(#[from] LineTooLong),
+    /// The reply does not end.
+    #[error("reply longer than {max} octets")]
+    TooLong {
+        /// The limit, in octets.
+        max: usize,
+    },
+}
+
+impl Default for ReplyReader {
+    fn default() -> Self {
+        Self { max_line: 2048, max_reply: 16_384, reply: None, octets: 0 }
+    }
+}
+
+impl ReplyReader {
+    /// The next reply; `None` until it is there whole.
+    ///
+    /// # Errors
+    /// Where what came is no reply. Nothing that comes after it can be trusted to answer any command.
+    pub fn read(&mut self, wire: &mut Wire) -> Result<Option<Reply>, ReplyError> {
+        while let Some(line) = wire.line(self.max_line)? {
+            self.octets += line.text.len();
+            if self.octets > self.max_reply {
+                return Err(ReplyError::TooLong { max: self.max_reply });
+            }
+            if extend(&mut self.reply, &line.text)? {
+                self.octets = 0;
+                return Ok(self.reply.take());
+            }
+        }
+        // A line that is being dropped will never be a reply; its end may never come.
+        if wire.is_dropping() { Err(LineTooLong { max: self.max_line }.into()) } else { Ok(None) }
+    }
+
+    /// Whether part of a reply has come.
+    pub fn is_partial(&self) -> bool {
+        self.reply.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(reply: &Reply) -> String {
+        let mut text = String::new();
+        reply.write(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn replies_round_trip() {
+        for text in [
+            "250 \r\n",
+            "250 OK\r\n",
+            "250 2.1.0 OK\r\n",
+            "220 mx.test ESMTP\r\n",
+            "354 go on\r\n",
+            "250-mx.test\r\n250-SIZE 1000\r\n250 HELP\r\n",
+            "550-5.1.1 no\r\n550 5.1.1 such user\r\n",
+            "421 4.4.2 timeout\r\n",
+            "250 5.1.1 is not of this class\r\n",
+            "250 2.1 is no code\r\n",
+            "550-5.1.1 one\r\n550 5.1.1 5.1.2 another\r\n",
+            "550 5.1.1 δοκιμή\r\n",
+        ] {
+            let reply = Reply::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(written(&reply), text);
+        }
+    }
+
+    #[test]
+    fn lenient_forms_are_read() {
+        for (text, same) in [
+            ("250\r\n", "250 \r\n"),
+            ("250-a\n250 b\n", "250-a\r\n250 b\r\n"),
+            ("250-\r\n250\r\n", "250-\r\n250 \r\n"),
+            ("550 5.1.1\r\n", "550 5.1.1 \r\n"),
+            ("550-5.1.1 one\r\n550 two\r\n", "550-5.1.1 one\r\n550 5.1.1 two\r\n"),
+            ("299 x\r\n", "299 x\r\n"),
+        ] {
+            assert_eq!(Reply::parse(text.as_bytes()).map(|reply| written(&reply)).as_deref(), Ok(same));
+        }
+        assert_eq!(Reply::parse(b"550 caf\xe9\r\n").unwrap().to_string(), "550 caf\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for (text, at) in [
+            (&b""[..], 0),
+            (b"25", 2),
+            (b"250 OK", 6),
+            (b"25 OK\r\n", 0),
+            (b"150 OK\r\n", 0),
+            (b"650 OK\r\n", 0),
+            (b"250_OK\r\n", 3),
+            (b"250-a\r\n", 7),
+            (b"250-a\r\n251 b\r\n", 7),
+            (b"250 a\r\n250 b\r\n", 7),
+        ] {
+            assert_eq!(Reply::parse(text).map_err(|error| error.at), Err(at), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn text_cannot_forge_a_reply() {
+        assert_eq!(written(&Reply::new(550, None, "no\r\n250 yes\rx")), "550-no\r\n550 250 yes?x\r\n");
+    }
+
+    #[test]
+    fn long_text_is_broken_at_spaces() {
+        let reply = Reply::new(550, Enhanced(5, 7, 1), "word ".repeat(300));
+        let text = written(&reply);
+        assert!(text.split_inclusive("\r\n").all(|line| line.len() <= 512), "{text}");
+        let whole: Vec<_> = Reply::parse(text.as_bytes()).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(whole.join(" "), "word ".repeat(300));
+        let text = written(&Reply::new(550, None, "ä".repeat(1000)));
+        assert!(text.split_inclusive("\r\n").all(|line| line.len() <= 512), "{text}");
+    }
+
+    #[test]
+    fn endless_replies_are_cut_off() {
+        let mut wire = Wire::new();
+        let mut reader = ReplyReader::default();
+        wire.feed(&[b'2'; 3000]);
+        assert!(matches!(reader.read(&mut wire), Err(ReplyError::LineTooLong(_))));
+        let mut wire = Wire::new();
+        let mut reader = ReplyReader::default();
+        let result = (0..10_000).find_map(|_| {
+            wire.feed(b"250-and so on\r\n");
+            reader.read(&mut wire).err()
+        });
+        assert_eq!(result, Some(ReplyError::TooLong { max: 16_384 }));
+    }
+
+    #[test]
+    fn replies_are_the_same_however_they_are_cut() {
+        let input = b"220 mx.test\r\n250-a\r\n250 b\r\n550 5.1.1 no\r\n";
+        for size in 1..input.len() {
+            let mut wire = Wire::new();
+            let mut reader = ReplyReader::default();
+            let mut replies = Vec::new();
+            for piece in input.chunks(size) {
+                wire.feed(piece);
+                while let Some(reply) = reader.read(&mut wire).unwrap() {
+                    replies.push(reply.to_string());
+                }
+            }
+            assert_eq!(replies, ["220 mx.test", "250 a b", "550 5.1.1 no"]);
+        }
+    }
+}
