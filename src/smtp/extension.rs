@@ -56,7 +56,7 @@ impl Extensions {
     pub fn parse(reply: &Reply) -> Self {
         let mut extensions = Self::default();
         for line in reply.lines().skip(1) {
-            // "AUTH=LOGIN" instead of "AUTH LOGIN" is from before RFC 2554, and still announced next to the true form.
+            // "AUTH=LOGIN" instead of "AUTH LOGIN" is from drafts of the extension, and still announced next to the true form.
             let at = line.find([' ', '\t', '=']).unwrap_or(line.len());
             let (keyword, params) = line.split_at(at);
             let params = params.get(1..).unwrap_or_default().trim_matches([' ', '\t']);
