@@ -11,6 +11,7 @@
 //! | `EOF` | the peer closes |
 //! | `END` | here the machine is done, or has failed |
 //! | `TURNS` | what follows must not be sent before what precedes is answered |
+//! | `GIVEN text` | what the talk finds, for the test of its protocol to read |
 //! | `# text` | why |
 //!
 //! A talk is played once turn by turn, with the output compared after each turn, and then cut in other ways, which must
@@ -74,6 +75,8 @@ enum Turn {
 /// A talk as its file tells it.
 pub struct Talk {
     pub name: String,
+    /// What stands after `GIVEN`, line by line.
+    pub given: Vec<String>,
     turns: Vec<Turn>,
 }
 
@@ -95,7 +98,7 @@ pub fn talks(folder: &str, side: Side) -> Vec<Talk> {
 
 impl Talk {
     pub fn parse(name: &str, text: &str, side: Side) -> Self {
-        let mut turns = Vec::new();
+        let (mut turns, mut given) = (Vec::new(), Vec::new());
         for (number, line) in text.lines().enumerate() {
             let turn = match line {
                 "" => continue,
@@ -104,6 +107,10 @@ impl Talk {
                 "END" => Turn::End,
                 "TURNS" => Turn::Mark,
                 _ if line.starts_with('#') => continue,
+                _ if line.starts_with("GIVEN ") => {
+                    given.push(line[6..].to_owned());
+                    continue;
+                }
                 _ if line.starts_with("T+") => Turn::Wait(line[2..].trim().parse().expect("seconds")),
                 _ => {
                     let (who, form) = (&line[..1], &line[1..2]);
@@ -131,7 +138,7 @@ impl Talk {
                 (_, turn) => turns.push(turn),
             }
         }
-        Self { name: name.to_owned(), turns }
+        Self { name: name.to_owned(), given, turns }
     }
 
     /// All that is fed to the machine, joined: a seed for its fuzz target.
@@ -276,7 +283,7 @@ where
         };
         let expected = play(Cut::Turns);
         let mut cuts = vec![Cut::Octets];
-        cuts.extend((1..=20).map(|seed| Cut::Random(seed * 0x9e37_79b9_7f4a_7c15)));
+        cuts.extend((1..=20).map(|seed| Cut::Random(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15))));
         if side == Side::Server {
             cuts.push(Cut::Pipelined);
         }
@@ -399,7 +406,8 @@ impl<A> Run<'_, A> {
     }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+/// `\r \n \t \0 \\ \xHH` read as escapes.
+pub fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {
