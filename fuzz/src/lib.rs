@@ -2,9 +2,11 @@
 //! crate calls them all on everything under `corpus/`.
 
 mod base;
+mod pop3;
 
 /// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("address", base::address), ("date", base::date)];
+pub const TARGETS: &[(&str, fn(&[u8]))] =
+    &[("address", base::address), ("date", base::date), ("pop3_command", pop3::command), ("pop3_server", pop3::server)];
 
 /// Runs the target of that name.
 ///
