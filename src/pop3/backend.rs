@@ -19,6 +19,36 @@ const PIECE: usize = 4 * 1024;
 /// copied, and no more of it is queued than [`max_backlog`](super::ServerConfig::max_backlog) allows.
 ///
 /// Only [`Request::Quit`] removes anything. Drop the backend and with it the mailbox, and nothing has happened.
+///
+/// ```
+/// use std::time::Instant;
+/// use facteur::base::{Machine, Step};
+/// use facteur::pop3::{Backend, Progress, Server, ServerConfig, ServerEvent};
+/// use facteur::store::{Store, memory};
+///
+/// let mut config = ServerConfig::new();
+/// config.clear_text = true;
+/// let mut server = Server::new(config, Instant::now());
+/// server.wire().feed(b"USER ada\r\nPASS tanstaaf\r\nLIST\r\n");
+/// let store = memory::Store::new();
+/// let mut backend: Option<Backend<memory::Mailbox>> = None;
+/// while let Step::Event(event) = server.poll()? {
+///     match (event, &mut backend) {
+///         (ServerEvent::Request(request), Some(backend)) => {
+///             backend.begin(request);
+///             while backend.step(&mut server) == Progress::More {
+///                 // Send what is outgoing.
+///             }
+///         }
+///         _ => {
+///             backend = Some(Backend::new(store.open("INBOX")?)); // once name and password are checked
+///             server.accept();
+///         }
+///     }
+/// }
+/// assert!(server.wire().outgoing().ends_with(b"+OK 0 messages (0 octets)\r\n.\r\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Backend<M> {
     mailbox: M,

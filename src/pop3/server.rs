@@ -48,7 +48,7 @@ pub struct ServerConfig {
     /// which fills a window of a long fat path and costs 64 MiB for a thousand clients that do not read.
     pub max_backlog: usize,
     /// How many octets may lie unread while nothing is read, because of the backlog or after a failed login. Default:
-    /// 64 KiB; clients that pipeline send a few hundred commands at once.
+    /// 128 KiB: a driver that stops to read in time keeps below it, and a client that pipelines is then never at fault.
     pub max_unread: usize,
     /// How many commands may be unknown, malformed or out of place; one more ends the session. Default: 20, more than a
     /// client that tries what a server can needs.
@@ -225,7 +225,7 @@ impl ServerConfig {
             implementation: None,
             max_line: MAX_COMMAND,
             max_backlog: 64 * 1024,
-            max_unread: 64 * 1024,
+            max_unread: 128 * 1024,
             max_errors: 20,
             max_failures: 3,
             failure_delay: Duration::from_secs(2),
