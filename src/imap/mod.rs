@@ -1,5 +1,19 @@
-//! IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051).
+//! IMAP4rev1 (RFC 3501) with the pieces of IMAP4rev2 (RFC 9051) that fit into it.
+//!
+//! [`command`] says what a client asks for and [`response`] what a server answers; [`server`] is the machine between them,
+//! which knows the protocol and nothing of mailboxes. Commands are cut out of the stream first and parsed whole then.
 
+pub mod command;
+pub mod error;
 pub mod fetch;
+mod frame;
+mod grammar;
+pub mod response;
 pub mod search;
 pub mod sequence;
+pub mod server;
+
+pub use command::{By, Command};
+pub use error::{Error, Fault, Stage};
+pub use response::{Attribute, Code, Data, FetchData, ListedName, Namespaces, Status};
+pub use server::{Limits, Server, ServerConfig, ServerEvent};

@@ -1,0 +1,628 @@
+//! The server's side of a conversation, without I/O.
+//!
+//! Left out on purpose: more than one command at a time (RFC 9051 §5.5 allows it, and nobody gains by it here), and
+//! mechanisms other than PLAIN.
+
+use std::time::Instant;
+
+use crate::base::{Machine, Step, Tls, Wire};
+use crate::imap::command::Command;
+use crate::imap::error::{Error, Fault, Stage};
+use crate::imap::frame::{Framed, Reader, Refusal};
+use crate::imap::grammar::{self, Scope};
+use crate::imap::response::{Code, Data, Status, print, resp_text};
+
+mod config;
+mod login;
+
+pub use config::{Limits, ServerConfig};
+
+/// What a client wants of the program behind the server.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use facteur::base::{Machine, Step};
+/// use facteur::imap::{Server, ServerConfig, ServerEvent};
+///
+/// let mut config = ServerConfig::new("imap.test");
+/// config.login_without_tls = true;
+/// let mut server = Server::new(config, Instant::now());
+/// server.wire().feed(b"A1 LOGIN ada tanstaaf\r\n");
+/// let Step::Event(ServerEvent::Login { user, secret }) = server.poll()? else { panic!("a login") };
+/// assert_eq!((user.as_str(), secret), ("ada", "tanstaaf".into()));
+/// server.accept();
+/// # Ok::<(), facteur::imap::Error>(())
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// LOGIN or AUTHENTICATE: answer with [`Server::accept`] or [`Server::refuse`], or with [`Server::no`] where the answer
+    /// cannot be known now.
+    Login {
+        /// Who wants to log in.
+        user: String,
+        /// The password.
+        secret: crate::base::Secret,
+    },
+    /// A command: answer with [`Server::untagged`] as often as needed and then one of [`Server::ok`], [`Server::no`],
+    /// [`Server::bad`].
+    Command(Command),
+    /// IDLE began (RFC 2177): until [`IdleDone`](Self::IdleDone) comes, tell what is new with [`Server::untagged`]. No
+    /// answer is due.
+    Idle,
+    /// IDLE ended, and has been answered.
+    IdleDone,
+}
+
+/// The server of one conversation.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use facteur::base::{Machine, Step};
+/// use facteur::imap::{Command, Data, Server, ServerConfig, ServerEvent};
+///
+/// let mut config = ServerConfig::new("imap.test");
+/// config.login_without_tls = true;
+/// let mut server = Server::new(config, Instant::now());
+/// server.wire().feed(b"A1 LOGIN ada tanstaaf\r\nA2 SELECT INBOX\r\nA3 LOGOUT\r\n");
+/// loop {
+///     match server.poll()? {
+///         Step::Event(ServerEvent::Login { .. }) => server.accept(),
+///         Step::Event(ServerEvent::Command(Command::Select { .. })) => {
+///             server.untagged(Data::Exists(0));
+///             server.ok(None, "INBOX is selected");
+///         }
+///         Step::Event(_) => server.no(None, "not here"),
+///         Step::Done => break,
+///         _ => panic!("the client said all there is to say"),
+///     }
+/// }
+/// # Ok::<(), facteur::imap::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    wire: Wire,
+    config: ServerConfig,
+    reader: Reader,
+    tls: Option<Tls>,
+    now: Instant,
+    /// When octets last moved, or a command was last read.
+    activity: Instant,
+    /// Octets unread and octets unsent when that was last looked at.
+    seen: (usize, usize),
+    errors: u32,
+    failed_logins: u32,
+    session: Session,
+    turn: Turn,
+}
+
+/// The states of RFC 9051 §3, as far as commands differ by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    /// A login must come until then.
+    NotAuthenticated(Instant),
+    Authenticated,
+    Selected,
+}
+
+/// Whose turn it is, and for what.
+#[derive(Debug)]
+enum Turn {
+    /// Nothing has been said.
+    Greeting,
+    /// The client's: a command.
+    Command,
+    /// The client's: the response of a SASL exchange.
+    Response { tag: String },
+    /// The client's: DONE.
+    Idle { tag: String },
+    /// The program's: the answer to a command.
+    Answer { tag: String, question: Question, then: Then },
+    /// The driver's: a TLS handshake.
+    Handshake,
+    /// Nobody's: the farewell is outgoing.
+    Closing,
+    /// Nobody's: the farewell is outgoing, and this is why.
+    Failed(Error),
+}
+
+/// What an open question is about, as far as its answer changes the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Login,
+    Select,
+    Examine,
+    /// CLOSE or UNSELECT.
+    Deselect,
+    /// FETCH, STORE or SEARCH by sequence numbers, during which no EXPUNGE may be told (RFC 9051 §7.5.1).
+    Numbered,
+    Other,
+}
+
+/// What comes after the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Command,
+    Bye(&'static str),
+}
+
+impl Server {
+    /// A server that greets with the first poll. Say [`Machine::tls_started`] before it where the connection began with TLS.
+    pub fn new(config: ServerConfig, start: Instant) -> Self {
+        let session = Session::NotAuthenticated(start + config.login_timeout);
+        Self {
+            wire: Wire::new(),
+            config,
+            reader: Reader::default(),
+            tls: None,
+            now: start,
+            activity: start,
+            seen: (0, 0),
+            errors: 0,
+            failed_logins: 0,
+            session,
+            turn: Turn::Greeting,
+        }
+    }
+
+    /// The session under the conversation, where it is encrypted.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Answers a login: yes.
+    pub fn accept(&mut self) {
+        let Some((tag, question, then)) = self.answered() else { return };
+        if question != Question::Login {
+            return self.misuse("accept answers a login only");
+        }
+        self.session = Session::Authenticated;
+        let code = Code::Capability(self.capabilities());
+        self.status(&tag, Status::Ok, Some(&code), "logged in");
+        self.then(then);
+    }
+
+    /// Answers a login: no, and does not say why (RFC 5530 §3, AUTHENTICATIONFAILED). After
+    /// [`max_failed_logins`](ServerConfig::max_failed_logins) of them the conversation ends.
+    pub fn refuse(&mut self) {
+        let Some((tag, question, then)) = self.answered() else { return };
+        if question != Question::Login {
+            return self.misuse("refuse answers a login only");
+        }
+        self.status(&tag, Status::No, Some(&Code::AuthenticationFailed), "user name or password is wrong");
+        self.failed_logins += 1;
+        if self.failed_logins >= self.config.max_failed_logins {
+            return self.fail(Error::Peer(Fault::TooManyLogins));
+        }
+        self.then(then);
+    }
+
+    /// Sends untagged data: as part of an answer, in IDLE, or between commands (RFC 9051 §5.3).
+    ///
+    /// [`Data::Expunge`] moves sequence numbers and is taken only where RFC 9051 §7.5.1 allows it: while a command other than
+    /// FETCH, STORE and SEARCH by sequence numbers is answered, and in IDLE. Anywhere else it is a misuse that ends the
+    /// conversation, as is any data before login.
+    pub fn untagged(&mut self, data: Data) {
+        let moves_numbers = matches!(data, Data::Expunge(_));
+        let fits = match &self.turn {
+            Turn::Closing | Turn::Failed(_) => return,
+            Turn::Answer { question, .. } => !(moves_numbers && *question == Question::Numbered),
+            Turn::Idle { .. } => true,
+            Turn::Command => !moves_numbers && self.stage() != Stage::Login,
+            Turn::Greeting | Turn::Response { .. } | Turn::Handshake => false,
+        };
+        match (fits, moves_numbers) {
+            (true, _) => data.write(&mut self.wire),
+            (false, true) => self.misuse("an expunge where sequence numbers must stay still"),
+            (false, false) => self.misuse("data before login"),
+        }
+    }
+
+    /// Whether more waits to be sent than the [config](ServerConfig::max_backlog) likes: pause the answer, let what is
+    /// outgoing be sent, and go on.
+    pub fn is_full(&self) -> bool {
+        self.wire.backlog() >= self.config.max_backlog
+    }
+
+    /// Answers a command: done. SELECT and EXAMINE select by it, CLOSE and UNSELECT deselect.
+    ///
+    /// Where SELECT is answered without a code, `READ-WRITE` is written, and with EXAMINE `READ-ONLY`.
+    pub fn ok(&mut self, code: Option<Code>, text: &str) {
+        let Some((tag, question, then)) = self.answered() else { return };
+        let code = match question {
+            Question::Login => return self.misuse("a login is answered by accept"),
+            Question::Select => code.or(Some(Code::ReadWrite)),
+            Question::Examine => code.or(Some(Code::ReadOnly)),
+            Question::Deselect | Question::Numbered | Question::Other => code,
+        };
+        match question {
+            Question::Select | Question::Examine => self.session = Session::Selected,
+            Question::Deselect => self.session = Session::Authenticated,
+            _ => {}
+        }
+        self.status(&tag, Status::Ok, code.as_ref(), text);
+        self.then(then);
+    }
+
+    /// Answers a command: it cannot be done. After a SELECT or EXAMINE that failed no mailbox is selected (RFC 9051 §6.3.2).
+    pub fn no(&mut self, code: Option<Code>, text: &str) {
+        let Some((tag, question, then)) = self.answered() else { return };
+        if matches!(question, Question::Select | Question::Examine) {
+            self.session = Session::Authenticated;
+        }
+        self.status(&tag, Status::No, code.as_ref(), text);
+        self.then(then);
+    }
+
+    /// Answers a command: it is none, for a reason that only the backend can see, such as a sequence number beyond the last
+    /// message.
+    pub fn bad(&mut self, text: &str) {
+        let Some((tag, question, then)) = self.answered() else { return };
+        if matches!(question, Question::Select | Question::Examine) {
+            self.session = Session::Authenticated;
+        }
+        self.wrong(Refusal::bad(Some(tag), text));
+        self.then(then);
+    }
+
+    /// Ends the conversation from this side, with BYE: at once, or when the open question is answered.
+    pub fn shutdown(&mut self) {
+        const FAREWELL: &str = "the server is going down";
+        match &mut self.turn {
+            Turn::Closing | Turn::Failed(_) => {}
+            Turn::Answer { then, .. } => *then = Then::Bye(FAREWELL),
+            // In the clear between STARTTLS and the handshake nothing can be said.
+            Turn::Handshake => self.turn = Turn::Closing,
+            _ => self.bye(FAREWELL),
+        }
+    }
+
+    fn private(&self) -> bool {
+        self.tls.is_some() || self.config.login_without_tls
+    }
+
+    /// `capability-data`: what is true in this state (RFC 9051 §6.1.1).
+    fn capabilities(&self) -> Vec<String> {
+        let mut all = vec!["IMAP4rev1", "LITERAL+", "ID", "ENABLE"];
+        if self.stage() == Stage::Login {
+            all.push("SASL-IR");
+            if self.tls.is_none() && self.config.starttls {
+                all.push("STARTTLS");
+            }
+            all.push(if self.private() { "AUTH=PLAIN" } else { "LOGINDISABLED" });
+        } else {
+            all.extend(["IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT"]);
+            all.extend(self.config.capabilities.iter().map(String::as_str));
+        }
+        all.into_iter().map(str::to_owned).collect()
+    }
+
+    fn stage(&self) -> Stage {
+        match (&self.turn, self.session) {
+            (_, Session::NotAuthenticated(_)) => Stage::Login,
+            (Turn::Answer { .. }, _) => Stage::Answer,
+            (Turn::Idle { .. }, _) => Stage::Idle,
+            _ if self.reader.is_within(&self.wire) => Stage::Literal,
+            _ => Stage::Command,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self.session {
+            Session::NotAuthenticated(_) => self.config.before_login,
+            Session::Authenticated | Session::Selected => self.config.after_login,
+        }
+    }
+
+    /// Takes the open question; `None` where the conversation is over, so that the answer comes too late.
+    fn answered(&mut self) -> Option<(String, Question, Then)> {
+        match std::mem::replace(&mut self.turn, Turn::Command) {
+            Turn::Answer { tag, question, then } => {
+                self.activity = self.now;
+                return Some((tag, question, then));
+            }
+            over @ (Turn::Closing | Turn::Failed(_)) => self.turn = over,
+            other => {
+                self.turn = other;
+                self.misuse("an answer without a question");
+            }
+        }
+        None
+    }
+
+    fn then(&mut self, then: Then) {
+        if let (Then::Bye(text), Turn::Command) = (then, &self.turn) {
+            self.bye(text);
+        }
+    }
+
+    fn ask(&mut self, tag: String, question: Question) {
+        self.turn = Turn::Answer { tag, question, then: Then::Command };
+    }
+
+    /// `response-tagged`
+    fn status(&mut self, tag: &str, status: Status, code: Option<&Code>, text: &str) {
+        print(&mut self.wire, format_args!("{tag} {status}"));
+        resp_text(&mut self.wire, code, text);
+    }
+
+    /// Answers what was no command, and counts it.
+    fn wrong(&mut self, refusal: Refusal) {
+        let tag = refusal.tag.as_deref().unwrap_or("*");
+        self.status(tag, refusal.status, refusal.code.as_ref(), &refusal.text);
+        if refusal.status == Status::Bad {
+            self.errors += 1;
+            if self.errors >= self.config.max_errors {
+                self.fail(Error::Peer(Fault::TooManyErrors));
+            }
+        }
+    }
+
+    fn bye(&mut self, text: &str) {
+        self.wire.out(b"* BYE");
+        resp_text(&mut self.wire, None, text);
+        self.turn = Turn::Closing;
+    }
+
+    fn fail(&mut self, error: Error) {
+        match error {
+            Error::Peer(fault) => self.bye(&fault.to_string()),
+            Error::Timeout(_) => self.bye("nothing came for too long"),
+            Error::Misuse(_) => self.bye("internal error"),
+            Error::Closed(_) => {}
+        }
+        self.turn = Turn::Failed(error);
+    }
+
+    fn misuse(&mut self, what: &'static str) {
+        self.fail(Error::Misuse(what));
+    }
+
+    fn greet(&mut self) {
+        let code = Code::Capability(self.capabilities());
+        let text = format!("{} is ready", self.config.host);
+        self.status("*", Status::Ok, Some(&code), &text);
+        self.turn = Turn::Command;
+    }
+
+    /// Reads a command and does what can be done without the program; what it must do comes out as an event.
+    ///
+    /// Here and in its like, `None` asks for more input, and `Some(None)` was no event.
+    fn command(&mut self) -> Option<Option<ServerEvent>> {
+        let (limits, gate) = (self.limits(), Gate { session: self.session, private: self.private() });
+        let judge = |text: &[u8]| gate.judge(text);
+        let framed = self.reader.read(&mut self.wire, &limits, self.config.max_message, judge)?;
+        self.activity = self.now;
+        let (text, message) = match framed {
+            Framed::Command { text, message } => (text, message),
+            Framed::Refused(refusal) => {
+                self.wrong(refusal);
+                return Some(None);
+            }
+            Framed::Hopeless => {
+                self.fail(Error::Peer(Fault::HopelessLiteral));
+                return Some(None);
+            }
+        };
+        let parsed = gate.judge(&text).and_then(|()| grammar::command(&text, message.as_ref()));
+        match parsed {
+            Ok((tag, command)) => Some(self.obey(tag, command)),
+            Err(refusal) => {
+                self.wrong(refusal);
+                Some(None)
+            }
+        }
+    }
+
+    fn obey(&mut self, tag: String, command: Command) -> Option<ServerEvent> {
+        let question = match &command {
+            Command::Capability => {
+                Data::Capability(self.capabilities()).write(&mut self.wire);
+                self.status(&tag, Status::Ok, None, "capabilities listed");
+                return None;
+            }
+            Command::Logout => {
+                self.bye("until next time");
+                self.status(&tag, Status::Ok, None, "logged out");
+                return None;
+            }
+            Command::Noop if self.stage() == Stage::Login => {
+                self.status(&tag, Status::Ok, None, "nothing done");
+                return None;
+            }
+            Command::Id(_) => {
+                let ours = self.config.id.iter();
+                let ours = ours.map(|(name, value)| (name.clone().into(), Some(value.clone().into())));
+                Data::Id(ours.collect()).write(&mut self.wire);
+                self.status(&tag, Status::Ok, None, "pleased to meet you");
+                return None;
+            }
+            Command::Enable(_) => {
+                // RFC 5161 §3.1: what cannot be enabled is ignored, and nothing can be yet.
+                Data::Enabled(Vec::new()).write(&mut self.wire);
+                self.status(&tag, Status::Ok, None, "nothing enabled");
+                return None;
+            }
+            Command::StartTls => {
+                self.starttls(tag);
+                return None;
+            }
+            Command::Authenticate { mechanism, initial } => {
+                let (mechanism, initial) = (mechanism.clone(), initial.clone());
+                return self.authenticate(tag, &mechanism, initial);
+            }
+            Command::Login { user, secret } => {
+                let (user, secret) = (user.clone(), secret.clone());
+                self.ask(tag, Question::Login);
+                return Some(ServerEvent::Login { user, secret });
+            }
+            Command::Idle => {
+                self.wire.out(b"+ idling\r\n");
+                self.turn = Turn::Idle { tag };
+                return Some(ServerEvent::Idle);
+            }
+            Command::Select { .. } | Command::Examine { .. } => {
+                if self.session == Session::Selected {
+                    // RFC 9051 §6.3.2: "when deselecting a selected mailbox, the server MUST return an untagged OK response
+                    // with the "[CLOSED]" response code"
+                    let text = "the mailbox selected before is closed".to_owned();
+                    Data::Status(Status::Ok, Some(Code::Closed), text).write(&mut self.wire);
+                }
+                if matches!(command, Command::Select { .. }) { Question::Select } else { Question::Examine }
+            }
+            Command::Close | Command::Unselect => Question::Deselect,
+            Command::Fetch { by, .. } | Command::Store { by, .. } | Command::Search { by, .. } => match by {
+                crate::imap::By::Sequence => Question::Numbered,
+                crate::imap::By::Uid => Question::Other,
+            },
+            _ => Question::Other,
+        };
+        self.ask(tag, question);
+        Some(ServerEvent::Command(command))
+    }
+
+    fn starttls(&mut self, tag: String) {
+        if self.tls.is_some() {
+            return self.wrong(Refusal::bad(Some(tag), "TLS is on already"));
+        }
+        if !self.config.starttls {
+            return self.wrong(Refusal::bad(Some(tag), "STARTTLS is not offered"));
+        }
+        self.status(&tag, Status::Ok, None, "begin TLS now");
+        self.turn = Turn::Handshake;
+    }
+
+    /// Reads what ends IDLE: `DONE`, and nothing else (RFC 2177 §3).
+    fn idle_line(&mut self) -> Option<Option<ServerEvent>> {
+        let line = match self.wire.line(self.config.after_login.line) {
+            Ok(None) => return None,
+            Ok(Some(line)) => line.text,
+            Err(_) => bytes::Bytes::new(),
+        };
+        self.activity = self.now;
+        let Turn::Idle { tag } = std::mem::replace(&mut self.turn, Turn::Command) else { return Some(None) };
+        if line.eq_ignore_ascii_case(b"DONE") {
+            self.status(&tag, Status::Ok, None, "no longer idle");
+        } else {
+            self.wrong(Refusal::bad(Some(tag), "expected DONE"));
+        }
+        Some(Some(ServerEvent::IdleDone))
+    }
+
+    fn step(&mut self) -> Result<Step<ServerEvent>, Error> {
+        loop {
+            let taken = match &self.turn {
+                Turn::Failed(error) => return Err(*error),
+                Turn::Closing => return Ok(Step::Done),
+                Turn::Answer { .. } => return Ok(Step::NeedAnswer),
+                Turn::Greeting => {
+                    self.greet();
+                    continue;
+                }
+                Turn::Handshake if !self.wire.unread().is_empty() => {
+                    self.fail(Error::Peer(Fault::InjectedBeforeTls));
+                    continue;
+                }
+                Turn::Handshake => return Ok(Step::StartTls),
+                // Who does not read gets no more answers.
+                Turn::Command if self.is_full() => return Ok(Step::NeedInput),
+                Turn::Command => self.command(),
+                Turn::Response { .. } => self.response(),
+                Turn::Idle { .. } => self.idle_line(),
+            };
+            match taken {
+                Some(Some(event)) => return Ok(Step::Event(event)),
+                Some(None) => {}
+                None if self.wire.is_closed() => self.fail(Error::Closed(self.stage())),
+                None => return Ok(Step::NeedInput),
+            }
+        }
+    }
+
+    /// Notes octets that moved since the last look: a client that uploads or downloads is not silent.
+    fn look(&mut self) {
+        let now = (self.wire.unread().len(), self.wire.backlog());
+        if now.0 != self.seen.0 || now.1 < self.seen.1 {
+            self.activity = self.now;
+        }
+        self.seen = now;
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match (&self.turn, self.session) {
+            (Turn::Closing | Turn::Failed(_), _) => None,
+            (_, Session::NotAuthenticated(until)) => Some(until),
+            _ => Some(self.activity + self.config.inactivity_timeout),
+        }
+    }
+}
+
+impl Machine for Server {
+    type Event = ServerEvent;
+    type Error = Error;
+
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.look();
+        self.now = self.now.max(now);
+        if self.due().is_some_and(|due| due <= self.now) {
+            self.fail(Error::Timeout(self.stage()));
+        }
+    }
+
+    fn poll(&mut self) -> Result<Step<ServerEvent>, Error> {
+        self.look();
+        let step = self.step();
+        self.seen = (self.wire.unread().len(), self.wire.backlog());
+        step
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due()
+    }
+
+    fn tls_started(&mut self, tls: Tls) {
+        self.tls = Some(tls);
+        match self.turn {
+            Turn::Greeting => {}
+            Turn::Handshake if self.wire.unread().is_empty() => self.turn = Turn::Command,
+            Turn::Handshake => self.fail(Error::Peer(Fault::InjectedBeforeTls)),
+            Turn::Closing | Turn::Failed(_) => {}
+            _ => self.misuse("a TLS handshake that was not asked for"),
+        }
+    }
+}
+
+/// What is allowed now.
+#[derive(Clone, Copy)]
+struct Gate {
+    session: Session,
+    private: bool,
+}
+
+impl Gate {
+    /// Whether the command that begins with these octets may be given now (RFC 9051 §6).
+    fn judge(self, text: &[u8]) -> Result<(), Refusal> {
+        let head = grammar::head(text)?;
+        let tag = || Some(head.tag.clone());
+        match (head.scope, self.session) {
+            (Scope::Any, _)
+            | (Scope::NotAuthenticated, Session::NotAuthenticated(_))
+            | (Scope::Authenticated, Session::Authenticated | Session::Selected)
+            | (Scope::Selected, Session::Selected) => {}
+            (Scope::NotAuthenticated, _) => return Err(Refusal::bad(tag(), "you are logged in already")),
+            (_, Session::NotAuthenticated(_)) => return Err(Refusal::bad(tag(), "log in first")),
+            (_, _) => return Err(Refusal::bad(tag(), "select a mailbox first")),
+        }
+        if head.reveals_secret && !self.private {
+            // RFC 9051 §6.2.3: LOGINDISABLED; no secret is asked for, and one that came is not looked at.
+            return Err(Refusal::no(tag(), Code::PrivacyRequired, "not without TLS"));
+        }
+        Ok(())
+    }
+}
