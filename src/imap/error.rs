@@ -37,6 +37,9 @@ pub enum Fault {
     /// More logins failed than are borne.
     #[error("too many failed logins")]
     TooManyLogins,
+    /// More was sent than lies unread while the answer to a failed login is held back.
+    #[error("too much sent ahead")]
+    TooMuchAhead,
     /// A literal was announced that is too large even to be dropped: its number does not fit into 32 bits.
     #[error("a literal beyond 32 bits")]
     HopelessLiteral,

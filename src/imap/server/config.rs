@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// let mut config = ServerConfig::new("imap.example.org");
 /// config.starttls = true;
-/// assert!(!config.login_without_tls);
+/// assert!(!config.clear_text);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub starttls: bool,
     /// Whether LOGIN and AUTHENTICATE PLAIN are taken without TLS. Default `false` (RFC 9051 §11.1); without TLS
     /// LOGINDISABLED is announced.
-    pub login_without_tls: bool,
+    pub clear_text: bool,
     /// What ID answers (RFC 2971), pairs of names and values. Default `name` `facteur`: a version helps attackers more than
     /// it helps anyone else.
     pub id: Vec<(String, String)>,
@@ -41,7 +41,13 @@ pub struct ServerConfig {
     /// How many commands may be answered BAD before the conversation is ended. Default 50: people type, too.
     pub max_errors: u32,
     /// How many logins may fail before the conversation is ended. Default 3.
-    pub max_failed_logins: u32,
+    pub max_failures: u32,
+    /// How long the answer to a failed login is held back. Default 2 seconds, which makes guessing slow and is hardly noticed
+    /// by people.
+    pub failure_delay: Duration,
+    /// How many octets may lie unread while that answer is held back. Default 128 KiB: nobody has so much to say before
+    /// it is let in.
+    pub max_unread: usize,
     /// How long a client may take from the greeting to a successful login. Default 3 minutes (RFC 9051 §5.4 allows it to be
     /// short).
     pub login_timeout: Duration,
@@ -82,7 +88,7 @@ impl ServerConfig {
         Self {
             host: host.into(),
             starttls: false,
-            login_without_tls: false,
+            clear_text: false,
             id: vec![("name".into(), "facteur".into())],
             capabilities: Vec::new(),
             before_login: Limits::BEFORE_LOGIN,
@@ -90,7 +96,9 @@ impl ServerConfig {
             max_message: 64 * 1024 * 1024,
             max_backlog: 256 * 1024,
             max_errors: 50,
-            max_failed_logins: 3,
+            max_failures: 3,
+            failure_delay: Duration::from_secs(2),
+            max_unread: 128 * 1024,
             login_timeout: Duration::from_secs(3 * 60),
             inactivity_timeout: Duration::from_secs(30 * 60),
         }

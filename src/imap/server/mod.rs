@@ -3,6 +3,7 @@
 //! Left out on purpose: more than one command at a time (RFC 9051 §5.5 allows it, and nobody gains by it here), and
 //! mechanisms other than PLAIN.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::{Machine, Step, Tls, Wire};
@@ -11,6 +12,7 @@ use crate::imap::error::{Error, Fault, Stage};
 use crate::imap::frame::{Framed, Reader, Refusal};
 use crate::imap::grammar::{self, Scope};
 use crate::imap::response::{Code, Data, Status, print, resp_text};
+use crate::sasl::ServerExchange;
 
 mod config;
 mod login;
@@ -26,7 +28,7 @@ pub use config::{Limits, ServerConfig};
 /// use facteur::imap::{Server, ServerConfig, ServerEvent};
 ///
 /// let mut config = ServerConfig::new("imap.test");
-/// config.login_without_tls = true;
+/// config.clear_text = true;
 /// let mut server = Server::new(config, Instant::now());
 /// server.wire().feed(b"A1 LOGIN ada tanstaaf\r\n");
 /// let Step::Event(ServerEvent::Login { user, secret }) = server.poll()? else { panic!("a login") };
@@ -64,7 +66,7 @@ pub enum ServerEvent {
 /// use facteur::imap::{Command, Data, Server, ServerConfig, ServerEvent};
 ///
 /// let mut config = ServerConfig::new("imap.test");
-/// config.login_without_tls = true;
+/// config.clear_text = true;
 /// let mut server = Server::new(config, Instant::now());
 /// server.wire().feed(b"A1 LOGIN ada tanstaaf\r\nA2 SELECT INBOX\r\nA3 LOGOUT\r\n");
 /// loop {
@@ -84,7 +86,7 @@ pub enum ServerEvent {
 #[derive(Debug)]
 pub struct Server {
     wire: Wire,
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     reader: Reader,
     tls: Option<Tls>,
     now: Instant,
@@ -93,7 +95,7 @@ pub struct Server {
     /// Octets unread and octets unsent when that was last looked at.
     seen: (usize, usize),
     errors: u32,
-    failed_logins: u32,
+    failures: u32,
     session: Session,
     turn: Turn,
 }
@@ -115,7 +117,9 @@ enum Turn {
     /// The client's: a command.
     Command,
     /// The client's: the response of a SASL exchange.
-    Response { tag: String },
+    Response { tag: String, exchange: ServerExchange },
+    /// The clock's: the answer to a failed login is held back until then.
+    Held { tag: String, until: Instant, then: Then },
     /// The client's: DONE.
     Idle { tag: String },
     /// The program's: the answer to a command.
@@ -150,7 +154,8 @@ enum Then {
 
 impl Server {
     /// A server that greets with the first poll. Say [`Machine::tls_started`] before it where the connection began with TLS.
-    pub fn new(config: ServerConfig, start: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<ServerConfig>>, start: Instant) -> Self {
+        let config = config.into();
         let session = Session::NotAuthenticated(start + config.login_timeout);
         Self {
             wire: Wire::new(),
@@ -161,7 +166,7 @@ impl Server {
             activity: start,
             seen: (0, 0),
             errors: 0,
-            failed_logins: 0,
+            failures: 0,
             session,
             turn: Turn::Greeting,
         }
@@ -184,19 +189,14 @@ impl Server {
         self.then(then);
     }
 
-    /// Answers a login: no, and does not say why (RFC 5530 §3, AUTHENTICATIONFAILED). After
-    /// [`max_failed_logins`](ServerConfig::max_failed_logins) of them the conversation ends.
+    /// Answers a login: no, and does not say why (RFC 5530 §3, AUTHENTICATIONFAILED). The client is told
+    /// [later](ServerConfig::failure_delay), and the conversation ends after [so many](ServerConfig::max_failures).
     pub fn refuse(&mut self) {
         let Some((tag, question, then)) = self.answered() else { return };
         if question != Question::Login {
             return self.misuse("refuse answers a login only");
         }
-        self.status(&tag, Status::No, Some(&Code::AuthenticationFailed), "user name or password is wrong");
-        self.failed_logins += 1;
-        if self.failed_logins >= self.config.max_failed_logins {
-            return self.fail(Error::Peer(Fault::TooManyLogins));
-        }
-        self.then(then);
+        self.turn = Turn::Held { tag, until: self.now + self.config.failure_delay, then };
     }
 
     /// Sends untagged data: as part of an answer, in IDLE, or between commands (RFC 9051 §5.3).
@@ -211,19 +211,32 @@ impl Server {
             Turn::Answer { question, .. } => !(moves_numbers && *question == Question::Numbered),
             Turn::Idle { .. } => true,
             Turn::Command => !moves_numbers && self.stage() != Stage::Login,
-            Turn::Greeting | Turn::Response { .. } | Turn::Handshake => false,
+            Turn::Greeting | Turn::Response { .. } | Turn::Held { .. } | Turn::Handshake => false,
         };
         match (fits, moves_numbers) {
-            (true, _) => data.write(&mut self.wire),
+            (true, _) => {
+                self.activity = self.now;
+                data.write(&mut self.wire);
+            }
             (false, true) => self.misuse("an expunge where sequence numbers must stay still"),
             (false, false) => self.misuse("data before login"),
         }
     }
 
+    /// How many octets may be written before some must be sent.
+    pub fn room(&self) -> usize {
+        self.config.max_backlog.saturating_sub(self.wire.backlog())
+    }
+
+    /// Whether the conversation is over, so that an answer would go nowhere.
+    pub fn is_over(&self) -> bool {
+        matches!(self.turn, Turn::Closing | Turn::Failed(_))
+    }
+
     /// Whether more waits to be sent than the [config](ServerConfig::max_backlog) likes: pause the answer, let what is
     /// outgoing be sent, and go on.
     pub fn is_full(&self) -> bool {
-        self.wire.backlog() >= self.config.max_backlog
+        self.room() == 0
     }
 
     /// Answers a command: done. SELECT and EXAMINE select by it, CLOSE and UNSELECT deselect.
@@ -272,7 +285,7 @@ impl Server {
         const FAREWELL: &str = "the server is going down";
         match &mut self.turn {
             Turn::Closing | Turn::Failed(_) => {}
-            Turn::Answer { then, .. } => *then = Then::Bye(FAREWELL),
+            Turn::Answer { then, .. } | Turn::Held { then, .. } => *then = Then::Bye(FAREWELL),
             // In the clear between STARTTLS and the handshake nothing can be said.
             Turn::Handshake => self.turn = Turn::Closing,
             _ => self.bye(FAREWELL),
@@ -280,7 +293,7 @@ impl Server {
     }
 
     fn private(&self) -> bool {
-        self.tls.is_some() || self.config.login_without_tls
+        self.tls.is_some() || self.config.clear_text
     }
 
     /// `capability-data`: what is true in this state (RFC 9051 §6.1.1).
@@ -330,6 +343,29 @@ impl Server {
             }
         }
         None
+    }
+
+    /// Gives the answer to a failed login when its time has come.
+    fn release(&mut self) -> Option<Option<ServerEvent>> {
+        if self.wire.unread().len() > self.config.max_unread {
+            self.fail(Error::Peer(Fault::TooMuchAhead));
+            return Some(None);
+        }
+        match std::mem::replace(&mut self.turn, Turn::Command) {
+            Turn::Held { tag, until, then } if until <= self.now => {
+                self.status(&tag, Status::No, Some(&Code::AuthenticationFailed), "user name or password is wrong");
+                self.failures += 1;
+                if self.failures >= self.config.max_failures {
+                    self.fail(Error::Peer(Fault::TooManyLogins));
+                }
+                self.then(then);
+                Some(None)
+            }
+            held => {
+                self.turn = held;
+                None
+            }
+        }
     }
 
     fn then(&mut self, then: Then) {
@@ -530,6 +566,7 @@ impl Server {
                 Turn::Command if self.is_full() => return Ok(Step::NeedInput),
                 Turn::Command => self.command(),
                 Turn::Response { .. } => self.response(),
+                Turn::Held { .. } => self.release(),
                 Turn::Idle { .. } => self.idle_line(),
             };
             match taken {
@@ -553,6 +590,7 @@ impl Server {
     fn due(&self) -> Option<Instant> {
         match (&self.turn, self.session) {
             (Turn::Closing | Turn::Failed(_), _) => None,
+            (Turn::Held { until, .. }, Session::NotAuthenticated(login)) => Some(login.min(*until)),
             (_, Session::NotAuthenticated(until)) => Some(until),
             _ => Some(self.activity + self.config.inactivity_timeout),
         }
@@ -570,7 +608,8 @@ impl Machine for Server {
     fn tick(&mut self, now: Instant) {
         self.look();
         self.now = self.now.max(now);
-        if self.due().is_some_and(|due| due <= self.now) {
+        let held = matches!(self.turn, Turn::Held { until, .. } if until <= self.now);
+        if !held && self.due().is_some_and(|due| due <= self.now) {
             self.fail(Error::Timeout(self.stage()));
         }
     }
