@@ -3,10 +3,18 @@
 
 mod base;
 mod pop3;
+mod spool;
 
 /// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("address", base::address), ("date", base::date), ("pop3_command", pop3::command), ("pop3_server", pop3::server)];
+#[rustfmt::skip] // one a line, so that new ones do not meet in a merge
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("address", base::address),
+    ("date", base::date),
+    ("pop3_command", pop3::command),
+    ("pop3_server", pop3::server),
+    ("qf", spool::qf),
+    ("spool_content", spool::spool_content),
+];
 
 /// Runs the target of that name.
 ///

@@ -17,7 +17,10 @@ use bytes::Bytes;
 use crate::base::{ParseError, Timestamp};
 use crate::smtp::{Envelope, MailParams, Recipient, ReversePath};
 
+pub mod content;
+pub mod mailq;
 pub mod memory;
+pub mod qf;
 pub mod retry;
 
 pub use memory::Memory;

@@ -1,0 +1,607 @@
+//! sendmail's queue control file, `qf`, version 8: text in, lines out, and back to the same octets.
+//!
+//! A control file is lines of one letter and its value; a line that begins with a space or a tab goes on with the one before;
+//! a line `.` is the last. [`ControlFile`] keeps every line as it stands, those that it does not know too, and
+//! the methods read them. The format is that of sendmail 8.17 as its files show it.
+//!
+//! Left out on purpose: forms older than version 1, where recipients had no flags.
+
+use bytes::Bytes;
+
+use crate::address::Address;
+use crate::base::{ParseError, Timestamp};
+use crate::smtp::{Body, ForwardPath, Notify, OriginalRecipient, RcptParams, Recipient, Ret, ReversePath};
+
+/// The macro `$g` as it stands in a field that is still to be filled in: the reverse-path of the envelope.
+pub const SENDER_MACRO: &[u8] = b"\x81g";
+
+/// The latest version of the format that is read.
+const VERSION: u32 = 8;
+
+/// A control file, line by line.
+///
+/// ```
+/// use facteur::spool::qf::ControlFile;
+///
+/// let text = b"V8\nT1172593995\nK0\nN0\nP30335\nFbs\nS<ada@a.test>\nrRFC822; bob@b.test\nRPFD:<bob@b.test>\nH??Subject: x\n.\n";
+/// let control = ControlFile::parse(text)?;
+/// assert_eq!(control.sender().map(|from| from.to_string()).as_deref(), Some("<ada@a.test>"));
+/// assert_eq!(control.recipients()[0].path().map(|to| to.to_string()).as_deref(), Some("<bob@b.test>"));
+/// assert_eq!(control.write(), text);
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlFile {
+    lines: Vec<Line>,
+}
+
+/// A line of a control file: its letter, and what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The letter, or `$`, `!`.
+    pub code: u8,
+    /// What follows, without the line end; where the line goes on in others it holds LF and what these begin with.
+    pub text: Bytes,
+}
+
+/// One `R` line, with the `r` and `Q` lines that belong to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlRecipient {
+    /// The letters before the colon: `P` primary, `N` NOTIFY was given, `S` `F` `D` success, failure, delay.
+    pub flags: Bytes,
+    /// The address as it was given: `<bob@b.test>`, `bob@b.test (Bob)`, `<root>`, `"|/usr/bin/procmail"`.
+    pub address: Bytes,
+    /// The `r` line: `RFC822; bob@b.test`.
+    pub final_recipient: Option<Bytes>,
+    /// The `Q` line: `rfc822;Bob@b.test`, in xtext.
+    pub original: Option<Bytes>,
+}
+
+/// One `H` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlField {
+    /// What stands between question marks: mailer flags that the field depends on, `P`; empty as a rule.
+    pub condition: Bytes,
+    /// The field, its lines parted by LF, no line end at its end.
+    pub field: Bytes,
+}
+
+/// The `!` line: deliver within a time, or return it (RFC 2852).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliverBy {
+    /// sendmail's flags for the mode and the trace.
+    pub flags: u8,
+    /// The time in seconds, counted from the arrival.
+    pub seconds: i64,
+}
+
+impl ControlFile {
+    /// Reads a control file.
+    ///
+    /// # Errors
+    /// Where it does not begin with a version that is known or does not end with the line `.` (it is cut short, then), or a line has no letter.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let Some(rest) = text.strip_suffix(b"\n.\n") else {
+            return Err(ParseError { expected: "a line with a dot at the end", at: text.len() });
+        };
+        let mut lines: Vec<Line> = Vec::new();
+        let mut start = 0; // of the line that is not yet ended
+        let mut at = 0;
+        for piece in rest.split(|octet| *octet == b'\n').chain([&b"."[..]]) {
+            let goes_on = matches!(piece, [b' ' | b'\t', ..]);
+            if !goes_on && at > 0 {
+                let [code, value @ ..] = rest.get(start..at - 1).unwrap_or_default() else {
+                    return Err(ParseError { expected: "a letter", at: start });
+                };
+                if *code == b'.' || (matches!(code, b' ' | b'\t')) {
+                    return Err(ParseError { expected: "a letter", at: start });
+                }
+                lines.push(Line { code: *code, text: Bytes::copy_from_slice(value) });
+                start = at;
+            }
+            at += piece.len() + 1;
+        }
+        let control = Self { lines };
+        match control.lines.first() {
+            Some(Line { code: b'V', .. }) if (1..=VERSION).contains(&control.version()) => Ok(control),
+            _ => Err(ParseError { expected: "a version from 1 to 8", at: 0 }),
+        }
+    }
+
+    /// Writes the file: what [`parse`](Self::parse) read, octet by octet.
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.lines.iter().map(|line| line.text.len() + 2).sum::<usize>() + 2);
+        for line in &self.lines {
+            out.push(line.code);
+            out.extend_from_slice(&line.text);
+            out.push(b'\n');
+        }
+        out.extend_from_slice(b".\n");
+        out
+    }
+
+    /// The lines in their order, without the dot.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The first line of that letter, without the letter.
+    pub fn value(&self, code: u8) -> Option<&Bytes> {
+        self.lines.iter().find(|line| line.code == code).map(|line| &line.text)
+    }
+
+    /// `V`: the version of the format; 0 where it says nothing that is a number.
+    pub fn version(&self) -> u32 {
+        self.number(b'V').unwrap_or(0)
+    }
+
+    /// `T`: when the message arrived.
+    pub fn arrived(&self) -> Option<Timestamp> {
+        self.number(b'T').map(Timestamp::from_unix)
+    }
+
+    /// `K`: when it was tried last; `None` where it was not.
+    pub fn last_try(&self) -> Option<Timestamp> {
+        self.number(b'K').filter(|unix| *unix != 0).map(Timestamp::from_unix)
+    }
+
+    /// `N`: how often it was tried.
+    pub fn tries(&self) -> u32 {
+        self.number(b'N').unwrap_or(0)
+    }
+
+    /// `P`: the priority, the lower the more urgent.
+    pub fn priority(&self) -> i64 {
+        self.number(b'P').unwrap_or(0)
+    }
+
+    /// `I`: major and minor number of the disk and the inode of the data file.
+    pub fn inode(&self) -> Option<(u64, u64, u64)> {
+        let mut parts = text(self.value(b'I')?)?.split('/').map(|part| part.parse().ok());
+        let inode = (parts.next()??, parts.next()??, parts.next()??);
+        parts.next().is_none().then_some(inode)
+    }
+
+    /// `B`: the type of the body; `None` where nothing was said, or nothing that is known.
+    pub fn body(&self) -> Option<Body> {
+        let value = self.value(b'B')?;
+        let known =
+            [(&b"7BIT"[..], Body::SevenBit), (b"8BITMIME", Body::EightBitMime), (b"BINARYMIME", Body::BinaryMime)];
+        known.into_iter().find(|(name, _)| value.eq_ignore_ascii_case(name)).map(|(_, body)| body)
+    }
+
+    /// `M`: what kept the message, for people.
+    pub fn message(&self) -> Option<&Bytes> {
+        self.value(b'M')
+    }
+
+    /// `F`: `b` Bcc is to be removed, `d` RET was given, `n` and it is HDRS, `e` SMTPUTF8, `r` it is a bounce, `s` it was split, `w` the sender was warned,
+    /// `8` there are octets beyond ASCII.
+    pub fn flags(&self) -> &[u8] {
+        self.value(b'F').map_or(&[], |flags| flags)
+    }
+
+    /// Whether `flag` is among the [`flags`](Self::flags).
+    pub fn has_flag(&self, flag: u8) -> bool {
+        self.flags().contains(&flag)
+    }
+
+    /// What RET said, as the flags tell it.
+    pub fn ret(&self) -> Option<Ret> {
+        self.has_flag(b'd').then(|| if self.has_flag(b'n') { Ret::Hdrs } else { Ret::Full })
+    }
+
+    /// `$`: the macros, their names without `$` and braces.
+    pub fn macros(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().filter(|line| line.code == b'$').filter_map(|line| macro_parts(&line.text))
+    }
+
+    /// The value of a macro, the first of that name.
+    pub fn macro_value(&self, name: &str) -> Option<&[u8]> {
+        self.macros().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// `q`: why it is quarantined.
+    pub fn quarantine(&self) -> Option<&Bytes> {
+        self.value(b'q')
+    }
+
+    /// `S`: the sender as an address; `None` where there is none or it is none, a bare `root` perhaps.
+    pub fn sender(&self) -> Option<ReversePath> {
+        reverse_path(self.value(b'S')?)
+    }
+
+    /// `Z`: ENVID as it came, in xtext.
+    pub fn envid(&self) -> Option<&Bytes> {
+        self.value(b'Z')
+    }
+
+    /// `A`: AUTH= of MAIL, or who submitted it on this machine.
+    pub fn auth(&self) -> Option<&Bytes> {
+        self.value(b'A')
+    }
+
+    /// `!`: how long delivery may take.
+    pub fn deliver_by(&self) -> Option<DeliverBy> {
+        let [flags, b' ', seconds @ ..] = &self.value(b'!')?[..] else { return None };
+        Some(DeliverBy { flags: *flags, seconds: text(seconds)?.parse().ok()? })
+    }
+
+    /// `R` with `r` and `Q`: the recipients in their order.
+    pub fn recipients(&self) -> Vec<ControlRecipient> {
+        let (mut original, mut final_recipient) = (None, None);
+        let mut recipients = Vec::new();
+        for line in &self.lines {
+            match line.code {
+                b'Q' => original = Some(line.text.clone()),
+                b'r' => final_recipient = Some(line.text.clone()),
+                b'R' => {
+                    let colon = line.text.iter().position(|octet| *octet == b':');
+                    let (flags, address) = match colon {
+                        Some(at) => (line.text.slice(..at), line.text.slice(at + 1..)),
+                        None => (Bytes::new(), line.text.clone()),
+                    };
+                    let (original, final_recipient) = (original.take(), final_recipient.take());
+                    recipients.push(ControlRecipient { flags, address, final_recipient, original });
+                }
+                _ => {}
+            }
+        }
+        recipients
+    }
+
+    /// `H`: the header fields in their order.
+    pub fn fields(&self) -> impl Iterator<Item = ControlField> {
+        self.lines.iter().filter(|line| line.code == b'H').map(|line| {
+            let end = match &line.text[..] {
+                [b'?', rest @ ..] => rest.iter().position(|octet| *octet == b'?'),
+                _ => None,
+            };
+            match end {
+                Some(end) => ControlField { condition: line.text.slice(1..=end), field: line.text.slice(end + 2..) },
+                None => ControlField { condition: Bytes::new(), field: line.text.clone() },
+            }
+        })
+    }
+
+    fn number<T: std::str::FromStr>(&self, code: u8) -> Option<T> {
+        text(self.value(code)?)?.parse().ok()
+    }
+}
+
+/// What changes a control file; the lines that are not named stay where they are.
+impl ControlFile {
+    /// The lines of a new file, from those that come after the version.
+    pub(crate) fn of(lines: impl IntoIterator<Item = Line>) -> Self {
+        let version = Line { code: b'V', text: Bytes::from_static(b"8") };
+        let mut control = Self { lines: vec![version] };
+        control.lines.extend(lines);
+        control
+    }
+
+    /// Sets the line of that letter, which stands once, or takes it out.
+    pub(crate) fn set(&mut self, code: u8, value: Option<impl Into<Bytes>>) {
+        let Some(value) = value else {
+            self.lines.retain(|line| line.code != code);
+            return;
+        };
+        let line = Line { code, text: value.into() };
+        match self.lines.iter_mut().find(|line| line.code == code) {
+            Some(held) => *held = line,
+            None => {
+                let place = self.lines.iter().position(|held| rank(held.code) > rank(code));
+                self.lines.insert(place.unwrap_or(self.lines.len()), line);
+            }
+        }
+    }
+
+    /// Adds or takes away a letter of the `F` line.
+    pub(crate) fn set_flag(&mut self, flag: u8, present: bool) {
+        if self.has_flag(flag) != present {
+            let mut flags = self.flags().to_vec();
+            flags.retain(|held| *held != flag);
+            flags.extend(present.then_some(flag));
+            self.set(b'F', Some(flags));
+        }
+    }
+
+    /// Replaces all macros of that name, which has more than one letter, by one for each value.
+    pub(crate) fn set_macros(&mut self, name: &str, values: impl IntoIterator<Item = Vec<u8>>) {
+        self.lines.retain(|line| {
+            line.code != b'$' || macro_parts(&line.text).is_none_or(|(held, _)| held != name.as_bytes())
+        });
+        let place = self.lines.iter().position(|held| rank(held.code) > rank(b'$')).unwrap_or(self.lines.len());
+        let lines = values
+            .into_iter()
+            .map(|value| Line { code: b'$', text: [b"{", name.as_bytes(), b"}", &value].concat().into() });
+        self.lines.splice(place..place, lines);
+    }
+
+    /// Replaces the recipients. Those that are there already keep their lines as they are.
+    pub(crate) fn set_recipients(&mut self, wanted: &[Recipient]) {
+        let held: Vec<_> = self.recipients().iter().map(ControlRecipient::recipient).collect();
+        let mut kept = vec![false; held.len()];
+        let mut added = Vec::new();
+        // Those wanted come in the order of those held, as a rule: each is found by going on from the last.
+        let mut from = 0;
+        for recipient in wanted {
+            let same = |place: &usize| held.get(*place).and_then(Option::as_ref) == Some(recipient);
+            let found = (from..held.len()).chain(0..from).find(|place| same(place) && !kept[*place]); // kept is as long as held
+            match found {
+                Some(place) => {
+                    kept[place] = true; // kept is as long as held
+                    from = place + 1;
+                }
+                None => added.extend(recipient_lines(recipient)),
+            }
+        }
+        let mut lines = Vec::with_capacity(self.lines.len());
+        let mut waiting = Vec::new();
+        let mut kept = kept.into_iter();
+        let mut end = None;
+        for line in self.lines.drain(..) {
+            match line.code {
+                b'Q' | b'r' => waiting.push(line),
+                b'R' => {
+                    if kept.next() == Some(true) {
+                        lines.append(&mut waiting);
+                        lines.push(line);
+                    }
+                    waiting.clear();
+                    end = Some(lines.len());
+                }
+                _ => lines.push(line),
+            }
+        }
+        let end = end.or_else(|| lines.iter().position(|line| rank(line.code) > rank(b'R'))).unwrap_or(lines.len());
+        lines.splice(end..end, added);
+        self.lines = lines;
+    }
+}
+
+impl ControlRecipient {
+    /// Where it goes: the address that was given, or the one that the `r` line says where that has no domain or is more
+    /// than an address. `None` where neither is an address: a program, a file.
+    pub fn path(&self) -> Option<ForwardPath> {
+        forward_path(&self.address).or_else(|| {
+            let final_recipient = self.final_recipient.as_ref()?;
+            let colon = final_recipient.iter().position(|octet| *octet == b';')?;
+            forward_path(final_recipient.get(colon + 1..)?.trim_ascii())
+        })
+    }
+
+    /// What NOTIFY said; `None` where nothing was said.
+    pub fn notify(&self) -> Option<Notify> {
+        let has = |flag| self.flags.contains(&flag);
+        has(b'N').then(|| Notify { success: has(b'S'), failure: has(b'F'), delay: has(b'D') })
+    }
+
+    /// What ORCPT said.
+    pub fn orcpt(&self) -> Option<OriginalRecipient> {
+        let original = text(self.original.as_ref()?)?;
+        let (kind, address) = original.split_once(';')?;
+        Some(OriginalRecipient { kind: kind.to_owned(), address: from_xtext(address)? })
+    }
+
+    /// The recipient as the envelope has it; `None` where there is no address.
+    pub fn recipient(&self) -> Option<Recipient> {
+        let mut recipient = Recipient { to: self.path()?, params: RcptParams::default() };
+        recipient.params.notify = self.notify();
+        recipient.params.orcpt = self.orcpt();
+        Some(recipient)
+    }
+}
+
+/// The `Q`, `r` and `R` lines of a recipient.
+pub(crate) fn recipient_lines(recipient: &Recipient) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut line = |code, text: String| lines.push(Line { code, text: text.into() });
+    if let Some(original) = &recipient.params.orcpt {
+        line(b'Q', format!("{};{}", original.kind, to_xtext(&original.address)));
+    }
+    match &recipient.to {
+        ForwardPath::Postmaster => line(b'r', "RFC822; Postmaster".into()),
+        ForwardPath::Address(address) => line(b'r', format!("RFC822; {address}")),
+    }
+    let mut flags = String::from("P");
+    // Where nothing is said, failure and delay are told (RFC 3461 §4.1).
+    let told = recipient.params.notify.unwrap_or(Notify { success: false, failure: true, delay: true });
+    let given = [(recipient.params.notify.is_some(), 'N'), (told.success, 'S'), (told.failure, 'F'), (told.delay, 'D')];
+    flags.extend(given.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag));
+    line(b'R', format!("{flags}:{}", recipient.to));
+    lines
+}
+
+/// The path of an `S` or `A` line: `<ada@a.test>`, `ada@a.test`, `<>`.
+pub(crate) fn reverse_path(value: &[u8]) -> Option<ReversePath> {
+    match bare(value) {
+        b"" => Some(ReversePath::Null),
+        address => Address::parse(address).ok().map(ReversePath::Address),
+    }
+}
+
+fn forward_path(value: &[u8]) -> Option<ForwardPath> {
+    let address = match bare(value) {
+        // A source route is read and not followed (RFC 5321 appendix C).
+        route @ [b'@', ..] => route.iter().position(|octet| *octet == b':').and_then(|colon| route.get(colon + 1..))?,
+        address => address,
+    };
+    match Address::parse(address) {
+        Ok(address) => Some(ForwardPath::Address(address)),
+        Err(_) if address.eq_ignore_ascii_case(b"postmaster") => Some(ForwardPath::Postmaster),
+        Err(_) => None,
+    }
+}
+
+/// What stands in angle brackets where the whole does.
+fn bare(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"<").and_then(|inner| inner.strip_suffix(b">")).unwrap_or(value)
+}
+
+/// `{name}value`, or `nvalue` with a name of one letter.
+fn macro_parts(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    match text {
+        [b'{', rest @ ..] => {
+            let end = rest.iter().position(|octet| *octet == b'}')?;
+            Some((rest.get(..end)?, rest.get(end + 1..)?))
+        }
+        [_, rest @ ..] => Some((text.get(..1)?, rest)),
+        [] => None,
+    }
+}
+
+/// The place of a letter in the order in which sendmail writes them.
+fn rank(code: u8) -> usize {
+    b"VTKNPIBMF$qSZA!CQrRH".iter().position(|known| *known == code).unwrap_or(0)
+}
+
+fn text(octets: &[u8]) -> Option<&str> {
+    std::str::from_utf8(octets).ok()
+}
+
+/// `xtext = *( xchar / hexchar )` (RFC 3461 §4). UTF-8 beyond ASCII is written in `hexchar`.
+pub(crate) fn to_xtext(plain: &str) -> String {
+    use std::fmt::Write;
+    plain.bytes().fold(String::with_capacity(plain.len()), |mut out, octet| {
+        match octet {
+            b'+' | b'=' | ..=b' ' | 0x7f.. => {
+                let _ = write!(out, "+{octet:02X}"); // a String takes all that is written to it
+            }
+            _ => out.push(char::from(octet)),
+        }
+        out
+    })
+}
+
+/// Reads xtext; a plus that does not begin a `hexchar` stands for itself. `None` where the outcome is no text.
+pub(crate) fn from_xtext(xtext: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(xtext.len());
+    let mut rest = xtext.as_bytes();
+    while let [octet, after @ ..] = rest {
+        let hex = after.get(..2).filter(|hex| *octet == b'+' && hex.iter().all(u8::is_ascii_hexdigit));
+        match hex.and_then(text).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*octet);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERYTHING: &[u8] = b"V8\nT1172593995\nK1172594000\nN1\nP120335\nI253/0/19038430\nB8BITMIME\nMDeferred: timed out\nFbdns\n\
+        $_root@localhost\n$rESMTP\n${daemon_flags}c u\nqheld\nS<ada@a.test>\nZa+2Bb\nA<>\n!\x11 7200\nCada:500:500:ada\n\
+        Qrfc822;Bob+2Bx@b.test\nrRFC822; bob@b.test\nRPNSF:<bob@b.test>\nrRFC822; root@mx.test\nRPFD:<root>\n\
+        RPN:\"|/bin/prog arg\"\nH?P?Return-Path: <\x81g>\nH??Subject: a\n\tb\nH?${x}?X: y\nHOld: form\nd/var/q/df\n?odd\xff\n.\n";
+
+    #[test]
+    fn every_line_is_read_and_written_back() {
+        let control = ControlFile::parse(EVERYTHING).unwrap();
+        assert_eq!(control.write(), EVERYTHING);
+        assert_eq!(control.version(), 8);
+        assert_eq!(control.arrived().map(Timestamp::unix), Some(1_172_593_995));
+        assert_eq!(control.last_try().map(Timestamp::unix), Some(1_172_594_000));
+        assert_eq!((control.tries(), control.priority(), control.inode()), (1, 120_335, Some((253, 0, 19_038_430))));
+        assert_eq!((control.body(), control.ret()), (Some(Body::EightBitMime), Some(Ret::Hdrs)));
+        assert_eq!(control.message().map(|text| &text[..]), Some(&b"Deferred: timed out"[..]));
+        assert_eq!(control.macro_value("_"), Some(&b"root@localhost"[..]));
+        assert_eq!(control.macro_value("daemon_flags"), Some(&b"c u"[..]));
+        assert_eq!(control.quarantine().map(|text| &text[..]), Some(&b"held"[..]));
+        assert_eq!(control.sender(), Some("ada@a.test".parse::<Address>().unwrap().into()));
+        assert_eq!(control.deliver_by(), Some(DeliverBy { flags: 0x11, seconds: 7200 }));
+        let recipients = control.recipients();
+        let [bob, root, program] = &recipients[..] else { panic!("{recipients:?}") };
+        assert_eq!(bob.notify(), Some(Notify { success: true, failure: true, delay: false }));
+        assert_eq!(bob.orcpt().map(|original| original.address).as_deref(), Some("Bob+x@b.test"));
+        assert_eq!(root.path(), Some(ForwardPath::Address("root@mx.test".parse().unwrap())));
+        assert_eq!((root.notify(), root.orcpt()), (None, None));
+        assert_eq!((program.path(), program.notify()), (None, Some(Notify::default())));
+        assert_eq!(forward_path(b"<@a.test,@b.test:bob@b.test>"), bob.path());
+        assert_eq!(forward_path(b"<@a.test>"), None);
+        let fields: Vec<_> = control.fields().map(|field| (field.condition, field.field)).collect();
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"P", b"Return-Path: <\x81g>"), (b"", b"Subject: a\n\tb"), (b"${x}", b"X: y"), (b"", b"Old: form")];
+        assert!(fields.iter().map(|(condition, field)| (&condition[..], &field[..])).eq(expected));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_no_control_file_is_refused() {
+        for end in 0..EVERYTHING.len() {
+            assert!(ControlFile::parse(&EVERYTHING[..end]).is_err(), "{end}");
+        }
+        for bad in [
+            &b""[..],
+            b".\n",
+            b"\n.\n",
+            b"V9\n.\n",
+            b"V0\n.\n",
+            b"Vx\n.\n",
+            b"T1\nV8\n.\n",
+            b" V8\n.\n",
+            b"V8\n\nT1\n.\n",
+            b"V8\n.\nT1\n.\n",
+            b"V8\n.\n.\n",
+            b"V8\n..\n.\n",
+            b"V8\r\n.\r\n",
+        ] {
+            assert!(ControlFile::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(ControlFile::parse(b"V8\n.\n").is_ok());
+    }
+
+    #[test]
+    fn changes_leave_the_other_lines_where_they_are() {
+        let mut control = ControlFile::parse(EVERYTHING).unwrap();
+        let root = control.recipients()[1].recipient().unwrap();
+        let new = Recipient::from(ForwardPath::Postmaster);
+        control.set_recipients(&[root, new]);
+        control.set(b'N', Some("2"));
+        control.set(b'M', None::<Bytes>);
+        control.set(b'L', Some("unknown letters come first"));
+        control.set_flag(b'w', true);
+        control.set_flag(b'n', false);
+        control.set_macros("facteur_next", [b"1".to_vec()]);
+        control.set_macros("facteur_next", [b"2".to_vec(), b"3".to_vec()]);
+        let expected = String::from_utf8_lossy(EVERYTHING)
+            .replace("N1\n", "N2\n")
+            .replace("MDeferred: timed out\n", "")
+            .replace("Fbdns\n", "Fbdsw\n")
+            .replace("c u\n", "c u\n${facteur_next}2\n${facteur_next}3\n")
+            .replace("Qrfc822;Bob+2Bx@b.test\nrRFC822; bob@b.test\nRPNSF:<bob@b.test>\n", "")
+            .replace("RPN:\"|/bin/prog arg\"\n", "rRFC822; Postmaster\nRPFD:<Postmaster>\n");
+        let written = control.write();
+        let written = String::from_utf8_lossy(&written);
+        assert_eq!(written.replace("Lunknown letters come first\n", ""), expected);
+        assert_eq!(ControlFile::parse(&control.write()), Ok(control));
+    }
+
+    #[test]
+    fn recipients_written_read_back_as_the_same() {
+        let mut plain = Recipient::from(ForwardPath::Address("\"a b\"@b.test".parse().unwrap()));
+        let mut never = Recipient::from(ForwardPath::Postmaster);
+        never.params.notify = Some(Notify::default());
+        plain.params.orcpt =
+            Some(OriginalRecipient { kind: "utf-8".into(), address: "caf\u{e9}+=\\x{E9} \u{7f}@b.test".into() });
+        let mut control = ControlFile::of([]);
+        control.set_recipients(&[plain.clone(), never.clone()]);
+        let read = ControlFile::parse(&control.write()).unwrap();
+        let read: Vec<_> = read.recipients().iter().filter_map(ControlRecipient::recipient).collect();
+        assert_eq!(read, [plain, never]);
+    }
+
+    #[test]
+    fn xtext_is_read_leniently() {
+        for (xtext, plain) in [("a+2Bb", "a+b"), ("a+", "a+"), ("+zz", "+zz"), ("a+2b", "a+"), ("+C3+A9", "é")] {
+            assert_eq!(from_xtext(xtext).as_deref(), Some(plain), "{xtext}");
+        }
+        assert_eq!(from_xtext("+FF"), None);
+    }
+}
