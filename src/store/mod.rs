@@ -31,8 +31,12 @@ use crate::base::Timestamp;
 
 #[cfg(test)]
 mod contract;
+#[cfg(unix)]
+mod disk;
 mod flags;
 mod lines;
+#[cfg(unix)]
+pub mod maildir;
 pub mod memory;
 mod names;
 mod view;
