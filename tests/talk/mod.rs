@@ -328,6 +328,7 @@ impl<A> Run<'_, A> {
         for _ in 0..1_000_000 {
             let step = machine.poll();
             let wire = machine.wire();
+            let took = !wire.outgoing().is_empty();
             while !wire.outgoing().is_empty() {
                 let n = wire.outgoing().len();
                 self.outcome.output.extend_from_slice(wire.outgoing());
@@ -346,6 +347,8 @@ impl<A> Run<'_, A> {
                     }
                     Seen::Nothing => {}
                 },
+                // The machine may have waited for its output to be taken.
+                Ok(Step::NeedInput) if took => {}
                 Ok(Step::NeedInput) => return,
                 Ok(Step::NeedAnswer) => panic!("{} ({:?}): a question was left unanswered", self.name, self.cut),
                 Ok(Step::StartTls) => {
