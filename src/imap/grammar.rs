@@ -13,7 +13,7 @@ use bytes::Bytes;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take, take_while, take_while_m_n, take_while1};
-use nom::combinator::{opt, value};
+use nom::combinator::{cut, opt, peek, value};
 use nom::multi::{many1, separated_list1};
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 
@@ -201,8 +201,9 @@ fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<(Bytes, Option<Bytes>)>> {
 /// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal`
 fn append<'a>(input: &'a [u8], message: Option<&Bytes>) -> Parsed<'a, Command> {
     let (rest, mailbox) = preceded(sp, mailbox).parse(input)?;
-    let (rest, flags) = opt(preceded(sp, flag_list)).parse(rest)?;
-    let (rest, date) = opt(preceded(tag(&b" \""[..]), terminated(date_time, tag(&b"\""[..])))).parse(rest)?;
+    let (rest, flags) = opt(preceded((sp, peek(tag(&b"("[..]))), cut(flag_list))).parse(rest)?;
+    let quote = || expected("a quote", tag(&b"\""[..]));
+    let (rest, date) = opt(preceded((sp, quote()), cut(terminated(date_time, quote())))).parse(rest)?;
     let (rest, ()) = sp(rest)?;
     let (rest, message) = match message {
         Some(message) => {

@@ -1,1 +1,93 @@
-//! The talks of tests/talks/imap.
+//! The talks of tests/talks/imap, with a program behind the server that answers by rote. What a real backend answers is
+//! shown elsewhere; here it is the machine that speaks.
+//!
+//! `GIVEN config NAME` changes the configuration. The user is `ada`, the password `tanstaaf`; the one mailbox is INBOX.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+use facteur::base::Secret;
+use facteur::imap::fetch::{FetchItem, Section};
+use facteur::imap::{By, Code, Command, Data, FetchData, Server, ServerConfig, ServerEvent, Status};
+use facteur::store::{Flag, Flags, Uid};
+
+use crate::talk::{Seen, Side, Talk, play_all};
+
+#[test]
+fn imap_talks() {
+    play_all("imap", Side::Server, |talk, start| {
+        (Server::new(config(talk), start), |server: &mut Server, event| {
+            let seen = format!("{event:?}");
+            match event {
+                ServerEvent::Login { user, secret } if user == "ada" && secret == Secret::from("tanstaaf") => {
+                    server.accept();
+                }
+                ServerEvent::Login { user, .. } if user == "busy" => {
+                    server.no(Some(Code::Unavailable), "the user database is away");
+                }
+                ServerEvent::Login { .. } => server.refuse(),
+                ServerEvent::Command(command) => answer(server, command),
+                ServerEvent::Idle => server.untagged(Data::Exists(4)),
+                ServerEvent::IdleDone => {}
+                _ => unreachable!("{seen}"),
+            }
+            Seen::Event(seen)
+        })
+    });
+}
+
+fn config(talk: &Talk) -> ServerConfig {
+    let mut config = ServerConfig::new("imap.test");
+    config.clear_text = true;
+    for given in &talk.given {
+        match given.strip_prefix("config ").expect("a config") {
+            "tls" => (config.clear_text, config.starttls) = (false, true),
+            "short" => {
+                config.max_message = 1000;
+                config.after_login.line = 200;
+                config.after_login.literal = 50;
+                config.after_login.literals = 2;
+                config.after_login.command = 220;
+            }
+            "strict" => (config.max_errors, config.max_failures) = (3, 2),
+            "children" => config.capabilities = vec!["CHILDREN".into()],
+            "patient" => config.login_timeout = Duration::from_secs(100_000),
+            "full" => config.max_backlog = 1000,
+            other => panic!("{}: no config {other}", talk.name),
+        }
+    }
+    config
+}
+
+fn answer(server: &mut Server, command: Command) {
+    let one = NonZeroU32::MIN;
+    match command {
+        Command::Select { mailbox } | Command::Examine { mailbox } if mailbox == "INBOX" => {
+            server.untagged(Data::Flags(Flags::from_iter([Flag::Deleted, Flag::Seen])));
+            server.untagged(Data::Exists(3));
+            server.untagged(Data::Status(Status::Ok, Some(Code::UidValidity(one)), "UIDs are valid".into()));
+            server.ok(None, "INBOX is selected");
+        }
+        Command::Select { .. } | Command::Examine { .. } => server.no(Some(Code::NonExistent), "no such mailbox"),
+        Command::Append { .. } => {
+            server.ok(Some(Code::AppendUid { validity: one, uid: Uid(one) }), "appended");
+        }
+        Command::Fetch { by: By::Uid, .. } => server.ok(None, "UID FETCH done"),
+        Command::Fetch { messages, items, .. } if messages.to_string() == "1" => {
+            let content = match items.first() {
+                Some(FetchItem::Peek(..)) => Bytes::from(vec![b'x'; 2000]),
+                _ => Bytes::from_static(b"Subject: one\r\n\r\nHello\r\n"),
+            };
+            let body = FetchData::Body { section: Section::default(), origin: None, content: Some(content) };
+            server.untagged(Data::Fetch { number: one, items: vec![body] });
+            server.ok(None, "FETCH done");
+        }
+        Command::Fetch { .. } => server.bad("no such message"),
+        Command::Expunge { .. } => {
+            server.untagged(Data::Expunge(one));
+            server.ok(None, "EXPUNGE done");
+        }
+        command => server.ok(None, &format!("{} done", command.name())),
+    }
+}

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::base::wire::Ending;
 use crate::base::{Machine, Step, Tls, Wire};
 use crate::imap::command::Command;
 use crate::imap::error::{Error, Fault, Stage};
@@ -534,12 +535,12 @@ impl Server {
     fn idle_line(&mut self) -> Option<Option<ServerEvent>> {
         let line = match self.wire.line(self.config.after_login.line) {
             Ok(None) => return None,
-            Ok(Some(line)) => line.text,
-            Err(_) => bytes::Bytes::new(),
+            Ok(Some(line)) => Some(line.text).filter(|_| line.ending == Ending::CrLf),
+            Err(_) => None,
         };
         self.activity = self.now;
         let Turn::Idle { tag } = std::mem::replace(&mut self.turn, Turn::Command) else { return Some(None) };
-        if line.eq_ignore_ascii_case(b"DONE") {
+        if line.is_some_and(|line| line.eq_ignore_ascii_case(b"DONE")) {
             self.status(&tag, Status::Ok, None, "no longer idle");
         } else {
             self.wrong(Refusal::bad(Some(tag), "expected DONE"));
