@@ -9,14 +9,18 @@ use crate::address::Address;
 
 pub mod command;
 pub mod data;
+mod error;
 pub mod extension;
 mod params;
 pub mod reply;
+pub mod server;
 pub mod trace;
 
 pub use command::{Command, CommandError, Quirks};
+pub use error::{Error, Fault, Stage};
 pub use extension::Extensions;
 pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};
+pub use server::{Server, ServerConfig, ServerEvent};
 pub use trace::{Received, Session};
 
 /// What travels around a message: who sent it, to whom, and under which conditions.
