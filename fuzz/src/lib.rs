@@ -2,6 +2,7 @@
 //! crate calls them all on everything under `corpus/`.
 
 mod base;
+mod dns;
 mod pop3;
 mod spool;
 
@@ -14,6 +15,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("pop3_server", pop3::server),
     ("qf", spool::qf),
     ("spool_content", spool::spool_content),
+    ("dns_packet", dns::packet),
+    ("dns_zone", dns::zone),
 ];
 
 /// Runs the target of that name.

@@ -1,1 +1,265 @@
-//! Questions to the DNS and what they were answered, without a socket.
+//! The DNS as questions and answers, without a socket (RFC 1034, RFC 1035).
+//!
+//! Whoever evaluates something out of the DNS (SPF, a DKIM key, where a domain's mail goes) is an [`Inquiry`]: it asks one
+//! [`Question`] after the other and comes to a verdict. Whoever can answer drives it: a [`Zone`] at once, for tests and for
+//! work without a network; a resolver by and by. [`packet`] makes queries of questions and answers of responses.
+
+pub mod cache;
+pub mod mx;
+pub mod name;
+pub mod packet;
+pub mod zone;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::Bytes;
+
+pub use cache::Cache;
+pub use mx::Targets;
+pub use name::Name;
+pub use zone::Zone;
+
+/// Something that is found out by asking the DNS.
+///
+/// The driver's loop: [`poll`](Self::poll); find the answer to the question; [`answer`](Self::answer); and again, until
+/// there is a verdict. Polling twice gives the same question, or the same verdict, again. How many questions one inquiry
+/// can ask is bounded; its documentation says by what.
+pub trait Inquiry {
+    /// What is found out.
+    type Verdict;
+
+    /// The next question, or the verdict.
+    fn poll(&mut self) -> Ask<Self::Verdict>;
+
+    /// The answer to the question that [`poll`](Self::poll) gave last. Without such a question it is ignored.
+    fn answer(&mut self, answer: Answer);
+}
+
+/// What an [`Inquiry`] wants.
+#[must_use = "an inquiry goes on only when its question is answered"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // the contract is closed: a driver must handle each
+pub enum Ask<V> {
+    /// Answer this.
+    Question(Question),
+    /// This is how it is.
+    Verdict(V),
+}
+
+/// A name and the type of the records that are wanted of it.
+///
+/// ```
+/// use facteur::dns::{Question, RecordType};
+///
+/// let question = Question::new("Example.ORG".parse()?, RecordType::Mx);
+/// assert_eq!(question.to_string(), "example.org MX");
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Question {
+    /// Of what.
+    pub name: Name,
+    /// What.
+    pub kind: RecordType,
+}
+
+/// The types of records that mail asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RecordType {
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address (RFC 3596).
+    Aaaa,
+    /// Another name for this one.
+    Cname,
+    /// A host that takes mail for the name.
+    Mx,
+    /// The name of an address.
+    Ptr,
+    /// A host that offers a service (RFC 2782).
+    Srv,
+    /// What a host's certificate must be (RFC 6698).
+    Tlsa,
+    /// Text.
+    Txt,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Data {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// Another name for this one.
+    Cname(Name),
+    /// A host that takes mail.
+    Mx {
+        /// Lower ones are tried first.
+        preference: u16,
+        /// The host; the root for a domain that takes no mail (RFC 7505).
+        exchange: Name,
+    },
+    /// The name of an address.
+    Ptr(Name),
+    /// A host that offers a service.
+    Srv {
+        /// Lower ones are tried first.
+        priority: u16,
+        /// Of equal priority, the share of use.
+        weight: u16,
+        /// The port.
+        port: u16,
+        /// The host; the root where there is no such service.
+        target: Name,
+    },
+    /// What a host's certificate must be.
+    Tlsa {
+        /// Certificate usage, 0 to 3 (RFC 6698 §2.1.1).
+        usage: u8,
+        /// Selector, 0 or 1 (RFC 6698 §2.1.2).
+        selector: u8,
+        /// Matching type, 0 to 2 (RFC 6698 §2.1.3).
+        matching: u8,
+        /// The certificate, key or digest.
+        data: Bytes,
+    },
+    /// The strings of a text record, joined without anything between them, as SPF, DKIM and DMARC all want them.
+    Txt(Bytes),
+}
+
+/// Why there are no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The name does not exist (RFC 2308 §2.1).
+    #[error("no such name")]
+    NxDomain,
+    /// The name exists, but has no records of the type (RFC 2308 §2.2).
+    #[error("no such record")]
+    NoData,
+    /// The servers answered that they cannot answer, or made no sense.
+    #[error("server failure")]
+    ServFail,
+    /// No answer came in time.
+    #[error("timeout")]
+    Timeout,
+    /// The answer is forged or its signatures are broken (RFC 4035 §4.3).
+    #[error("bogus")]
+    Bogus,
+}
+
+/// The answer to a question.
+///
+/// ```
+/// use facteur::dns::{Answer, Failure};
+///
+/// let answer = Answer::from(Err(Failure::NxDomain));
+/// assert!(!answer.secure);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The records, at least one and all of the type that was asked for, aliases followed; or why there are none.
+    pub found: Result<Vec<Data>, Failure>,
+    /// For how many seconds the answer may be kept.
+    pub ttl: u32,
+    /// The answer, or the absence of one, has been proved by DNSSEC (RFC 4035 §4.3).
+    pub secure: bool,
+}
+
+impl Question {
+    /// A question.
+    pub fn new(name: Name, kind: RecordType) -> Self {
+        Self { name, kind }
+    }
+}
+
+impl RecordType {
+    /// Those of [`RecordType`] that there are.
+    pub const ALL: [Self; 8] =
+        [Self::A, Self::Aaaa, Self::Cname, Self::Mx, Self::Ptr, Self::Srv, Self::Tlsa, Self::Txt];
+
+    /// The addresses of the family of `address`.
+    pub fn of_family(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::A } else { Self::Aaaa }
+    }
+
+    /// As zone files write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Cname => "CNAME",
+            Self::Mx => "MX",
+            Self::Ptr => "PTR",
+            Self::Srv => "SRV",
+            Self::Tlsa => "TLSA",
+            Self::Txt => "TXT",
+        }
+    }
+}
+
+impl Data {
+    /// The type of record that says it.
+    pub fn kind(&self) -> RecordType {
+        match self {
+            Self::A(_) => RecordType::A,
+            Self::Aaaa(_) => RecordType::Aaaa,
+            Self::Cname(_) => RecordType::Cname,
+            Self::Mx { .. } => RecordType::Mx,
+            Self::Ptr(_) => RecordType::Ptr,
+            Self::Srv { .. } => RecordType::Srv,
+            Self::Tlsa { .. } => RecordType::Tlsa,
+            Self::Txt(_) => RecordType::Txt,
+        }
+    }
+
+    /// The address, where it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::A(address) => Some((*address).into()),
+            Self::Aaaa(address) => Some((*address).into()),
+            _ => None,
+        }
+    }
+}
+
+impl Failure {
+    /// Whether asking again later makes sense: nothing is known of the name or its records.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::ServFail | Self::Timeout | Self::Bogus)
+    }
+}
+
+impl From<Result<Vec<Data>, Failure>> for Answer {
+    /// An answer of which nothing more is known.
+    fn from(found: Result<Vec<Data>, Failure>) -> Self {
+        Self { found, ttl: 0, secure: false }
+    }
+}
+
+impl From<IpAddr> for Data {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::A(address),
+            IpAddr::V6(address) => Self::Aaaa(address),
+        }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.kind)
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
