@@ -11,6 +11,10 @@ use std::str::FromStr;
 use crate::base::ParseError;
 use crate::base::parse::{Parsed, fail, quoted, whole};
 
+pub mod list;
+
+pub use list::{Entry, Group, Mailbox};
+
 /// RFC 5321 §4.5.3.1.1: 64 octets. Longer ones exist and are read; what is checked is [`Address::fits_smtp`].
 pub const MAX_LOCAL: usize = 64;
 /// RFC 5321 §4.5.3.1.2: 255 octets.

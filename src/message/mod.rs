@@ -1,1 +1,171 @@
 //! What travels: messages (RFC 5322, MIME), read without a copy, edited without a scratch.
+//!
+//! [`Message::parse`] takes any octets and cannot fail. One pass over them finds where header fields and parts begin and
+//! end ([`Header`], [`Part`]); nothing is decoded until it is asked for. What is wrong with the message is listed as
+//! [`Defect`]s.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub mod bodies;
+pub mod defects;
+pub mod fields;
+pub mod header;
+pub mod part;
+mod scan;
+
+pub use bodies::Bodies;
+pub use defects::{Defect, DefectKind};
+pub use fields::{ContentType, Disposition, Encoding};
+pub use header::{Field, Header};
+pub use part::Part;
+
+use scan::Tree;
+
+/// A message: its octets, and where in them the header fields and the parts are.
+///
+/// It owns what it holds; a clone shares it.
+///
+/// ```
+/// use facteur::message::Message;
+///
+/// let message = Message::parse(
+///     "From: Ada <ada@example.org>\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\n\r\nSee you at noon.\r\n",
+/// );
+/// assert_eq!(message.header().get("subject").unwrap().text(), "Café");
+/// assert_eq!(message.root().text().as_deref(), Some("See you at noon.\r\n"));
+/// assert!(message.defects().is_empty());
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raw: Bytes,
+    tree: Tree,
+}
+
+/// How much structure of a message is looked at. What lies beyond is kept as octets, and reported as a [`Defect`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How deep parts may lie in each other; each multipart and each embedded message counts one. Default 100: real mail
+    /// stays below 20, and each level costs a comparison at each line that might be a boundary.
+    pub depth: usize,
+    /// How many parts there may be, multiparts and embedded messages counted. Default 10,000, which are 360 KB of memory:
+    /// a digest of a year has less. Beyond them the rest of the message is one part that is not looked into.
+    pub parts: usize,
+    /// How many header fields there may be in all parts together. Default 100,000, which are 800 KB of memory. Beyond
+    /// them the rest of a header is one field without a name.
+    pub fields: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 100, parts: 10_000, fields: 100_000 }
+    }
+}
+
+impl Message {
+    /// Reads a message. Whatever the octets are, there is at least one part.
+    ///
+    /// Lines may end with CRLF or LF. A message longer than 4 GiB has its header read and its body left as one piece.
+    pub fn parse(raw: impl Into<Bytes>) -> Self {
+        Self::parse_with(raw, &Limits::default())
+    }
+
+    /// As [`parse`](Self::parse) with other limits.
+    pub fn parse_with(raw: impl Into<Bytes>, limits: &Limits) -> Self {
+        let raw = raw.into();
+        let tree = scan::scan(&raw, limits);
+        Self { inner: Arc::new(Inner { raw, tree }) }
+    }
+
+    /// The octets, all of them and as they came.
+    pub fn raw(&self) -> &Bytes {
+        &self.inner.raw
+    }
+
+    /// The header of the message.
+    pub fn header(&self) -> Header<'_> {
+        self.root().header()
+    }
+
+    /// The outermost part: the message itself.
+    pub fn root(&self) -> Part<'_> {
+        Part::new(self, 0)
+    }
+
+    /// All parts that hold content, in their order: multiparts are left out, their parts are not. A `message/rfc822` part
+    /// is followed by the parts of the message in it.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.all_parts().filter(|part| !part.is_multipart())
+    }
+
+    /// All parts, multiparts too, each before the parts in it.
+    pub fn all_parts(&self) -> impl Iterator<Item = Part<'_>> {
+        (0..self.inner.tree.parts.len()).map(|index| Part::new(self, index))
+    }
+
+    /// The part with this number as IMAP counts them (RFC 9051 §6.4.5.1); the empty path is the message itself.
+    ///
+    /// "Every message has at least one part number": the only part of a message that is no multipart is 1. The parts of
+    /// an embedded message are numbered under the part that holds it.
+    pub fn part(&self, path: &[u32]) -> Option<Part<'_>> {
+        let Some((first, rest)) = path.split_first() else { return Some(self.root()) };
+        let mut part = self.root().numbered(*first)?;
+        for number in rest {
+            part = match part.embedded() {
+                Some(message) => message.numbered(*number)?,
+                None if part.is_multipart() => part.child(*number)?,
+                None => return None,
+            };
+        }
+        Some(part)
+    }
+
+    /// Which parts a reader shows as text, as HTML, and as attachments.
+    pub fn bodies(&self) -> Bodies<'_> {
+        Bodies::of(self)
+    }
+
+    /// What is wrong with the structure of the message, in the order in which it was noticed; at most 1000 defects are
+    /// listed.
+    pub fn defects(&self) -> &[Defect] {
+        &self.inner.tree.defects
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.inner.tree
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(raw: Bytes) -> Self {
+        Self::parse(raw)
+    }
+}
+
+/// Messages are equal where their octets are.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw()
+    }
+}
+
+impl Eq for Message {}
+
+/// Sizes only: a message in a log line should not fill it.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("octets", &self.raw().len())
+            .field("fields", &self.tree().fields.len())
+            .field("parts", &self.tree().parts.len())
+            .field("defects", &self.defects())
+            .finish()
+    }
+}

@@ -1,1 +1,12 @@
 //! Octets to text and back: charsets, transfer encodings, encoded words, parameters, the UTF-7 of IMAP.
+//!
+//! Reading is lenient: what no rule covers is kept rather than dropped, and each module says how. What is written is
+//! strict.
+
+pub mod charset;
+pub mod params;
+pub mod transfer;
+pub mod utf7;
+pub mod words;
+
+pub use params::Params;

@@ -1,0 +1,443 @@
+//! Address lists of header fields (RFC 5322 §3.4) with the obsolete forms of §4.4: display names, groups, routes, comments.
+//!
+//! Reading is lenient and loses nothing: what is no address stands in the result as a [`Mailbox`] without a domain.
+//! Strict addresses, as the envelope has them, are read by [`Address::parse`].
+
+use std::fmt;
+
+use crate::address::{Address, Domain};
+use crate::text::params::comment_end;
+use crate::text::{charset, words};
+
+/// One element of an address list.
+///
+/// ```
+/// use facteur::address::{Entry, list};
+///
+/// let to = list::parse(b"A Group:Ed Jones <joe@where.test>,john@one.test;, =?utf-8?q?Andr=C3=A9?= <a@b.test>");
+/// let [Entry::Group(group), Entry::Mailbox(andre)] = &to[..] else { panic!() };
+/// assert_eq!((group.name(), group.members.len()), ("A Group".into(), 2));
+/// assert_eq!(andre.name().as_deref(), Some("André"));
+/// assert_eq!(andre.address().unwrap().to_string(), "a@b.test");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // RFC 5322: address = mailbox / group
+pub enum Entry {
+    /// `mailbox`
+    Mailbox(Mailbox),
+    /// `group`
+    Group(Group),
+}
+
+/// `mailbox = name-addr / addr-spec`, with what may stand around it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mailbox {
+    /// The display name: quoting removed, encoded words as they stood. Where there is none but a comment behind the
+    /// address, the comment, as old mail has it (`ada@a.test (Ada)`).
+    pub raw_name: Option<Vec<u8>>,
+    /// `obs-route` without its colon, `@a.test,@b.test`.
+    pub route: Option<String>,
+    /// The local part, quoting removed. Empty for `<>`.
+    pub local: String,
+    /// The domain as it stood, without white space and comments; `None` where there was no `@`.
+    pub domain: Option<String>,
+    /// The comments, brackets removed, in their order.
+    pub comments: Vec<String>,
+}
+
+/// `group = display-name ":" [group-list] ";"`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// The display name: quoting removed, encoded words as they stood.
+    pub raw_name: Vec<u8>,
+    /// The mailboxes in the group, none in `undisclosed-recipients:;`.
+    pub members: Vec<Mailbox>,
+}
+
+impl Mailbox {
+    /// The display name, decoded.
+    pub fn name(&self) -> Option<String> {
+        self.raw_name.as_deref().map(words::decode)
+    }
+
+    /// The address, where local part and domain are one that could be written in an envelope.
+    pub fn address(&self) -> Option<Address> {
+        let domain = Domain::parse(self.domain.as_ref()?.as_bytes()).ok()?;
+        Address::new(self.local.as_str(), domain).ok()
+    }
+}
+
+impl Group {
+    /// The display name, decoded.
+    pub fn name(&self) -> String {
+        words::decode(&self.raw_name)
+    }
+}
+
+impl Entry {
+    /// The mailbox, or the mailboxes of the group.
+    pub fn mailboxes(&self) -> &[Mailbox] {
+        match self {
+            Self::Mailbox(mailbox) => std::slice::from_ref(mailbox),
+            Self::Group(group) => &group.members,
+        }
+    }
+}
+
+/// `local@domain` as a rule without quoting and route: for logs and comparisons, see [`Mailbox::address`] for writing.
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.local)?;
+        match &self.domain {
+            Some(domain) => write!(f, "@{domain}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads `address-list`, with empty elements, missing commas at the end and unclosed brackets.
+pub fn parse(text: &[u8]) -> Vec<Entry> {
+    let mut reader = Reader { text, at: 0, comments: true, quotes: true };
+    let mut entries = Vec::new();
+    let mut group: Option<Group> = None;
+    loop {
+        let (element, end) = reader.element(group.is_some());
+        match end {
+            End::Group => group = Some(Group { raw_name: element.phrase(), members: Vec::new() }),
+            _ => {
+                let mailbox = element.mailbox();
+                match (&mut group, mailbox) {
+                    (Some(group), Some(mailbox)) => group.members.push(mailbox),
+                    (None, Some(mailbox)) => entries.push(Entry::Mailbox(mailbox)),
+                    (_, None) => {}
+                }
+            }
+        }
+        if matches!(end, End::Semicolon | End::Text) {
+            entries.extend(group.take().map(Entry::Group));
+        }
+        if end == End::Text {
+            return entries;
+        }
+    }
+}
+
+/// What ended an element.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Comma,
+    Semicolon,
+    /// A colon: what came before is the name of a group.
+    Group,
+    Text,
+}
+
+/// A word of a phrase or of an address.
+struct Word {
+    octets: Vec<u8>,
+    quoted: bool,
+    /// White space or a comment stood before it.
+    spaced: bool,
+}
+
+/// What stands between two commas, in pieces.
+#[derive(Default)]
+struct Element {
+    words: Vec<Word>,
+    /// The words inside of angle brackets.
+    angle: Option<Vec<Word>>,
+    comments: Vec<Vec<u8>>,
+}
+
+impl Element {
+    /// The words joined, with one space where white space stood.
+    fn phrase(&self) -> Vec<u8> {
+        let mut phrase = Vec::new();
+        for (n, word) in self.words.iter().enumerate() {
+            if n > 0 && word.spaced {
+                phrase.push(b' ');
+            }
+            phrase.extend_from_slice(&word.octets);
+        }
+        phrase
+    }
+
+    fn mailbox(self) -> Option<Mailbox> {
+        let comments = self.comments.iter().map(|comment| words::decode(comment)).collect();
+        let name = Some(self.phrase()).filter(|name| !name.is_empty());
+        if let Some(angle) = &self.angle {
+            let (route, address) = split_route(angle);
+            let (local, domain) = split_address(address);
+            let raw_name = name.or_else(|| self.comments.last().cloned());
+            return Some(Mailbox { raw_name, route, local, domain, comments });
+        }
+        if self.words.is_empty() {
+            return None;
+        }
+        if !self.words.iter().any(|word| word.is(b'@')) {
+            // No address at all: what it says is kept.
+            let local = charset::guess(&self.phrase()).into_owned();
+            return Some(Mailbox { raw_name: self.comments.last().cloned(), local, comments, ..Mailbox::default() });
+        }
+        let (local, domain) = split_address(&self.words);
+        Some(Mailbox { raw_name: self.comments.last().cloned(), route: None, local, domain, comments })
+    }
+}
+
+impl Word {
+    fn is(&self, special: u8) -> bool {
+        !self.quoted && self.octets == [special]
+    }
+}
+
+/// `obs-route = obs-domain-list ":"`
+fn split_route(words: &[Word]) -> (Option<String>, &[Word]) {
+    if !words.first().is_some_and(|word| word.is(b'@')) {
+        return (None, words);
+    }
+    match words.iter().position(|word| word.is(b':')) {
+        Some(colon) => {
+            let (route, address) = words.split_at(colon);
+            (Some(joined(route)), address.get(1..).unwrap_or_default())
+        }
+        None => (None, words),
+    }
+}
+
+/// `local-part "@" domain`; the last `@` outside of quotes counts.
+fn split_address(words: &[Word]) -> (String, Option<String>) {
+    match words.iter().rposition(|word| word.is(b'@')) {
+        Some(at) => {
+            let (local, domain) = words.split_at(at);
+            (joined(local), Some(joined(domain.get(1..).unwrap_or_default())))
+        }
+        None => (joined(words), None),
+    }
+}
+
+/// Words of an address, white space between them and in literals dropped (RFC 5322 §3.4.1, §4.4).
+fn joined(words: &[Word]) -> String {
+    let kept = |word: &Word, octet: u8| word.quoted || !octet.is_ascii_whitespace();
+    let octets: Vec<u8> =
+        words.iter().flat_map(|word| word.octets.iter().copied().filter(|octet| kept(word, *octet))).collect();
+    charset::guess(&octets).into_owned()
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Once a comment (a quoted string) was found to have no end, its sign is an ordinary octet: time stays linear.
+    comments: bool,
+    quotes: bool,
+}
+
+impl Reader<'_> {
+    /// Reads up to the next comma, semicolon or group colon outside of brackets and quotes.
+    fn element(&mut self, in_group: bool) -> (Element, End) {
+        let mut element = Element::default();
+        let mut in_angle = false;
+        // Inside of a route commas separate domains: `<@a.test,@b.test:c@d.test>`.
+        let mut in_route = false;
+        let mut at_sign = false;
+        let mut spaced = false;
+        while let Some(octet) = self.text.get(self.at).copied() {
+            let from = self.at;
+            let seen_angle = element.angle.is_some();
+            let here = match &mut element.angle {
+                Some(angle) if in_angle => angle,
+                _ => &mut element.words,
+            };
+            match octet {
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    self.at += 1;
+                    spaced = true;
+                    continue;
+                }
+                b'(' if self.comments => {
+                    if let Some(end) = comment_end(self.text, from) {
+                        element.comments.push(unescaped(self.text.get(from + 1..end - 1).unwrap_or_default()));
+                        self.at = end;
+                        spaced = true;
+                        continue;
+                    }
+                    self.comments = false;
+                    continue;
+                }
+                b'"' if self.quotes => match self.quoted() {
+                    Some(octets) => here.push(Word { octets, quoted: true, spaced }),
+                    None => {
+                        self.quotes = false;
+                        continue;
+                    }
+                },
+                b'[' => {
+                    // domain-literal: the colons inside are no separators
+                    let rest = self.text.get(from..).unwrap_or_default();
+                    let end =
+                        rest.iter().skip(1).position(|octet| matches!(octet, b']' | b'[' | b',' | b'>' | b'<' | b'"'));
+                    let len = match end {
+                        Some(len) if rest.get(len + 1) == Some(&b']') => len + 2,
+                        _ => 1,
+                    };
+                    let octets = rest.get(..len).unwrap_or_default().to_vec();
+                    here.push(Word { octets, quoted: false, spaced });
+                    self.at += len;
+                }
+                b',' if !in_angle => {
+                    self.at += 1;
+                    return (element, End::Comma);
+                }
+                b',' if !in_route => {
+                    // A bracket that was never closed.
+                    self.at += 1;
+                    return (element, End::Comma);
+                }
+                b';' if !in_angle => {
+                    self.at += 1;
+                    // Outside of a group it is what some senders put between addresses.
+                    return (element, if in_group { End::Semicolon } else { End::Comma });
+                }
+                b':' if !in_angle && !in_group && !seen_angle && !here.is_empty() && !at_sign => {
+                    self.at += 1;
+                    return (element, End::Group);
+                }
+                b'<' if !in_angle && !seen_angle => {
+                    element.angle = Some(Vec::new());
+                    in_angle = true;
+                    self.at += 1;
+                }
+                b'>' if in_angle => {
+                    in_angle = false;
+                    self.at += 1;
+                }
+                b'@' | b':' | b',' | b'<' | b'>' | b';' => {
+                    at_sign |= octet == b'@';
+                    in_route = in_angle && (in_route && octet != b':' || octet == b'@' && here.is_empty());
+                    here.push(Word { octets: vec![octet], quoted: false, spaced });
+                    self.at += 1;
+                }
+                _ => {
+                    let rest = self.text.get(from..).unwrap_or_default();
+                    let len =
+                        rest.iter().skip(1).position(|octet| is_special(*octet)).map_or(rest.len(), |len| len + 1);
+                    let octets = rest.get(..len).unwrap_or_default().to_vec();
+                    here.push(Word { octets, quoted: false, spaced });
+                    self.at += len;
+                }
+            }
+            spaced = false;
+        }
+        (element, End::Text)
+    }
+
+    /// `quoted-string`, quoting and folding removed; `None` where it does not end.
+    fn quoted(&mut self) -> Option<Vec<u8>> {
+        let mut octets = Vec::new();
+        let mut rest = self.text.iter().enumerate().skip(self.at + 1);
+        while let Some((n, octet)) = rest.next() {
+            match octet {
+                b'"' => {
+                    self.at = n + 1;
+                    return Some(octets);
+                }
+                b'\\' => octets.extend(rest.next().map(|(_, octet)| *octet)),
+                b'\r' | b'\n' => {}
+                _ => octets.push(*octet),
+            }
+        }
+        None
+    }
+}
+
+fn is_special(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | b'(' | b'"' | b'[' | b',' | b';' | b':' | b'<' | b'>' | b'@')
+}
+
+/// The text of a comment, quoting and folding removed.
+fn unescaped(comment: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(comment.len());
+    let mut rest = comment.iter();
+    while let Some(octet) = rest.next() {
+        match octet {
+            b'\\' => octets.extend(rest.next()),
+            b'\r' | b'\n' => {}
+            _ => octets.push(*octet),
+        }
+    }
+    octets.trim_ascii().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name|route|local|domain` of each mailbox; groups as `name[...]`.
+    fn shown(text: &str) -> String {
+        let mailbox = |mailbox: &Mailbox| {
+            let name = mailbox.name().map_or(String::new(), |name| format!("{name} "));
+            let route = mailbox.route.as_ref().map_or(String::new(), |route| format!("{route}:"));
+            format!("{name}<{route}{mailbox}>")
+        };
+        let all: Vec<String> = parse(text.as_bytes())
+            .iter()
+            .map(|entry| match entry {
+                Entry::Mailbox(one) => mailbox(one),
+                Entry::Group(group) => {
+                    format!("{}[{}]", group.name(), group.members.iter().map(mailbox).collect::<Vec<_>>().join(" "))
+                }
+            })
+            .collect();
+        all.join(" ")
+    }
+
+    #[test]
+    fn lists_are_read() {
+        for (text, expected) in [
+            ("", ""),
+            (",,", ""),
+            ("a@b", "<a@b>"),
+            ("<a@b>", "<a@b>"),
+            ("Ada <a@b>, Bob <c@d>", "Ada <a@b> Bob <c@d>"),
+            (r#""Joe Q. Public" <a@b>"#, "Joe Q. Public <a@b>"),
+            (r#""Giant; \"Big\" Box" <a@b>"#, "Giant; \"Big\" Box <a@b>"),
+            (r#""a b"@c"#, "<a b@c>"),
+            ("a@b (Ada)", "Ada <a@b>"),
+            ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete <pete@silly.test>"),
+            (
+                "Mary Smith <@node.test,@b.test:mary@example.net>, x@y",
+                "Mary Smith <@node.test,@b.test:mary@example.net> <x@y>",
+            ),
+            ("Joe <joe@[192.0.2.1]>", "Joe <joe@[192.0.2.1]>"),
+            ("a@[IPv6:2001:db8::1], b@c", "<a@[IPv6:2001:db8::1]> <b@c>"),
+            ("undisclosed-recipients:;", "undisclosed-recipients[]"),
+            ("A Group(c) : a@b, C <c@d>;, e@f", "A Group[<a@b> C <c@d>] <e@f>"),
+            ("john . public @ example . org", "<john.public@example.org>"),
+            // what senders do wrong
+            ("a@b; c@d", "<a@b> <c@d>"),
+            ("Ada <a@b", "Ada <a@b>"),
+            ("Ada <a@b, c@d", "Ada <a@b> <c@d>"),
+            ("\"Ada <a@b>", "\"Ada <a@b>"),
+            ("(Ada <a@b>", "(Ada <a@b>"),
+            ("J. Doe <a@b>", "J. Doe <a@b>"),
+            ("a@b <c@d>", "a@b <c@d>"),
+            ("nobody", "<nobody>"),
+            ("<>", "<>"),
+            ("<ada>", "<ada>"),
+            ("g: a@b", "g[<a@b>]"),
+            ("g:h:a@b;", "g[<h:a@b>]"),
+            ("=?utf-8?q?Andr=C3=A9?= P. <a@b>", "André P. <a@b>"),
+            ("[Ticket 1] <a@b>", "[Ticket 1] <a@b>"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn unclosed_brackets_take_linear_time() {
+        for piece in ["(", "\"", "<", "[", "(a \"b <c [d", "<@a,", "a ", ":", "@:", "<a>", ";"] {
+            parse(piece.repeat(100_000).as_bytes());
+        }
+    }
+}

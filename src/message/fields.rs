@@ -1,0 +1,311 @@
+//! Typed reading of header fields: media types, dispositions, encodings, identifiers.
+//!
+//! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4.
+
+use std::fmt;
+
+use crate::text::charset;
+use crate::text::params::{Params, is_token, skip_cfws};
+
+/// The value of a Content-Type field (RFC 2045 §5.1).
+///
+/// ```
+/// use facteur::message::ContentType;
+///
+/// let content_type = ContentType::parse(b"Text/Plain; charset=\"UTF-8\"").unwrap();
+/// assert!(content_type.is("text", "plain"));
+/// assert_eq!(content_type.charset().as_deref(), Some("UTF-8"));
+/// assert_eq!(content_type.to_string(), "text/plain");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentType {
+    kind: String,
+    subtype: String,
+    params: Params,
+}
+
+impl ContentType {
+    /// Reads `type "/" subtype *(";" parameter)`; `None` where there is no type and subtype.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (kind, subtype) = media_type(value)?;
+        let lower = |token: &[u8]| charset::guess(token).to_ascii_lowercase();
+        Some(Self { kind: lower(kind), subtype: lower(subtype), params: Params::parse(value) })
+    }
+
+    /// A media type without parameters, as the defaults are.
+    pub(super) fn plain(kind: &str, subtype: &str) -> Self {
+        Self { kind: kind.to_owned(), subtype: subtype.to_owned(), params: Params::default() }
+    }
+
+    /// `text/plain; charset=us-ascii` (RFC 2045 §5.2)
+    pub(super) fn text() -> Self {
+        let params = Params::parse(b"; charset=us-ascii");
+        Self { params, ..Self::plain("text", "plain") }
+    }
+
+    /// The type, in lower case.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The subtype, in lower case.
+    pub fn subtype(&self) -> &str {
+        &self.subtype
+    }
+
+    /// Whether it is this type and subtype, both given in lower case.
+    pub fn is(&self, kind: &str, subtype: &str) -> bool {
+        self.kind == kind && self.subtype == subtype
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The text of a parameter.
+    pub fn param(&self, name: &str) -> Option<String> {
+        self.params.value(name)
+    }
+
+    /// The `charset` parameter.
+    pub fn charset(&self) -> Option<String> {
+        self.param("charset")
+    }
+}
+
+/// Without parameters: `text/plain`.
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.subtype)
+    }
+}
+
+/// The value of a Content-Disposition field (RFC 2183).
+///
+/// ```
+/// use facteur::message::Disposition;
+///
+/// let disposition = Disposition::parse(b"Attachment; filename*=utf-8''%C3%A9.txt").unwrap();
+/// assert!(disposition.is_attachment());
+/// assert_eq!(disposition.param("filename").as_deref(), Some("é.txt"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disposition {
+    kind: String,
+    params: Params,
+}
+
+impl Disposition {
+    /// Reads `disposition-type *(";" disposition-parm)`; `None` where the field is empty.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (kind, _) = token(value)?;
+        Some(Self { kind: charset::guess(kind).to_ascii_lowercase(), params: Params::parse(value) })
+    }
+
+    /// `inline`, `attachment` or another word, in lower case.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Whether the part is to be shown only on demand: RFC 2183 §2.8 asks to treat unknown words as `attachment`.
+    pub fn is_attachment(&self) -> bool {
+        self.kind != "inline"
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The text of a parameter.
+    pub fn param(&self, name: &str) -> Option<String> {
+        self.params.value(name)
+    }
+}
+
+/// The value of a Content-Transfer-Encoding field (RFC 2045 §6.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// `7bit`, the default.
+    #[default]
+    SevenBit,
+    /// `8bit`
+    EightBit,
+    /// `binary`
+    Binary,
+    /// `quoted-printable`
+    QuotedPrintable,
+    /// `base64`
+    Base64,
+    /// Another word, in lower case. What it encodes is left as it is.
+    Other(String),
+}
+
+impl Encoding {
+    /// Reads the value of the field; an empty one is the default.
+    pub fn parse(value: &[u8]) -> Self {
+        // Some senders write quotes, parameters or a full stop.
+        let unquoted = value.trim_ascii().strip_prefix(b"\"").unwrap_or(value);
+        let Some((word, _)) = token(unquoted) else { return Self::SevenBit };
+        let word = charset::guess(word).to_ascii_lowercase();
+        match word.as_str() {
+            "7bit" | "7-bit" | "7bits" => Self::SevenBit,
+            "8bit" | "8-bit" | "8bits" => Self::EightBit,
+            "binary" => Self::Binary,
+            "quoted-printable" => Self::QuotedPrintable,
+            "base64" => Self::Base64,
+            _ => Self::Other(word),
+        }
+    }
+
+    /// Whether the octets of the body are others than those of the content.
+    pub fn is_encoded(&self) -> bool {
+        matches!(self, Self::QuotedPrintable | Self::Base64)
+    }
+}
+
+/// As the field has it.
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SevenBit => "7bit",
+            Self::EightBit => "8bit",
+            Self::Binary => "binary",
+            Self::QuotedPrintable => "quoted-printable",
+            Self::Base64 => "base64",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+/// What a Content-Type is to the part tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Composite {
+    None,
+    Message,
+    Multipart { digest: bool },
+}
+
+/// As [`ContentType::parse`], for the one question of the scan and without memory.
+pub(super) fn composite(value: &[u8]) -> Composite {
+    let Some((kind, subtype)) = media_type(value) else { return Composite::None };
+    let is = |word: &[u8], other: &str| word.eq_ignore_ascii_case(other.as_bytes());
+    if is(kind, "multipart") {
+        return Composite::Multipart { digest: is(subtype, "digest") };
+    }
+    // RFC 2046 §5.2.1, RFC 6532 §3.7, RFC 5537 §2.3
+    let message = is(kind, "message") && (is(subtype, "rfc822") || is(subtype, "global") || is(subtype, "news"));
+    if message { Composite::Message } else { Composite::None }
+}
+
+/// The boundary of a multipart: its white space at the end taken away (RFC 2046 §5.1.1); `None` where it is empty.
+pub(super) fn boundary(value: &[u8]) -> Option<Vec<u8>> {
+    let params = Params::parse(value);
+    let mut boundary = match params.octets("boundary") {
+        Some(octets) => octets.to_vec(),
+        None => params.value("boundary")?.into_bytes(),
+    };
+    boundary.truncate(boundary.trim_ascii_end().len());
+    (!boundary.is_empty()).then_some(boundary)
+}
+
+/// `type "/" subtype`, with CFWS between them.
+fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (kind, rest) = token(value)?;
+    let mut at = 0;
+    skip_cfws(rest, &mut at);
+    let [b'/', rest @ ..] = rest.get(at..)? else { return None };
+    let (subtype, _) = token(rest)?;
+    Some((kind, subtype))
+}
+
+/// `[CFWS] token`, and what follows.
+fn token(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    skip_cfws(value, &mut at);
+    let value = value.get(at..)?;
+    let len = value.iter().position(|octet| !is_token(*octet)).unwrap_or(value.len());
+    (len > 0).then(|| value.split_at(len))
+}
+
+/// `1*msg-id` (RFC 5322 §3.6.4): what stands between angle brackets, white space and comments taken away. Where there are
+/// no brackets, the words with an `@` in them.
+pub(super) fn ids(value: &[u8]) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut rest = value;
+    while let Some(open) = memchr::memchr(b'<', rest) {
+        let inside = rest.get(open + 1..).unwrap_or_default();
+        let Some(close) = memchr::memchr(b'>', inside) else { break };
+        let id: Vec<u8> = inside
+            .get(..close)
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .filter(|octet| !octet.is_ascii_whitespace())
+            .collect();
+        if !id.is_empty() {
+            ids.push(charset::guess(&id).into_owned());
+        }
+        rest = inside.get(close + 1..).unwrap_or_default();
+    }
+    if ids.is_empty() {
+        let words = value.split(|octet| octet.is_ascii_whitespace() || matches!(octet, b',' | b'<' | b'>'));
+        ids.extend(words.filter(|word| word.contains(&b'@')).map(|word| charset::guess(word).into_owned()));
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_read_or_refused() {
+        for (value, expected) in [
+            (" text/html", Some("text/html")),
+            (" TEXT / HTML ; x=y", Some("text/html")),
+            ("(a) text (b) / (c) html (d)", Some("text/html")),
+            ("text/plain charset=us-ascii", Some("text/plain")),
+            ("application/vnd.x+json;", Some("application/vnd.x+json")),
+            ("text", None),
+            ("text/", None),
+            ("/plain", None),
+            ("", None),
+            ("; charset=x", None),
+        ] {
+            let read = ContentType::parse(value.as_bytes()).map(|content_type| content_type.to_string());
+            assert_eq!(read.as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn encodings_are_read_in_any_case() {
+        for (value, expected) in [
+            (" Base64", "base64"),
+            (" QUOTED-PRINTABLE ", "quoted-printable"),
+            ("8BIT (note)", "8bit"),
+            ("", "7bit"),
+            ("\"base64\"", "base64"),
+            ("x-uuencode", "x-uuencode"),
+        ] {
+            assert_eq!(Encoding::parse(value.as_bytes()).to_string(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn ids_lose_their_brackets() {
+        for (value, expected) in [
+            (" <1234@local.machine.example>", vec!["1234@local.machine.example"]),
+            (" <a@b>\r\n <c@d>", vec!["a@b", "c@d"]),
+            ("<a@b\r\n c>(x)<d>", vec!["a@bc", "d"]),
+            (" a@b, c@d", vec!["a@b", "c@d"]),
+            ("Your message of Monday <a@b>", vec!["a@b"]),
+            ("<a@b", vec!["a@b"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(ids(value.as_bytes()), expected, "{value}");
+        }
+    }
+}

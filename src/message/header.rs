@@ -1,0 +1,160 @@
+//! The header of a message or part: its fields in their order, each with its octets as they stand.
+//!
+//! RFC 5322 §2.2. A line that is no field (no colon) is kept as a field without a name, so that the fields of a header
+//! joined are the header.
+
+use std::borrow::Cow;
+
+use super::Message;
+use super::fields::{ContentType, Disposition};
+use super::scan::{FieldSpan, is_name};
+use crate::address::{Entry, list};
+use crate::base::Timestamp;
+use crate::text::words;
+
+/// A view of a header.
+///
+/// ```
+/// use facteur::message::Message;
+///
+/// let message = Message::parse("Received: by a\r\nReceived: by b;\r\n Mon, 1 Jan 2024 00:00:00 +0000\r\nto: <ada@b.test>\r\n\r\n");
+/// let header = message.header();
+/// assert_eq!(header.fields().map(|field| field.name()).collect::<Vec<_>>(), ["Received", "Received", "to"]);
+/// assert_eq!(header.get("To").unwrap().addresses()[0].mailboxes()[0].to_string(), "ada@b.test");
+/// assert_eq!(header.all("received").count(), 2);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    raw: &'a [u8],
+    spans: &'a [FieldSpan],
+    /// Where the header ends, its blank line not counted.
+    end: usize,
+}
+
+/// A view of one header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// With its line end.
+    raw: &'a [u8],
+    /// Where the colon is; 0 where there is none.
+    colon: usize,
+}
+
+impl<'a> Header<'a> {
+    pub(super) fn new(message: &'a Message, index: usize) -> Self {
+        let tree = message.tree();
+        let raw: &[u8] = message.raw();
+        let Some(part) = tree.parts.get(index) else { return Self { raw, spans: &[], end: 0 } };
+        let next = tree.parts.get(index + 1).map_or(tree.fields.len(), |next| next.first_field as usize);
+        Self {
+            raw,
+            spans: tree.fields.get(part.first_field as usize..next).unwrap_or_default(),
+            end: part.body as usize - usize::from(part.blank),
+        }
+    }
+
+    /// The fields in their order. Lines that are no fields are among them, without a name.
+    pub fn fields(self) -> impl DoubleEndedIterator<Item = Field<'a>> + ExactSizeIterator + Clone {
+        (0..self.spans.len()).map(move |n| self.at(n))
+    }
+
+    /// The first field of this name, in any case of letters.
+    pub fn get(self, name: &str) -> Option<Field<'a>> {
+        self.all(name).next()
+    }
+
+    /// All fields of this name, in their order.
+    pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
+        let name = name.to_ascii_lowercase();
+        (0..self.spans.len()).filter(move |n| self.named(*n, name.as_bytes())).map(move |n| self.at(n))
+    }
+
+    /// The octets of all fields, without the blank line that ends the header.
+    pub fn raw(self) -> &'a [u8] {
+        let start = self.spans.first().map_or(self.end, |first| first.start as usize);
+        self.raw.get(start..self.end).unwrap_or_default()
+    }
+
+    fn named(self, n: usize, name: &[u8]) -> bool {
+        let Some(span) = self.spans.get(n) else { return false };
+        let before = self.raw.get(span.start as usize..span.colon as usize).unwrap_or_default();
+        !before.is_empty() && is_name(before, name)
+    }
+
+    fn at(self, n: usize) -> Field<'a> {
+        let Some(span) = self.spans.get(n) else { return Field { raw: &[], colon: 0 } };
+        let end = self.spans.get(n + 1).map_or(self.end, |next| next.start as usize);
+        let raw = self.raw.get(span.start as usize..end).unwrap_or_default();
+        Field { raw, colon: (span.colon - span.start) as usize }
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The name as it stands, without white space before the colon. Empty where the line is no field.
+    pub fn name(self) -> &'a str {
+        let name = self.raw.get(..self.colon).unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default().trim_end() // printable ASCII, as scanned
+    }
+
+    /// Whether it has this name, in any case of letters.
+    pub fn is(self, name: &str) -> bool {
+        self.name().eq_ignore_ascii_case(name)
+    }
+
+    /// The octets of the whole field, with its line end.
+    pub fn raw(self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// What follows the colon, as it stands but for the line end: with folds, and with the white space at both ends.
+    pub fn value(self) -> &'a [u8] {
+        let from = if self.colon == 0 { 0 } else { self.colon + 1 };
+        let value = self.raw.get(from..).unwrap_or_default();
+        let value = value.strip_suffix(b"\n").unwrap_or(value);
+        value.strip_suffix(b"\r").unwrap_or(value)
+    }
+
+    /// The value on one line: line ends before white space taken away (RFC 5322 §2.2.3), white space at both ends too.
+    pub fn unfolded(self) -> Cow<'a, [u8]> {
+        let value = self.value().trim_ascii();
+        if memchr::memchr(b'\n', value).is_none() {
+            return Cow::Borrowed(value);
+        }
+        let mut line = Vec::with_capacity(value.len());
+        for piece in value.split(|octet| *octet == b'\n') {
+            line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+        }
+        Cow::Owned(line)
+    }
+
+    /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
+    pub fn text(self) -> String {
+        words::decode(&self.unfolded())
+    }
+
+    /// The addresses in the value of a field such as From, To, Cc.
+    pub fn addresses(self) -> Vec<Entry> {
+        list::parse(self.value())
+    }
+
+    /// The value of a field such as Date; `None` where it is no date.
+    pub fn date(self) -> Option<Timestamp> {
+        Timestamp::parse(self.value()).ok()
+    }
+
+    /// The identifiers in the value of a field such as Message-ID, References, In-Reply-To, Content-ID, without their
+    /// brackets.
+    pub fn ids(self) -> Vec<String> {
+        super::fields::ids(self.value())
+    }
+
+    /// The value of a Content-Type field; `None` where it is no media type (RFC 2045 §5.2 says what to do then).
+    pub fn content_type(self) -> Option<ContentType> {
+        ContentType::parse(self.value())
+    }
+
+    /// The value of a Content-Disposition field; `None` where it is none.
+    pub fn disposition(self) -> Option<Disposition> {
+        Disposition::parse(self.value())
+    }
+}

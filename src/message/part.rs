@@ -1,0 +1,235 @@
+//! A part of a message: its header, its body, and the parts in it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Message;
+use super::fields::{ContentType, Disposition, Encoding};
+use super::header::Header;
+use super::scan::{Kind, NONE, PartSpan};
+use crate::text::{charset, transfer};
+
+/// A view of one part, the outermost included.
+///
+/// ```
+/// use facteur::message::Message;
+///
+/// let message = Message::parse(
+///     "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nText.\r\n--b\r\n\
+///      Content-Disposition: attachment; filename=a.bin\r\nContent-Transfer-Encoding: base64\r\n\r\nAQID\r\n--b--\r\n",
+/// );
+/// let parts: Vec<_> = message.root().children().collect();
+/// assert_eq!(parts[0].text().as_deref(), Some("Text."));
+/// assert_eq!(parts[1].filename().as_deref(), Some("a.bin"));
+/// assert_eq!(&parts[1].decode()[..], [1, 2, 3]);
+/// assert_eq!(parts[1].path(), [2]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    message: &'a Message,
+    index: usize,
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn new(message: &'a Message, index: usize) -> Self {
+        Self { message, index }
+    }
+
+    fn span(self) -> &'a PartSpan {
+        &self.message.tree().parts[self.index] // parts are made with an index of the tree only
+    }
+
+    fn octets(self, from: u32, to: u32) -> &'a [u8] {
+        let raw: &'a [u8] = self.message.raw();
+        let to = if to == NONE { raw.len() } else { to as usize };
+        raw.get(from as usize..to).unwrap_or_default()
+    }
+
+    /// Its header; of an embedded message, that of the message.
+    pub fn header(self) -> Header<'a> {
+        Header::new(self.message, self.index)
+    }
+
+    /// All its octets: header, blank line, body.
+    pub fn raw(self) -> &'a [u8] {
+        self.octets(self.span().start, self.span().end)
+    }
+
+    /// The octets of its header, with the blank line that ends it where there is one.
+    pub fn raw_header(self) -> &'a [u8] {
+        self.octets(self.span().start, self.span().body)
+    }
+
+    /// The octets of its body, still encoded. The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).
+    pub fn raw_body(self) -> &'a [u8] {
+        self.octets(self.span().body, self.span().end)
+    }
+
+    /// Where its body begins in [`Message::raw`], in octets.
+    pub fn body_offset(self) -> usize {
+        self.span().body as usize
+    }
+
+    /// Where it begins in [`Message::raw`], in octets.
+    pub fn offset(self) -> usize {
+        self.span().start as usize
+    }
+
+    /// How many line ends its body has: what IMAP calls its size in lines (RFC 9051 §7.5.2).
+    pub fn lines(self) -> usize {
+        memchr::memchr_iter(b'\n', self.raw_body()).count()
+    }
+
+    /// Whether it consists of parts.
+    pub fn is_multipart(self) -> bool {
+        self.span().kind == Kind::Multipart
+    }
+
+    /// The parts in it: of a multipart its parts, of an embedded message the one message.
+    pub fn children(self) -> impl Iterator<Item = Part<'a>> {
+        let parts = &self.message.tree().parts;
+        let has_parts = matches!(self.span().kind, Kind::Multipart | Kind::Message);
+        // A part stands before the parts in it.
+        let first = Some(self.index + 1).filter(|_| has_parts);
+        let next =
+            move |index: &usize| Some(parts.get(*index)?.next).filter(|next| *next != NONE).map(|next| next as usize);
+        std::iter::successors(first, next).map(move |index| Part::new(self.message, index))
+    }
+
+    /// The part that this one lies in; `None` for the outermost.
+    pub fn parent(self) -> Option<Part<'a>> {
+        let parent = self.span().parent;
+        (parent != NONE).then(|| Part::new(self.message, parent as usize))
+    }
+
+    /// The message in a `message/rfc822` or `message/global` part, as a part whose header is the message's. `None` for
+    /// other parts, and where the message is encoded (`decode` it and parse that) or lies beyond a limit.
+    pub fn embedded(self) -> Option<Part<'a>> {
+        if self.span().kind == Kind::Message { self.children().next() } else { None }
+    }
+
+    /// Its number as IMAP counts (RFC 9051 §6.4.5.1), empty for the message itself and an embedded message that is a
+    /// multipart's only content; see [`Message::part`].
+    pub fn path(self) -> Vec<u32> {
+        let mut path = Vec::new();
+        let mut part = self;
+        while let Some(parent) = part.parent() {
+            match parent.span().kind {
+                // An embedded message that is no multipart is part 1 of the part that holds it.
+                Kind::Message if part.is_multipart() => {}
+                _ => path.push(part.span().number),
+            }
+            part = parent;
+        }
+        if !part.is_multipart() {
+            path.push(1);
+        }
+        path.reverse();
+        path
+    }
+
+    /// Part `number` of the message that this is the outermost part of.
+    pub(super) fn numbered(self, number: u32) -> Option<Part<'a>> {
+        if self.is_multipart() { self.child(number) } else { Some(self).filter(|_| number == 1) }
+    }
+
+    /// The next part of the same multipart.
+    pub(super) fn next_sibling(self) -> Option<Part<'a>> {
+        let next = self.span().next;
+        (next != NONE).then(|| Part::new(self.message, next as usize))
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.index
+    }
+
+    pub(super) fn child(self, number: u32) -> Option<Part<'a>> {
+        self.children().nth(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    /// Its media type, as far as it is true: what its Content-Type says, or the default (RFC 2045 §5.2, RFC 2046 §5.1.5)
+    /// where that is missing or no media type. A multipart without parts is `text/plain`, and what lies beyond a limit
+    /// is `application/octet-stream`. The declared one is `header().get("content-type")`.
+    pub fn content_type(self) -> ContentType {
+        match self.span().kind {
+            Kind::Opaque => return ContentType::plain("application", "octet-stream"),
+            Kind::Hollow => return ContentType::text(),
+            _ => {}
+        }
+        let field = self.header().get("content-type");
+        let in_digest = self.parent().is_some_and(|parent| parent.span().digest);
+        match field {
+            Some(field) => field.content_type().unwrap_or_else(ContentType::text),
+            None if in_digest => ContentType::plain("message", "rfc822"),
+            None => ContentType::text(),
+        }
+    }
+
+    /// What its Content-Transfer-Encoding says.
+    pub fn encoding(self) -> Encoding {
+        let field = self.header().get("content-transfer-encoding");
+        field.map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()))
+    }
+
+    /// What its Content-Disposition says.
+    pub fn disposition(self) -> Option<Disposition> {
+        self.header().get("content-disposition")?.disposition()
+    }
+
+    /// Its Content-ID, without brackets.
+    pub fn id(self) -> Option<String> {
+        self.header().get("content-id")?.ids().into_iter().next()
+    }
+
+    /// Its Content-Description, decoded.
+    pub fn description(self) -> Option<String> {
+        self.header().get("content-description").map(|field| field.text())
+    }
+
+    /// The octets of its content: the body with its transfer encoding undone. Of a multipart, the body as it stands, for
+    /// no multipart may be encoded (RFC 2045 §6.4).
+    pub fn decode(self) -> Cow<'a, [u8]> {
+        let body = self.raw_body();
+        if matches!(self.span().kind, Kind::Multipart | Kind::Message | Kind::Opaque) {
+            return Cow::Borrowed(body);
+        }
+        match self.encoding() {
+            Encoding::Base64 => Cow::Owned(transfer::decode_base64(body)),
+            Encoding::QuotedPrintable => Cow::Owned(transfer::decode_quoted_printable(body)),
+            _ => Cow::Borrowed(body),
+        }
+    }
+
+    /// The text of a `text/*` part, its transfer encoding undone and its charset decoded as [`charset::decode`] says.
+    /// `None` for all other parts. Line ends are as they came.
+    pub fn text(self) -> Option<String> {
+        let content_type = self.content_type();
+        if content_type.kind() != "text" {
+            return None;
+        }
+        let octets = self.decode();
+        Some(charset::decode(&content_type.charset().unwrap_or_default(), &octets).into_owned())
+    }
+
+    /// The name that the sender gave to the content: `filename` of Content-Disposition, or else `name` of Content-Type,
+    /// decoded (RFC 2231, RFC 2047). It is what the sender wrote: it may hold slashes, or be `..`.
+    pub fn filename(self) -> Option<String> {
+        let header = self.header();
+        let disposition = header.get("content-disposition").and_then(|field| field.disposition());
+        let name = disposition.and_then(|disposition| disposition.param("filename"));
+        let name = name.filter(|name| !name.is_empty());
+        name.or_else(|| header.get("content-type")?.content_type()?.param("name").filter(|name| !name.is_empty()))
+    }
+}
+
+/// Its number, type and sizes.
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part")
+            .field("path", &self.path())
+            .field("content_type", &self.content_type().to_string())
+            .field("header", &self.raw_header().len())
+            .field("body", &self.raw_body().len())
+            .finish()
+    }
+}

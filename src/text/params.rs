@@ -1,0 +1,388 @@
+//! Parameters of MIME fields (RFC 2045 §5.1) with the continuations and charsets of RFC 2231, both ways.
+//!
+//! Reading takes what senders write: missing quotes, comments, encoded words inside quotes, no semicolon at the end. Where
+//! a parameter is there both plain and in the form of RFC 2231, the latter counts: the plain one is the fallback for old
+//! readers.
+
+use crate::text::{charset, transfer, words};
+
+/// The parameters of one field, in their order.
+///
+/// ```
+/// use facteur::text::Params;
+///
+/// let params = Params::parse(b"; title*0*=us-ascii'en'This%20is%20; title*1=\"fun\"; x=1 (one)");
+/// assert_eq!(params.value("TITLE").as_deref(), Some("This is fun"));
+/// assert_eq!(params.raw().map(|(name, _)| name).collect::<Vec<_>>(), ["title*0*", "title*1", "x"]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Params(Vec<Param>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Param {
+    name: String,
+    /// Without quotes, otherwise as it stood.
+    value: Vec<u8>,
+}
+
+impl Params {
+    /// Reads `*(";" parameter)`; what stands before the first semicolon is passed over.
+    pub fn parse(text: &[u8]) -> Self {
+        let mut reader = Reader { text, at: 0, comments: true };
+        reader.word();
+        let mut params = Vec::new();
+        while reader.skip_semicolons() {
+            let name = reader.name();
+            if reader.peek() != Some(b'=') {
+                reader.word();
+                continue;
+            }
+            reader.at += 1;
+            let value = reader.value();
+            if !name.is_empty() {
+                params.push(Param { name: charset::guess(name).into_owned(), value });
+            }
+        }
+        Self(params)
+    }
+
+    /// The parameters as they stand: names with their stars, values without quotes, nothing decoded or joined.
+    pub fn raw(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|param| (param.name.as_str(), param.value.as_slice()))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The octets of the first parameter of exactly that name (in any case of letters), as they stand.
+    pub fn octets(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name)).map(|param| param.value.as_slice())
+    }
+
+    /// The text of a parameter: its sections joined, its charset and encoded words decoded.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.extended(name).or_else(|| self.octets(name).map(words::decode))
+    }
+
+    /// The parameter in the form of RFC 2231, where it is there in that form.
+    fn extended(&self, name: &str) -> Option<String> {
+        let mut sections: Vec<Section<'_>> = self.0.iter().filter_map(|param| Section::of(param, name)).collect();
+        sections.sort_by_key(|section| section.number);
+        // RFC 2231 §4: a single "name*" carries its charset; §3: sections count from 0 without gaps.
+        let single = sections.first().is_some_and(|section| section.number.is_none());
+        let sections = if single { sections.get(..1)? } else { &sections[..] };
+        let mut label = None;
+        let mut octets = Vec::new();
+        let mut wanted = 0;
+        for section in sections {
+            if section.number.is_some_and(|number| number != wanted) {
+                // Another one of the same number: the first counts. A gap: what follows has no place.
+                continue;
+            }
+            let mut value = section.value;
+            if section.encoded && wanted == 0 {
+                // initial-section with charset: charset "'" language "'" value
+                let mut parts = value.splitn(3, |octet| *octet == b'\'');
+                if let (Some(charset), Some(_), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
+                    label = std::str::from_utf8(charset).ok();
+                    value = rest;
+                }
+            }
+            if section.encoded {
+                decode_percent(value, &mut octets)
+            } else {
+                octets.extend_from_slice(value)
+            }
+            wanted += 1;
+        }
+        if wanted == 0 {
+            return None;
+        }
+        match label {
+            Some(label) => Some(charset::decode(label, &octets).into_owned()),
+            None => Some(words::decode(&octets)),
+        }
+    }
+}
+
+/// One `name*`, `name*0`, `name*0*`.
+struct Section<'a> {
+    /// `None` for the form without a number.
+    number: Option<u32>,
+    encoded: bool,
+    value: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    fn of(param: &'a Param, name: &str) -> Option<Self> {
+        let (own, rest) = param.name.split_once('*')?;
+        if !own.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        let (number, encoded) = match rest.strip_suffix('*') {
+            Some(number) => (number, true),
+            None if rest.is_empty() => return Some(Self { number: None, encoded: true, value: &param.value }),
+            None => (rest, false),
+        };
+        let digits = !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit());
+        let number = number.parse().ok().filter(|_| digits)?;
+        Some(Self { number: Some(number), encoded, value: &param.value })
+    }
+}
+
+/// `ext-octet = "%" 2(DIGIT / "A" / … / "F")`; what is none stays as it stands.
+fn decode_percent(mut value: &[u8], octets: &mut Vec<u8>) {
+    while let Some(at) = memchr::memchr(b'%', value) {
+        let (plain, rest) = value.split_at(at);
+        octets.extend_from_slice(plain);
+        let escape = match rest {
+            [_, high, low, after @ ..] => transfer::hex(*high, *low).map(|octet| (octet, after)),
+            _ => None,
+        };
+        let (octet, after) = escape.unwrap_or((b'%', rest.get(1..).unwrap_or_default()));
+        octets.push(octet);
+        value = after;
+    }
+    octets.extend_from_slice(value);
+}
+
+/// Reads tokens, quoted strings and comments.
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Once one comment was found to have no end, brackets are ordinary octets: time stays linear.
+    comments: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Passes over CFWS.
+    fn skip_cfws(&mut self) {
+        self.comments = self.comments && skip_cfws(self.text, &mut self.at);
+        if !self.comments {
+            self.at += self.rest().iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+        }
+    }
+
+    /// Passes over semicolons and CFWS; whether anything follows.
+    fn skip_semicolons(&mut self) -> bool {
+        self.skip_cfws();
+        while self.peek() == Some(b';') {
+            self.at += 1;
+            self.skip_cfws();
+        }
+        self.peek().is_some()
+    }
+
+    /// Passes over what stands before the next semicolon.
+    fn word(&mut self) {
+        while let Some(octet) = self.peek() {
+            match octet {
+                b';' => return,
+                b'"' => drop(self.quoted()),
+                b'(' => {
+                    let before = self.at;
+                    self.skip_cfws();
+                    self.at = self.at.max(before + 1);
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn name(&mut self) -> &'a [u8] {
+        let rest = self.rest();
+        let len = rest
+            .iter()
+            .position(|octet| matches!(octet, b'=' | b';' | b'(' | b'"') || octet.is_ascii_whitespace())
+            .unwrap_or(rest.len());
+        self.at += len;
+        self.skip_cfws();
+        rest.get(..len).unwrap_or_default()
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        self.skip_cfws();
+        if self.peek() == Some(b'"') {
+            let value = self.quoted();
+            // What stands between the quote and the semicolon is no part of it.
+            self.word();
+            return value;
+        }
+        // A value without quotes goes to the semicolon, whatever it holds; a comment at its end does not belong to it.
+        let rest = self.rest();
+        let end = rest.iter().position(|octet| *octet == b';').unwrap_or(rest.len());
+        self.at += end;
+        let value = rest.get(..end).unwrap_or_default();
+        let spaced = value.windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'('); // windows of two
+        let value = value.get(..spaced.unwrap_or(value.len())).unwrap_or_default();
+        value.trim_ascii_end().to_vec()
+    }
+
+    /// `quoted-string`; the end of the text ends it too. Folding inside is unfolded.
+    fn quoted(&mut self) -> Vec<u8> {
+        self.at += 1;
+        let mut value = Vec::new();
+        while let Some(octet) = self.peek() {
+            self.at += 1;
+            match octet {
+                b'"' => break,
+                b'\\' => {
+                    // Windows senders put paths inside without doubling the backslash; it is an escape all the same.
+                    value.extend(self.peek());
+                    self.at += 1;
+                }
+                b'\r' | b'\n' => {}
+                _ => value.push(octet),
+            }
+        }
+        value
+    }
+}
+
+/// Passes over white space and comments (RFC 5322 §3.2.2). A comment that does not end is not passed over, and the
+/// answer is `false`: asking again further on could take quadratic time.
+pub(crate) fn skip_cfws(text: &[u8], at: &mut usize) -> bool {
+    while let Some(octet) = text.get(*at) {
+        match octet {
+            b' ' | b'\t' | b'\r' | b'\n' => *at += 1,
+            b'(' => match comment_end(text, *at) {
+                Some(end) => *at = end,
+                None => return false,
+            },
+            _ => return true,
+        }
+    }
+    true
+}
+
+/// The octet behind the comment that begins at `at`. Comments nest; the depth is counted, not recursed.
+pub(crate) fn comment_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut octets = text.iter().enumerate().skip(at);
+    while let Some((n, octet)) = octets.next() {
+        match octet {
+            b'(' => depth += 1,
+            b')' => {
+                depth -= 1; // the first octet is an opening bracket
+                if depth == 0 {
+                    return Some(n + 1);
+                }
+            }
+            b'\\' => drop(octets.next()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Writes one parameter: as a token, a quoted string, or in the form of RFC 2231 cut into sections, each piece short
+/// enough for a line of 78 characters where the name is not longer than 40.
+///
+/// ```
+/// use facteur::text::params;
+///
+/// assert_eq!(params::write("charset", "utf-8"), ["charset=utf-8"]);
+/// assert_eq!(params::write("filename", "a b.txt"), ["filename=\"a b.txt\""]);
+/// assert_eq!(params::write("filename", "é.txt"), ["filename*=utf-8''%C3%A9.txt"]);
+/// ```
+pub fn write(name: &str, value: &str) -> Vec<String> {
+    const WIDTH: usize = 74;
+    let printable = value.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    if printable && !value.is_empty() && value.bytes().all(is_token) && name.len() + value.len() < WIDTH {
+        return vec![format!("{name}={value}")];
+    }
+    if printable && name.len() + value.len() + 3 < WIDTH && !value.contains("=?") {
+        let escaped: String =
+            value.chars().flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
+        return vec![format!("{name}=\"{escaped}\"")];
+    }
+    // RFC 2231 §7: attribute-char = any CHAR except SPACE, CTLs, "*", "'", "%", or tspecials
+    let room = WIDTH.saturating_sub(name.len() + "*000*=".len()).max(30);
+    let mut pieces = vec![String::from("utf-8''")];
+    for character in value.chars() {
+        let mut encoded = String::new();
+        for octet in character.encode_utf8(&mut [0; 4]).bytes() {
+            if is_token(octet) && !matches!(octet, b'*' | b'\'' | b'%') {
+                encoded.push(char::from(octet));
+            } else {
+                encoded.push_str(&format!("%{octet:02X}"));
+            }
+        }
+        match pieces.last_mut() {
+            Some(last) if last.len() + encoded.len() <= room => last.push_str(&encoded),
+            _ => pieces.push(encoded),
+        }
+    }
+    if let [only] = &pieces[..] {
+        return vec![format!("{name}*={only}")];
+    }
+    pieces.iter().enumerate().map(|(n, piece)| format!("{name}*{n}*={piece}")).collect()
+}
+
+/// `token` of RFC 2045 §5.1.
+pub(crate) fn is_token(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, name: &str) -> Option<String> {
+        Params::parse(text.as_bytes()).value(name)
+    }
+
+    #[test]
+    fn parameters_are_read_as_senders_write_them() {
+        for (text, name, expected) in [
+            ("text/plain; charset=us-ascii", "charset", Some("us-ascii")),
+            ("text/plain; charset=\"us-ascii\" (Plain text)", "charset", Some("us-ascii")),
+            ("text/plain; charset=us-ascii (Plain text)", "charset", Some("us-ascii")),
+            ("a/b;CHARSET = x ;", "charset", Some("x")),
+            ("a/b; ;; name=\"a;b\"; c=d", "c", Some("d")),
+            ("a/b; name=\"a;b\"; c=d", "name", Some("a;b")),
+            ("a/b; name=my file.pdf; x=y", "name", Some("my file.pdf")),
+            ("a/b; name=\"open", "name", Some("open")),
+            ("a/b; name=\"a\\\"b\"", "name", Some("a\"b")),
+            ("a/b; name=\"=?utf-8?q?=C3=A9?=\"", "name", Some("é")),
+            ("a/b; name==?utf-8?q?=C3=A9?=", "name", Some("é")),
+            ("a/b; name=", "name", Some("")),
+            ("a/b; name", "name", None),
+            ("a/b (; name=x)", "name", None),
+            ("a/b; x (c) = (d) y", "x", Some("y")),
+            ("a/b; n=plain; n*=utf-8''%C3%A9", "n", Some("é")),
+            ("a/b; n*=utf-8''%C3%A9; n=plain", "n", Some("é")),
+            ("a/b; n*1=b; n*0=a; n*2=c", "n", Some("abc")),
+            ("a/b; n*0=a; n*2=c", "n", Some("a")),
+            ("a/b; n*1=a", "n", None),
+            ("a/b; n*=no-quotes", "n", Some("no-quotes")),
+            ("a/b; n*=%zz%4", "n", Some("%zz%4")),
+            ("a/b; n*0*=utf-8''%C3; n*1*=%A9", "n", Some("é")),
+            ("a/b; n*0*=utf-8''a%20; n*1=b%20; n*2*=c%20", "n", Some("a b%20c ")),
+        ] {
+            assert_eq!(value(text, name).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in
+            ["", "a", "a b", "a\"b\\c", "é", "a=?b", "100%", "it's", &"日本語".repeat(40), &"x".repeat(300), "a\tb"]
+        {
+            let written = write("filename", text);
+            assert!(written.iter().all(|piece| piece.len() <= 77), "{written:?}");
+            let field = format!("attachment; {}", written.join("; "));
+            assert_eq!(value(&field, "filename").as_deref(), Some(text), "{field}");
+        }
+    }
+}
