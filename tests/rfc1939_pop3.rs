@@ -234,3 +234,19 @@ fn misuse_is_a_final_error() {
         assert_eq!(drain(&mut server), b"-ERR [SYS/TEMP] internal error\r\n");
     }
 }
+
+/// Whoever stops a server does it between two answers, and nothing is removed.
+#[test]
+fn a_shutdown_waits_for_the_answer_and_removes_nothing() {
+    let store = store(&[b"a"]);
+    let mut server = logged_in(config(), Instant::now(), "DELE 1\r\nRETR 1\r\nQUIT\r\n");
+    let mut backend = Backend::new(store.open("INBOX").unwrap());
+    let Ok(Step::Event(ServerEvent::Request(request))) = server.poll() else { panic!("a request") };
+    server.shutdown();
+    assert!(matches!(server.poll(), Ok(Step::NeedAnswer)));
+    backend.begin(request);
+    assert_eq!(backend.step(&mut server), Progress::Finished);
+    assert!(matches!(server.poll(), Ok(Step::Done)));
+    assert_eq!(drain(&mut server), b"+OK message 1 deleted\r\n-ERR [SYS/TEMP] the server is going down\r\n");
+    assert_eq!(left(&store), 1);
+}

@@ -20,7 +20,8 @@ pub fn packet(input: &[u8]) {
 pub fn zone(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(name) = Name::parse(text) {
-        assert_eq!(Name::parse(&name.to_string()), Ok(name.clone()));
+        let written = name.to_string();
+        assert_eq!(Name::parse(&written), Ok(name.clone()));
         let query = packet::query(&Question::new(name, RecordType::Txt), 1);
         assert!(query.len() > 12);
     }

@@ -69,7 +69,7 @@ fn play(mode: u8, message: &[u8], pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     let mut server = Server::new(config, start);
     let mut backend = None;
     let (mut events, mut output) = (Vec::new(), Vec::new());
-    for piece in pieces {
+    for piece in [&b""[..]].iter().chain(pieces) {
         server.wire().feed(piece);
         loop {
             let step = server.poll();

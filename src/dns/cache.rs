@@ -60,10 +60,9 @@ impl Cache {
             return;
         }
         self.order.push_back(question);
-        if self.order.len() > self.most {
-            if let Some(first) = self.order.pop_front() {
-                self.answers.remove(&first);
-            }
+        while self.order.len() > self.most {
+            let Some(first) = self.order.pop_front() else { return };
+            self.answers.remove(&first);
         }
     }
 

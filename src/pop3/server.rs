@@ -1,4 +1,5 @@
-//! The POP3 server as a machine: the states of RFC 1939 §§3-6, CAPA and pipelining of RFC 2449, STLS of RFC 2595 §4.
+//! The POP3 server as a machine: the states of RFC 1939 §§3-6, CAPA and pipelining of RFC 2449, STLS of RFC 2595 §4, AUTH
+//! of RFC 5034 with the mechanisms PLAIN and LOGIN.
 //!
 //! It knows nothing of mailboxes: a login and each request of the TRANSACTION state are events with a question, which
 //! [`Backend`](super::Backend) answers, or a program by itself. It keeps no marks of deletion; what is not asked to be
@@ -7,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use crate::base::wire::{Ending, Line};
@@ -15,6 +18,7 @@ use crate::pop3::command::{Command, MAX_COMMAND, Number};
 use crate::pop3::lines::Place;
 use crate::pop3::reply::{Code, Reply};
 use crate::pop3::{Error, Fault, Stage};
+use crate::sasl::{Credentials, Mechanism, ServerExchange, ServerStep};
 
 /// How a server behaves.
 ///
@@ -32,8 +36,8 @@ pub struct ServerConfig {
     pub greeting: String,
     /// Offer STLS. Default: no, because it needs a driver with a certificate.
     pub starttls: bool,
-    /// Allow passwords on a connection without TLS. Default: no (RFC 2595 §2.3, RFC 8314 §3); then USER is not announced
-    /// and refused until TLS is active.
+    /// Allow passwords on a connection without TLS. Default: no (RFC 2595 §2.3, RFC 8314 §3); then USER and AUTH are not
+    /// announced and refused until TLS is active.
     pub clear_text: bool,
     /// What CAPA says of how long messages are kept. Default: `None`, nothing is said.
     pub expire: Option<Expire>,
@@ -44,6 +48,8 @@ pub struct ServerConfig {
     pub implementation: Option<String>,
     /// The longest command line in octets, its end counted. Default: 255 (RFC 2449 §4).
     pub max_line: usize,
+    /// The longest line of an AUTH exchange in octets, its end counted. Default: 12288, as in SMTP (RFC 4954 §4).
+    pub max_auth_line: usize,
     /// While so many octets wait to be sent no command is read, and no more of an answer is written. Default: 64 KiB,
     /// which fills a window of a long fat path and costs 64 MiB for a thousand clients that do not read.
     pub max_backlog: usize,
@@ -93,9 +99,9 @@ pub enum ServerEvent {
     /// A client wants in. Answer with [`Server::accept`] once its maildrop is open and locked, or with
     /// [`Server::refuse`].
     Login {
-        /// The name, as USER gave it.
+        /// The name, as USER or AUTH gave it.
         user: String,
-        /// The password, as PASS gave it.
+        /// The password, as PASS or AUTH gave it.
         secret: Secret,
     },
     /// A client that is in wants something. Answer with [`Server::reply`], or with [`Server::begin_lines`],
@@ -185,7 +191,11 @@ pub struct Server {
     sent: u64,
     errors: u32,
     failures: u32,
+    shutdown: bool,
 }
+
+/// What AUTH can. PLAIN "over TLS" is what RFC 5034 §4 wants of every server; LOGIN is what some programs speak.
+const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 
 #[derive(Debug)]
 enum State {
@@ -194,6 +204,8 @@ enum State {
         /// What the USER command just before has said.
         user: Option<String>,
     },
+    /// An AUTH exchange wants the client's next response.
+    Exchange(ServerExchange),
     /// [`ServerEvent::Login`] wants its answer.
     Login,
     /// The answer to a failed login is held back.
@@ -213,6 +225,12 @@ enum State {
     Failed(Error),
 }
 
+enum Forgotten {
+    User(Option<String>),
+    Exchange(ServerExchange),
+    Nothing,
+}
+
 impl ServerConfig {
     /// The defaults.
     pub fn new() -> Self {
@@ -224,6 +242,7 @@ impl ServerConfig {
             login_delay: None,
             implementation: None,
             max_line: MAX_COMMAND,
+            max_auth_line: 12_288,
             max_backlog: 64 * 1024,
             max_unread: 128 * 1024,
             max_errors: 20,
@@ -259,6 +278,7 @@ impl Server {
             sent: 0,
             errors: 0,
             failures: 0,
+            shutdown: false,
         }
     }
 
@@ -341,6 +361,12 @@ impl Server {
         self.awake();
     }
 
+    /// Says that the server wants to stop: what is being answered comes to its end, then the client is told and the
+    /// machine is done. Nothing is removed.
+    pub fn shutdown(&mut self) {
+        self.shutdown = true;
+    }
+
     /// How many octets may be written before some must be sent.
     pub fn room(&self) -> usize {
         self.config.max_backlog.saturating_sub(self.wire.backlog())
@@ -364,7 +390,16 @@ impl Server {
         self.tls.is_some() || self.config.clear_text
     }
 
-    fn command(&mut self, line: &Line) -> Option<ServerEvent> {
+    fn line(&mut self, line: &Line) -> Option<ServerEvent> {
+        match self.forget() {
+            Forgotten::Exchange(exchange) => self.response(exchange, line),
+            Forgotten::User(user) => self.command(line, user),
+            Forgotten::Nothing => self.command(line, None),
+        }
+    }
+
+    /// `user` is what the USER command just before has said.
+    fn command(&mut self, line: &Line, user: Option<String>) -> Option<ServerEvent> {
         let parsed = match line.ending {
             // RFC 1939 §3: "All commands are terminated by a CRLF pair."
             Ending::BareLf if !self.config.quirks.bare_lf => Err(ParseError { expected: "CRLF", at: line.text.len() }),
@@ -373,21 +408,18 @@ impl Server {
         let command = match parsed {
             Ok(command) => command,
             Err(error) => {
-                self.forget_user();
                 self.bad(Reply::err(error.to_string()));
                 return None;
             }
         };
         match self.state {
-            State::Authorization { .. } => self.authorization(command),
+            State::Authorization { .. } => self.authorization(command, user),
             _ => self.transaction(command),
         }
     }
 
     /// RFC 1939 §4.
-    fn authorization(&mut self, command: Command) -> Option<ServerEvent> {
-        // RFC 1939 §7, PASS: "immediately after a successful USER command"
-        let user = self.forget_user();
+    fn authorization(&mut self, command: Command, user: Option<String>) -> Option<ServerEvent> {
         match (command, user) {
             (Command::User(_), _) if !self.may_log_in() => {
                 self.bad(Reply::err(if self.config.starttls { "STLS first" } else { "no passwords without TLS" }));
@@ -397,6 +429,7 @@ impl Server {
                 self.send(&Reply::ok(""));
                 self.state = State::Authorization { user: Some(name) };
             }
+            // RFC 1939 §7: "immediately after a successful USER command"
             (Command::Pass(secret), Some(user)) => {
                 self.state = State::Login;
                 return Some(ServerEvent::Login { user, secret });
@@ -408,6 +441,10 @@ impl Server {
                 self.send(&Reply::ok("begin TLS negotiation"));
                 self.state = State::Handshake;
             }
+            (Command::Auth { .. }, _) if !self.may_log_in() => {
+                self.bad(Reply::err(if self.config.starttls { "STLS first" } else { "no passwords without TLS" }));
+            }
+            (Command::Auth { mechanism, initial }, _) => return self.auth(&mechanism, initial.as_ref()),
             (Command::Capa, _) => self.capabilities(),
             (Command::Quit, _) => {
                 // RFC 1939 §6: this "terminates but does NOT enter the UPDATE state".
@@ -415,6 +452,66 @@ impl Server {
                 self.state = State::Done;
             }
             _ => self.bad(Reply::err("log in first")),
+        }
+        None
+    }
+
+    /// RFC 5034 §4.
+    fn auth(&mut self, mechanism: &str, initial: Option<&Secret>) -> Option<ServerEvent> {
+        let Some(mechanism) = mechanism.parse().ok().filter(|known| MECHANISMS.contains(known)) else {
+            self.bad(Reply::err("no such mechanism"));
+            return None;
+        };
+        let mut exchange = ServerExchange::new(mechanism);
+        let step = match initial.map(Secret::expose) {
+            // "a zero-length initial response [...] as a single equals sign"
+            Some(b"=") => exchange.respond(Some(Secret::default())),
+            Some(initial) => match BASE64_STANDARD.decode(initial) {
+                Ok(octets) => exchange.respond(Some(octets.into())),
+                Err(_) => {
+                    self.bad(Reply::err("expected base64"));
+                    return None;
+                }
+            },
+            None => exchange.respond(None),
+        };
+        self.exchange(exchange, step)
+    }
+
+    /// A response within an AUTH exchange: base64, or `*` to cancel it.
+    fn response(&mut self, mut exchange: ServerExchange, line: &Line) -> Option<ServerEvent> {
+        let ended = line.ending == Ending::CrLf || self.config.quirks.bare_lf;
+        match BASE64_STANDARD.decode(&line.text) {
+            _ if line.text == "*" && ended => self.bad(Reply::err("cancelled")),
+            Ok(octets) if ended => {
+                let step = exchange.respond(Some(octets.into()));
+                return self.exchange(exchange, step);
+            }
+            _ => self.bad(Reply::err("expected base64")),
+        }
+        None
+    }
+
+    fn exchange(&mut self, exchange: ServerExchange, step: ServerStep) -> Option<ServerEvent> {
+        match step {
+            ServerStep::Challenge(challenge) => {
+                let line = format!("+ {}\r\n", BASE64_STANDARD.encode(challenge));
+                self.wire.out(line.as_bytes());
+                self.queued += line.len() as u64;
+                self.state = State::Exchange(exchange);
+            }
+            ServerStep::Judge { identity, credentials: Credentials::Password(secret) } => {
+                let other = identity.authzid.as_ref().is_some_and(|authzid| *authzid != identity.authcid);
+                if other {
+                    // Nobody can act as another here.
+                    self.bad(Reply::err("not allowed to act as another user"));
+                    return None;
+                }
+                self.state = State::Login;
+                return Some(ServerEvent::Login { user: identity.authcid, secret });
+            }
+            ServerStep::Malformed(error) => self.bad(Reply::err(format!("expected {}", error.expected))),
+            _ => self.bad(Reply::err("no such mechanism")),
         }
         None
     }
@@ -457,7 +554,9 @@ impl Server {
         };
         out("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
         if self.tls.is_some() || self.config.clear_text {
-            out("USER\r\n");
+            out("USER\r\nSASL");
+            MECHANISMS.iter().for_each(|mechanism| out(&format!(" {mechanism}")));
+            out("\r\n");
         }
         if self.config.starttls && self.tls.is_none() && !matches!(self.state, State::Transaction) {
             out("STLS\r\n");
@@ -477,10 +576,15 @@ impl Server {
         out(".\r\n");
     }
 
-    fn forget_user(&mut self) -> Option<String> {
-        match &mut self.state {
-            State::Authorization { user } => user.take(),
-            _ => None,
+    /// In the AUTHORIZATION state nothing is remembered from one line to the next but what the next may need.
+    fn forget(&mut self) -> Forgotten {
+        if !matches!(self.state, State::Authorization { .. } | State::Exchange(_)) {
+            return Forgotten::Nothing;
+        }
+        match std::mem::replace(&mut self.state, State::Authorization { user: None }) {
+            State::Exchange(exchange) => Forgotten::Exchange(exchange),
+            State::Authorization { user } => Forgotten::User(user),
+            _ => Forgotten::Nothing,
         }
     }
 
@@ -558,15 +662,20 @@ impl Machine for Server {
 
     fn poll(&mut self) -> Result<Step<ServerEvent>, Error> {
         loop {
-            match self.state {
-                State::Failed(error) => return Err(error),
+            match &self.state {
+                State::Failed(error) => return Err(*error),
                 State::Done => return Ok(Step::Done),
                 State::Login | State::Asked { .. } | State::Lines(_) => return Ok(Step::NeedAnswer),
+                State::Handshake if self.shutdown => self.state = State::Done,
+                _ if self.shutdown => {
+                    self.send(&Reply::err("the server is going down").with(Code::SysTemp));
+                    self.state = State::Done;
+                }
                 State::Greeting => {
                     self.send(&Reply::ok(self.config.greeting.clone()));
                     self.state = State::Authorization { user: None };
                 }
-                State::Held { until } if self.now < until => return self.blocked(),
+                State::Held { until } if self.now < *until => return self.blocked(),
                 State::Held { .. } if self.failures >= self.config.max_failures => {
                     self.fail(Error::Peer(Fault::TooManyFailures));
                 }
@@ -579,14 +688,16 @@ impl Machine for Server {
                 }
                 State::Handshake if self.wire.is_closed() => self.fail(Error::Closed(Stage::Authorization)),
                 State::Handshake => return Ok(Step::StartTls),
-                State::Authorization { .. } | State::Transaction => {
+                State::Authorization { .. } | State::Exchange(_) | State::Transaction => {
                     if self.room() == 0 {
                         return self.blocked();
                     }
-                    match self.wire.line(self.config.max_line) {
+                    let in_exchange = matches!(self.state, State::Exchange(_));
+                    let most = if in_exchange { self.config.max_auth_line } else { self.config.max_line };
+                    match self.wire.line(most) {
                         Ok(Some(line)) => {
                             self.awake();
-                            if let Some(event) = self.command(&line) {
+                            if let Some(event) = self.line(&line) {
                                 return Ok(Step::Event(event));
                             }
                         }
@@ -594,7 +705,7 @@ impl Machine for Server {
                         Ok(None) => return Ok(Step::NeedInput),
                         Err(error) => {
                             self.awake();
-                            self.forget_user();
+                            self.forget();
                             self.bad(Reply::err(error.to_string()));
                         }
                     }
