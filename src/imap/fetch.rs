@@ -1,11 +1,15 @@
 //! What FETCH and STORE ask for (RFC 9051 §6.4.5 and §6.4.6, RFC 3501 likewise), and the octets of `BODY[...]`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use bytes::Bytes;
 
-use crate::store::Flags;
+use crate::imap::response::FetchData;
+use crate::imap::structure::{self, Form};
+use crate::message::{Field, Header, Message, Part};
+use crate::store::{FlagEdit, Flags};
 
 /// One thing that FETCH asks for: `fetch-att` of RFC 3501 §9.
 ///
@@ -102,10 +106,11 @@ pub struct Partial {
 ///
 /// ```
 /// use facteur::imap::fetch::{StoreAction, StoreMode};
-/// use facteur::store::{Flag, Flags};
+/// use facteur::store::{Flag, FlagEdit, Flags};
 ///
-/// let store = StoreAction { mode: StoreMode::Add, silent: true, flags: Flags::from_iter([Flag::Deleted]) };
-/// assert_eq!(store.apply(&Flags::from_iter([Flag::Seen])), Flags::from_iter([Flag::Deleted, Flag::Seen]));
+/// let deleted = Flags::from_iter([Flag::Deleted]);
+/// let store = StoreAction { mode: StoreMode::Add, silent: true, flags: deleted.clone() };
+/// assert_eq!(store.edit(), FlagEdit::Add(deleted));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreAction {
@@ -175,17 +180,101 @@ impl FetchItem {
     }
 }
 
+impl FetchItem {
+    /// What a message has to say to this; `None` for what is known without the message.
+    pub(crate) fn of(&self, message: &Message) -> Option<FetchData> {
+        let section = |text| Section { part: Vec::new(), text }.of(message).unwrap_or_default();
+        Some(match self {
+            Self::Flags | Self::InternalDate | Self::Uid | Self::Rfc822Size => return None,
+            Self::Rfc822 => FetchData::Rfc822("RFC822", message.raw().clone()),
+            Self::Rfc822Header => FetchData::Rfc822("RFC822.HEADER", section(SectionText::Header)),
+            Self::Rfc822Text => FetchData::Rfc822("RFC822.TEXT", section(SectionText::Text)),
+            Self::Envelope => FetchData::Envelope(structure::envelope(message.header()).into()),
+            Self::Body => FetchData::BodyOnly(structure::body(message, Form::Basic).into()),
+            Self::BodyStructure => FetchData::BodyStructure(structure::body(message, Form::Extended).into()),
+            Self::Section(section, partial) | Self::Peek(section, partial) => FetchData::Body {
+                section: section.clone(),
+                origin: partial.map(|partial| partial.offset),
+                content: section.of(message).map(|content| match partial {
+                    Some(partial) => partial.of(&content),
+                    None => content,
+                }),
+            },
+        })
+    }
+}
+
+impl Section {
+    /// The octets of this section, shared with the message where they stand together in it; `None` where the message has no
+    /// such section.
+    ///
+    /// ```
+    /// use facteur::imap::fetch::{Section, SectionText};
+    /// use facteur::message::Message;
+    ///
+    /// let message = Message::parse("To: a@b.test\r\nSubject: x\r\n\r\nHello\r\n");
+    /// let subject = Section { part: vec![], text: SectionText::HeaderFields(vec!["SUBJECT".into()]) };
+    /// assert_eq!(subject.of(&message).unwrap(), "Subject: x\r\n\r\n");
+    /// let first = Section { part: vec![1.try_into()?], text: SectionText::All };
+    /// assert_eq!(first.of(&message).unwrap(), "Hello\r\n");
+    /// # Ok::<(), std::num::TryFromIntError>(())
+    /// ```
+    pub fn of(&self, message: &Message) -> Option<Bytes> {
+        let path: Vec<u32> = self.part.iter().map(|number| number.get()).collect();
+        let part = message.part(&path)?;
+        let shared = |octets: &[u8]| message.raw().slice_ref(octets);
+        // RFC 9051 §6.4.5.1: HEADER and TEXT may follow part numbers "provided that the numeric part specifier refers to a
+        // part of type MESSAGE/RFC822 or MESSAGE/GLOBAL".
+        let within = || if path.is_empty() { Some(part) } else { part.embedded() };
+        match &self.text {
+            SectionText::All if path.is_empty() => Some(message.raw().clone()),
+            SectionText::All => Some(shared(part.raw_body())),
+            SectionText::Mime => Some(shared(part.raw_header())),
+            SectionText::Header => Some(shared(within()?.raw_header())),
+            SectionText::Text => Some(shared(within()?.raw_body())),
+            SectionText::HeaderFields(names) => Some(subset(within()?, names, true)),
+            SectionText::HeaderFieldsNot(names) => Some(subset(within()?, names, false)),
+        }
+    }
+}
+
+impl Section {
+    /// Whether its octets are put together from pieces.
+    pub(crate) fn is_subset(&self) -> bool {
+        matches!(self.text, SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_))
+    }
+}
+
+/// RFC 9051 §6.4.5.1: "The field-matching is ASCII-range case insensitive but is otherwise exact. Subsetting does not exclude
+/// the [RFC5322] delimiting blank line between the header and the body".
+fn subset(part: Part<'_>, names: &[Bytes], wanted: bool) -> Bytes {
+    let names: BTreeSet<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let header: Header<'_> = part.header();
+    let chosen = |field: &Field<'_>| names.contains(&field.name().to_ascii_lowercase().into_bytes()) == wanted;
+    let mut out: Vec<u8> = header.fields().filter(chosen).flat_map(|field| field.raw().iter().copied()).collect();
+    // What of the header is no field is its blank line.
+    out.extend_from_slice(part.raw_header().get(header.raw().len()..).unwrap_or_default());
+    out.into()
+}
+
+impl Partial {
+    /// RFC 9051 §6.4.5: "If the starting octet is beyond the end of the text, an empty string is returned", and "Any partial
+    /// fetch that attempts to read beyond the end of the text is truncated as appropriate".
+    pub fn of(&self, content: &Bytes) -> Bytes {
+        let length = content.len();
+        let from = usize::try_from(self.offset).unwrap_or(length).min(length);
+        let to = usize::try_from(self.length.get()).unwrap_or(length).saturating_add(from).min(length);
+        content.slice(from..to)
+    }
+}
+
 impl StoreAction {
-    /// The flags of a message that has `held` after this.
-    pub fn apply(&self, held: &Flags) -> Flags {
+    /// What the store is told to do.
+    pub fn edit(&self) -> FlagEdit {
         match self.mode {
-            StoreMode::Set => self.flags.clone(),
-            StoreMode::Add => held.iter().chain(&self.flags).cloned().collect(),
-            StoreMode::Remove => {
-                let mut flags = held.clone();
-                self.flags.iter().for_each(|flag| flags.remove(flag));
-                flags
-            }
+            StoreMode::Set => FlagEdit::Replace(self.flags.clone()),
+            StoreMode::Add => FlagEdit::Add(self.flags.clone()),
+            StoreMode::Remove => FlagEdit::Remove(self.flags.clone()),
         }
     }
 }

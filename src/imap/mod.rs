@@ -3,6 +3,7 @@
 //! [`command`] says what a client asks for and [`response`] what a server answers; [`server`] is the machine between them,
 //! which knows the protocol and nothing of mailboxes. Commands are cut out of the stream first and parsed whole then.
 
+pub mod backend;
 pub mod command;
 pub mod error;
 pub mod fetch;
@@ -12,7 +13,9 @@ pub mod response;
 pub mod search;
 pub mod sequence;
 pub mod server;
+mod structure;
 
+pub use backend::{Backend, Progress};
 pub use command::{By, Command};
 pub use error::{Error, Fault, Stage};
 pub use response::{Attribute, Code, Data, FetchData, ListedName, Namespaces, Status};

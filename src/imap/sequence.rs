@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use crate::base::ParseError;
 use crate::base::parse::{Parsed, fail, number, whole};
-use crate::store::Entry;
+use crate::store::Uid;
 
 /// `sequence-set = (seq-number / seq-range) ["," sequence-set]`, as it was written and never empty.
 ///
@@ -74,6 +74,15 @@ impl SequenceSet {
         &self.0
     }
 
+    /// Whether the set names a message that is not there where there are `count`: RFC 3501 §9, seq-number, "The server should
+    /// respond with a tagged BAD". A range with `*` in it never does: `1:*` is what clients ask of an empty mailbox too.
+    pub fn exceeds(&self, count: u32) -> bool {
+        self.0.iter().any(|range| match range {
+            (Number::Number(a), Number::Number(b)) => a.max(b).get() > count,
+            _ => false,
+        })
+    }
+
     /// What the set means where `last` is the largest number in use: the number of messages, or the highest UID. Where
     /// there is none (0), `*` means nothing.
     pub fn resolve(&self, last: u32) -> Ranges {
@@ -119,11 +128,11 @@ impl Ranges {
         self.0.iter().flat_map(move |(low, high)| (*low..=(*high).min(count)).map(|number| number as usize - 1))
     }
 
-    /// The indices of the messages whose UIDs are among them, in order.
-    pub fn indices_by_uid<'a>(&'a self, messages: &'a [Entry]) -> impl Iterator<Item = usize> + 'a {
+    /// The indices of those of `uids`, which are in order, that are among them.
+    pub fn indices_by_uid<'a>(&'a self, uids: &'a [Uid]) -> impl Iterator<Item = usize> + 'a {
         self.0.iter().flat_map(move |(low, high)| {
-            let from = messages.partition_point(|entry| entry.uid.0.get() < *low);
-            let to = messages.partition_point(|entry| entry.uid.0.get() <= *high);
+            let from = uids.partition_point(|uid| uid.0.get() < *low);
+            let to = uids.partition_point(|uid| uid.0.get() <= *high);
             from..to
         })
     }
@@ -216,8 +225,6 @@ fn seq_number(input: &[u8]) -> Parsed<'_, Number> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Timestamp;
-    use crate::store::{Flags, Uid};
 
     fn resolved(set: &str, last: u32) -> String {
         SequenceSet::parse(set.as_bytes()).unwrap().resolve(last).to_string()
@@ -250,6 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_the_mailbox_are_noticed() {
+        for (set, count, expected) in [
+            ("1", 1, false),
+            ("1", 0, true),
+            ("2:4", 3, true),
+            ("4:2", 4, false),
+            ("1:*", 0, false),
+            ("*", 0, false),
+            ("9:*", 3, false),
+            ("1,4294967295", 3, true),
+        ] {
+            assert_eq!(SequenceSet::parse(set.as_bytes()).unwrap().exceeds(count), expected, "{set} of {count}");
+        }
+    }
+
+    #[test]
     fn sets_round_trip() {
         for text in ["1", "*", "1:*", "*:4", "2,4:7,9,12:*", "4:2"] {
             assert_eq!(SequenceSet::parse(text.as_bytes()).unwrap().to_string(), text);
@@ -260,14 +283,7 @@ mod tests {
     fn the_mailbox_is_walked_over_and_not_the_numbers() {
         let all = SequenceSet::parse(b"1:4294967295,3:*").unwrap().resolve(4);
         assert_eq!(all.indices(4).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        let entry = |uid| Entry {
-            uid: Uid(NonZeroU32::new(uid).unwrap()),
-            flags: Flags::new(),
-            size: 0,
-            received: Timestamp::from_unix(0),
-            recent: false,
-        };
-        let messages = [entry(7), entry(9), entry(4_000_000_000)];
+        let messages = [7, 9, 4_000_000_000].map(|uid| Uid(NonZeroU32::new(uid).unwrap()));
         assert_eq!(all.indices_by_uid(&messages).collect::<Vec<_>>(), [0, 1, 2]);
         let some = SequenceSet::parse(b"8:10,1,4000000000").unwrap().resolve(4_000_000_000);
         assert_eq!(some.indices_by_uid(&messages).collect::<Vec<_>>(), [1, 2]);
