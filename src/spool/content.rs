@@ -59,10 +59,9 @@ enum State {
 /// The data file must be written anew: a bare LF has come in the body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rewrite {
-    /// What the new data file begins with. What was written so far follows, up to `old` of this call's output, each LF
-    /// as CRLF.
+    /// What the new data file begins with. All that was written so far follows, and `out` up to `old`, each LF as CRLF.
     pub header: Bytes,
-    /// How much of this call's output is still of the old kind. The rest goes to the new file as it is.
+    /// How much of `out` is still of the old kind. The rest goes to the new file as it is.
     pub old: usize,
 }
 

@@ -154,7 +154,15 @@ impl Claim for MemoryClaim {
             return Err(SpoolError::Misuse("an entry without recipients is to be removed"));
         }
         let kept = &self.entry;
-        let entry = Entry { id: kept.id.clone(), trace: kept.trace.clone(), size: kept.size, ..entry };
+        let entry = Entry {
+            id: kept.id.clone(),
+            from: kept.from.clone(),
+            params: kept.params.clone(),
+            arrived: kept.arrived,
+            trace: kept.trace.clone(),
+            size: kept.size,
+            ..entry
+        };
         if let Some(stored) = self.spool.state().entries.get_mut(&entry.id) {
             stored.entry = entry.clone();
         }

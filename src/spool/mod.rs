@@ -2,7 +2,7 @@
 //!
 //! [`Spool`] is what servers and runners stand on: a message is written through a [`Draft`], which is nothing until it is
 //! committed and everything afterwards; a runner takes an [`Entry`] by a [`Claim`], which no two runners hold at once.
-//! [`Memory`] implements them for tests. [`retry`] says when to try again, [`bounce`] what to tell the sender.
+//! [`Queue`] implements them in a directory of files as sendmail has them, [`Memory`] for tests. [`retry`] says when to try again, [`bounce`] what to tell the sender.
 //!
 //! Methods may block on a disk or a network; an async program calls them on a thread that may wait. Nothing in the traits
 //! assumes that the disk is local.
@@ -21,9 +21,22 @@ pub mod content;
 pub mod mailq;
 pub mod memory;
 pub mod qf;
+#[cfg(unix)]
+pub mod queue;
 pub mod retry;
 
+#[cfg(all(test, unix))]
+mod crash;
+#[cfg(unix)]
+mod disk;
+#[cfg(unix)]
+mod record;
+#[cfg(unix)]
+mod turns;
+
 pub use memory::Memory;
+#[cfg(unix)]
+pub use queue::{Queue, QueueConfig};
 pub use retry::Schedule;
 
 /// Messages waiting to go. Several handles to the same spool may live at once, in one process or in many.
@@ -147,7 +160,8 @@ pub trait Claim: Send {
     fn reader(&self) -> Result<Box<dyn Read + Send>, SpoolError>;
 
     /// Replaces the entry: recipients that are done are left out, times and errors are new. Once this returns the change is
-    /// on stable storage. What is not the entry's to change (its id, the trace fields, its sizes) stays as it was.
+    /// on stable storage. What is not the runner's to change stays as it was: the id, the sender, the parameters of MAIL, the
+    /// time of arrival, the trace fields, the size. Line ends in texts become spaces.
     ///
     /// # Errors
     /// [`SpoolError::Misuse`] where no recipient is left (that is [`remove`](Self::remove)) or text holds line ends; where the spool cannot
