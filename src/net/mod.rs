@@ -4,7 +4,8 @@
 //! believes; [`Service`] accepts connections and keeps them within limits.
 
 pub mod driver;
-
+pub mod serve;
 pub mod tls;
 
 pub use driver::{Driver, Error, Limits};
+pub use serve::{Service, ServiceConfig};
