@@ -1,7 +1,8 @@
 //! The talks of tests/talks/smtp.
 //!
 //! `GIVEN config NAME` changes the configuration. `ada` may log in with the password `secret`. Addresses that begin with
-//! `no-` are refused for good, with `later-` for now, with `gone-` by 421; a message that says `refuse me` is refused.
+//! `no-` are refused for good, with `later-` for now, with `gone-` by 421; with `stop-` the server is told to shut down; a
+//! message that says `refuse me` is refused.
 
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ fn smtp_talks() {
                 _ if local.starts_with("gone-") => Some(Reply::new(421, Enhanced(4, 3, 0), "enough")),
                 _ => None,
             };
+            if seen.contains("local: \"stop-") {
+                server.shutdown();
+            }
             let refusal = match &event {
                 ServerEvent::Chunk(octets) => return Seen::Data(octets.to_vec()),
                 ServerEvent::Discarded(_) => return Seen::Event(seen),
