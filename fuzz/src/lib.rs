@@ -4,6 +4,7 @@
 mod base;
 mod dns;
 mod pop3;
+mod smtp;
 mod spool;
 
 /// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
@@ -14,6 +15,10 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("pop3_command", pop3::command),
     ("pop3_server", pop3::server),
     ("qf", spool::qf),
+    ("smtp_command", smtp::command),
+    ("smtp_data", smtp::data),
+    ("smtp_reply", smtp::reply),
+    ("smtp_server", smtp::server),
     ("spool_content", spool::spool_content),
     ("dns_packet", dns::packet),
     ("dns_zone", dns::zone),
