@@ -3,6 +3,7 @@
 
 mod base;
 mod dns;
+mod message;
 mod pop3;
 mod smtp;
 mod spool;
@@ -22,6 +23,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("spool_content", spool::spool_content),
     ("dns_packet", dns::packet),
     ("dns_zone", dns::zone),
+    ("message", message::message),
+    ("text", message::text),
 ];
 
 /// Runs the target of that name.

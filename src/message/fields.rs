@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::text::charset;
-use crate::text::params::{Params, is_token, skip_cfws};
+use crate::text::params::{Params, comment_end, is_token, skip_cfws};
 
 /// The value of a Content-Type field (RFC 2045 §5.1).
 ///
@@ -230,25 +230,31 @@ fn token(value: &[u8]) -> Option<(&[u8], &[u8])> {
     (len > 0).then(|| value.split_at(len))
 }
 
-/// `1*msg-id` (RFC 5322 §3.6.4): what stands between angle brackets, white space and comments taken away. Where there are
-/// no brackets, the words with an `@` in them.
+/// `1*msg-id` (RFC 5322 §3.6.4, §4.5.4): what stands between angle brackets, white space and comments taken away. Where
+/// there are no brackets, the words with an `@` in them.
 pub(super) fn ids(value: &[u8]) -> Vec<String> {
     let mut ids = Vec::new();
-    let mut rest = value;
-    while let Some(open) = memchr::memchr(b'<', rest) {
-        let inside = rest.get(open + 1..).unwrap_or_default();
-        let Some(close) = memchr::memchr(b'>', inside) else { break };
-        let id: Vec<u8> = inside
-            .get(..close)
-            .unwrap_or_default()
-            .iter()
-            .copied()
-            .filter(|octet| !octet.is_ascii_whitespace())
-            .collect();
-        if !id.is_empty() {
-            ids.push(charset::guess(&id).into_owned());
+    let mut id: Option<Vec<u8>> = None;
+    let mut comments = true;
+    let mut at = 0;
+    while let Some(octet) = value.get(at).copied() {
+        at += 1;
+        match (octet, &mut id) {
+            (b'(', _) if comments => match comment_end(value, at - 1) {
+                Some(end) => at = end,
+                // An ordinary octet, here and further on.
+                None => (comments, at) = (false, at - 1),
+            },
+            (b'<', _) => id = Some(Vec::new()),
+            (b'>', Some(_)) => {
+                let id = id.take().unwrap_or_default();
+                if !id.is_empty() {
+                    ids.push(charset::guess(&id).into_owned());
+                }
+            }
+            (_, Some(id)) if !octet.is_ascii_whitespace() => id.push(octet),
+            _ => {}
         }
-        rest = inside.get(close + 1..).unwrap_or_default();
     }
     if ids.is_empty() {
         let words = value.split(|octet| octet.is_ascii_whitespace() || matches!(octet, b',' | b'<' | b'>'));
@@ -300,6 +306,9 @@ mod tests {
             (" <1234@local.machine.example>", vec!["1234@local.machine.example"]),
             (" <a@b>\r\n <c@d>", vec!["a@b", "c@d"]),
             ("<a@b\r\n c>(x)<d>", vec!["a@bc", "d"]),
+            // RFC 5322 §A.6.3
+            ("<1234   @   local(blah)  .machine .example>", vec!["1234@local.machine.example"]),
+            ("(<no@id>) <a(b@c>", vec!["a(b@c"]),
             (" a@b, c@d", vec!["a@b", "c@d"]),
             ("Your message of Monday <a@b>", vec!["a@b"]),
             ("<a@b", vec!["a@b"]),

@@ -129,10 +129,10 @@ impl Scan<'_> {
             if self.part(index).kind == Kind::Opaque {
                 break;
             }
-            let mut delimiter = self.header(index);
+            let (mut delimiter, ended) = self.header(index);
+            self.classify(index, ended);
             if delimiter.is_none() {
                 let body = self.part(index).body as usize;
-                self.classify(index);
                 if self.part(index).kind == Kind::Message {
                     begin = Some(body);
                     continue;
@@ -192,12 +192,13 @@ impl Scan<'_> {
         index
     }
 
-    /// Reads the header of a part, up to its blank line or the delimiter line that cuts it off.
-    fn header(&mut self, index: u32) -> Option<Delimiter> {
+    /// Reads the header of a part, up to its blank line or the delimiter line that cuts it off; and says whether a body
+    /// follows it, if only an empty one.
+    fn header(&mut self, index: u32) -> (Option<Delimiter>, bool) {
         let raw = self.raw;
         let start = self.part(index).start as usize;
         let first = self.tree.fields.len();
-        let (mut body, mut blank, mut cut) = (raw.len(), 0, None);
+        let (mut body, mut blank, mut cut, mut ended) = (raw.len(), 0, None, false);
         let mut at = start;
         // Beyond the limit of fields.
         let mut full = false;
@@ -217,9 +218,9 @@ impl Scan<'_> {
                     continue;
                 }
                 [b'-', b'-', ..] => {
-                    cut = self.delimiter_at(at, start);
+                    cut = self.delimiter_at(at);
                     if let Some(cut) = cut {
-                        body = cut.start;
+                        body = cut.start.max(start);
                         break;
                     }
                 }
@@ -236,7 +237,7 @@ impl Scan<'_> {
             } else if colon.is_none() {
                 if !self.belongs_to_header(at, next, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
-                    body = at;
+                    (body, ended) = (at, true);
                     break;
                 }
                 self.defect(DefectKind::NotAField, at);
@@ -246,7 +247,7 @@ impl Scan<'_> {
         }
         let part = self.part(index);
         (part.body, part.blank) = (body as u32, blank);
-        cut
+        (cut, ended || blank > 0)
     }
 
     /// Whether a line that is no field stands in a header all the same: a header follows it, so the body has not begun.
@@ -257,12 +258,16 @@ impl Scan<'_> {
         if at == start && (line.starts_with(b"From ") || line.starts_with(b">From ")) {
             return true;
         }
+        if after.starts_with(b"--") && self.boundary_at(next).is_some() {
+            return false;
+        }
         let follows_a_field = self.tree.fields.len() > first;
         colon(after).is_some() || follows_a_field && matches!(after, [b'\n', ..] | [b'\r', b'\n', ..])
     }
 
-    /// Decides from its header what a part is, and opens the boundary of a multipart.
-    fn classify(&mut self, index: u32) {
+    /// Decides from its header what a part is, and opens the boundary of a multipart. Where no body follows the header
+    /// there is nothing in it.
+    fn classify(&mut self, index: u32, has_body: bool) {
         let raw = self.raw;
         let span = *self.part(index);
         let end = span.body as usize - usize::from(span.blank);
@@ -294,6 +299,7 @@ impl Scan<'_> {
         let too_deep = self.open.len() > self.limits.depth;
         match composite {
             Composite::None => {}
+            Composite::Message if !has_body => {}
             Composite::Message if encoded => self.defect(DefectKind::EncodedMessage, start),
             Composite::Message | Composite::Multipart { .. } if too_deep => {
                 self.part(index).kind = Kind::Opaque;
@@ -307,10 +313,11 @@ impl Scan<'_> {
                     self.defect(DefectKind::EncodedMultipart, start);
                 }
                 match content_type.and_then(fields::boundary) {
-                    Some(value) => {
+                    Some(value) if has_body => {
                         let depth = self.open.len();
                         self.boundaries.push(Boundary { value, depth, last: NONE, closed: false });
                     }
+                    Some(_) => self.defect(DefectKind::NoParts, start),
                     None => self.defect(DefectKind::NoBoundary, start),
                 }
             }
@@ -329,14 +336,35 @@ impl Scan<'_> {
         let mut at = from.saturating_sub(1);
         loop {
             at += memmem::find(self.raw.get(at..)?, b"\n--")? + 1;
-            if let Some(found) = self.delimiter_at(at, from) {
+            if let Some(found) = self.delimiter_at(at) {
                 return Some(found);
             }
         }
     }
 
-    /// The delimiter line that begins at `at`, if it is one; its line end does not reach before `from`.
-    fn delimiter_at(&mut self, at: usize, from: usize) -> Option<Delimiter> {
+    /// The delimiter line that begins at `at`, if it is one.
+    fn delimiter_at(&mut self, at: usize) -> Option<Delimiter> {
+        let (n, boundary) = self.boundary_at(at)?;
+        let rest = self.raw.get(at + 2 + boundary.value.len()..)?;
+        let closed = boundary.closed;
+        let len = memchr(b'\n', rest);
+        let tail = rest.get(..len.unwrap_or(rest.len()))?;
+        let next = len.map_or(self.raw.len(), |len| self.raw.len() - rest.len() + len + 1);
+        if closed {
+            self.defect(DefectKind::PartAfterEnd, at);
+            return None;
+        }
+        let (is_final, tail) = tail.strip_prefix(b"--").map_or((false, tail), |tail| (true, tail));
+        if !tail.trim_ascii().is_empty() {
+            self.defect(DefectKind::LooseBoundary, at);
+        }
+        let before = self.raw.get(..at).unwrap_or_default();
+        let line_end = if before.ends_with(b"\r\n") { 2 } else { usize::from(before.ends_with(b"\n")) };
+        Some(Delimiter { boundary: n, start: at - line_end, next, is_final })
+    }
+
+    /// The boundary that the line at `at`, which begins with two hyphens, goes on with.
+    fn boundary_at(&self, at: usize) -> Option<(usize, &Boundary)> {
         let line = self.raw.get(at + 2..)?;
         // RFC 2046 §5.1.2: boundaries of outer multiparts count inside of inner ones. Where several begin the line, the
         // longest is meant; of equal ones the innermost that is still open.
@@ -350,32 +378,14 @@ impl Scan<'_> {
                 best = Some((n, boundary));
             }
         }
-        let (n, boundary) = best?;
-        let closed = boundary.closed;
-        let rest = line.get(boundary.value.len()..)?;
-        let len = memchr(b'\n', rest);
-        let tail = rest.get(..len.unwrap_or(rest.len()))?;
-        let next = len.map_or(self.raw.len(), |len| self.raw.len() - rest.len() + len + 1);
-        if closed {
-            self.defect(DefectKind::PartAfterEnd, at);
-            return None;
-        }
-        let (is_final, tail) = tail.strip_prefix(b"--").map_or((false, tail), |tail| (true, tail));
-        if !tail.trim_ascii().is_empty() {
-            self.defect(DefectKind::LooseBoundary, at);
-        }
-        let before = self.raw.get(from..at).unwrap_or_default();
-        let line_end = if before.ends_with(b"\r\n") { 2 } else { usize::from(before.ends_with(b"\n")) };
-        Some(Delimiter { boundary: n, start: at - line_end, next, is_final })
+        best
     }
 
     /// Ends the parts that a delimiter ends.
     fn end_to(&mut self, delimiter: Delimiter) {
         let boundary = delimiter.boundary;
         while self.boundaries.len() > boundary + 1 {
-            if self.boundaries.pop().is_some_and(|inner| !inner.closed) {
-                self.defect(DefectKind::MissingFinalBoundary, delimiter.start);
-            }
+            self.drop_boundary(delimiter.start);
         }
         let Some(boundary) = self.boundaries.last_mut() else { return };
         boundary.closed = delimiter.is_final;
@@ -398,17 +408,23 @@ impl Scan<'_> {
             let part = self.part(index);
             end = end.max(part.body as usize);
             part.end = end as u32;
-            if part.kind == Kind::Hollow {
-                let start = part.start as usize;
-                // One without a boundary was reported already.
-                self.defect(DefectKind::NoParts, start);
-            }
+        }
+    }
+
+    /// Forgets the innermost boundary, and reports at `at` what it lacked.
+    fn drop_boundary(&mut self, at: usize) {
+        let Some(boundary) = self.boundaries.pop() else { return };
+        if boundary.last == NONE {
+            let start = self.open.get(boundary.depth - 1).map_or(0, |index| self.tree.parts[*index as usize].start);
+            self.defect(DefectKind::NoParts, start as usize);
+        } else if !boundary.closed {
+            self.defect(DefectKind::MissingFinalBoundary, at);
         }
     }
 
     fn end_all(&mut self) {
-        if self.boundaries.iter().any(|boundary| !boundary.closed && boundary.last != NONE) {
-            self.defect(DefectKind::MissingFinalBoundary, self.raw.len());
+        while !self.boundaries.is_empty() {
+            self.drop_boundary(self.raw.len());
         }
         self.end(0, self.raw.len());
     }
@@ -426,4 +442,144 @@ fn colon(line: &[u8]) -> Option<usize> {
 pub(super) fn is_name(before_colon: &[u8], name: &[u8]) -> bool {
     before_colon.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
         && before_colon.get(name.len()..).is_some_and(|rest| rest.iter().all(|octet| matches!(octet, b' ' | b'\t')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DefectKind::*;
+    use crate::message::{Limits, Message, Part};
+
+    /// Header and body of each part: `header|body`, children in brackets.
+    fn shown(part: Part<'_>) -> String {
+        let children: Vec<String> = part.children().map(shown).collect();
+        let text = |octets: &[u8]| octets.escape_ascii().to_string();
+        if children.is_empty() {
+            return format!("{}|{}", text(part.raw_header()), text(part.raw_body()));
+        }
+        format!("[{}]", children.join(" "))
+    }
+
+    const MIXED: &str = "Content-Type: multipart/mixed; boundary=b\n\n";
+    const INNER: &str = "--b\nContent-Type: multipart/mixed; boundary=c\n\n";
+
+    #[test]
+    fn broken_messages_open() {
+        for (text, expected, defects) in [
+            ("".to_owned(), "|", vec![]),
+            ("\r\n".to_owned(), r"\r\n|", vec![]),
+            ("\nbody".to_owned(), r"\n|body", vec![]),
+            ("A: b".to_owned(), "A: b|", vec![]),
+            ("A: b\n c\n\td\n\nx".to_owned(), r"A: b\n c\n\td\n\n|x", vec![]),
+            ("hello\nworld\n".to_owned(), r"|hello\nworld\n", vec![(MissingBlankLine, 0)]),
+            ("A: b\nhello\nworld\n".to_owned(), r"A: b\n|hello\nworld\n", vec![(MissingBlankLine, 5)]),
+            ("A: b\njunk\nC: d\n\nx".to_owned(), r"A: b\njunk\nC: d\n\n|x", vec![(NotAField, 5)]),
+            ("A: b\njunk\n\nx".to_owned(), r"A: b\njunk\n\n|x", vec![(NotAField, 5)]),
+            (" x\nA: b\n\ny".to_owned(), r" x\nA: b\n\n|y", vec![(NotAField, 0)]),
+            ("From x y\nA: b\n\ny".to_owned(), r"From x y\nA: b\n\n|y", vec![(NotAField, 0)]),
+            // multiparts
+            (format!("{MIXED}--b\n\nx\n--b--\n"), r"[\n|x]", vec![]),
+            (format!("{MIXED}--b \t\n\nx\n--b-- \nepilogue"), r"[\n|x]", vec![]),
+            (format!("{MIXED}--b\r\n\r\nx\r\n\r\n--b--"), r"[\r\n|x\r\n]", vec![]),
+            (
+                format!("{MIXED}--b\n--b\n\n--b\nx"),
+                r"[| \n| |x]",
+                vec![(MissingBlankLine, 56), (MissingFinalBoundary, 57)],
+            ),
+            (format!("{MIXED}--b\n\nx"), r"[\n|x]", vec![(MissingFinalBoundary, 49)]),
+            (format!("{MIXED}text\n"), r"Content-Type: multipart/mixed; boundary=b\n\n|text\n", vec![(NoParts, 0)]),
+            (
+                "Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n".to_owned(),
+                r"Content-Type: multipart/mixed\n\n|--b\n\nx\n--b--\n",
+                vec![(NoBoundary, 0)],
+            ),
+            (format!("{MIXED}{INNER}--c\n\nx\n--b\n\ny\n--b--"), r"[[\n|x] \n|y]", vec![(MissingFinalBoundary, 96)]),
+            (format!("{MIXED}--b\n\nx\n--b--\n--b\n\ny"), r"[\n|x]", vec![(PartAfterEnd, 56)]),
+            (format!("{MIXED}--bx\n\nx\n--b--"), r"[\n|x]", vec![(LooseBoundary, 43)]),
+            (
+                "Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n--b--".to_owned(),
+                r"Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n|--b--",
+                vec![(TwoContentTypes, 25)],
+            ),
+            (
+                "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYg".to_owned(),
+                r"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n|QTogYg",
+                vec![(EncodedMessage, 0)],
+            ),
+            ("Content-type: Message/RFC822\n\nA: b\n\nx".to_owned(), r"[A: b\n\n|x]", vec![]),
+            (format!("{MIXED}--b\nContent-Type: message/rfc822\n--b--"), "[Content-Type: message/rfc822|]", vec![]),
+        ] {
+            let message = Message::parse(text.clone());
+            assert_eq!(shown(message.root()), expected, "{text:?}");
+            let found: Vec<_> = message.defects().iter().map(|defect| (defect.kind, defect.at)).collect();
+            assert_eq!(found, defects, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_two_boundaries_goes_to_the_longer_one() {
+        let outer = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=bc\n\n";
+        let message = Message::parse(format!("{outer}--bc\n\nx\n--bc--\n--b\n\ny\n--b--\n"));
+        assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
+        assert_eq!(message.defects(), []);
+        // The same twice: the inner one first.
+        let message = Message::parse(format!("{MIXED}{}--b\n\nx\n--b--\n--b\n\ny\n--b--\n", INNER.replace("=c", "=b")));
+        assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
+        assert_eq!(message.defects(), []);
+    }
+
+    #[test]
+    fn beyond_the_limits_octets_are_kept_and_reported() {
+        let limits = Limits { depth: 2, parts: 4, fields: 3 };
+        let nested = Message::parse_with("Content-Type: message/rfc822\n\n".repeat(5), &limits);
+        assert_eq!(nested.all_parts().count(), 3);
+        assert_eq!(nested.defects().iter().map(|defect| (defect.kind, defect.at)).collect::<Vec<_>>(), [(TooDeep, 60)]);
+        let innermost = nested.all_parts().last().unwrap();
+        assert!(innermost.content_type().is("application", "octet-stream") && innermost.embedded().is_none());
+        assert_eq!(innermost.raw_body().len(), 60);
+
+        let wide = Message::parse_with(format!("{MIXED}{}", "--b\n\nx\n".repeat(9)), &limits);
+        assert_eq!(wide.all_parts().count(), 5);
+        assert_eq!(wide.all_parts().last().unwrap().raw().len(), "--b\n\nx\n".len() * 6 - "--b\n".len());
+        assert_eq!(wide.defects()[0].kind, TooManyParts);
+
+        let many = Message::parse_with(format!("{}\nbody", "A: b\n c\n".repeat(9)), &limits);
+        assert_eq!(many.header().fields().map(|field| field.raw().len()).collect::<Vec<_>>(), [8, 8, 8, 48]);
+        assert_eq!(many.header().fields().next_back().unwrap().name(), "");
+        assert_eq!(many.root().raw_body(), b"body");
+        assert_eq!(
+            many.defects().iter().map(|defect| (defect.kind, defect.at)).collect::<Vec<_>>(),
+            [(TooManyFields, 24)]
+        );
+    }
+
+    /// Each would take minutes in quadratic time.
+    #[test]
+    fn hostile_messages_take_linear_time() {
+        let mut nested = String::new();
+        for level in 0..2000 {
+            nested.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"));
+        }
+        let repeated = |piece: &str| piece.repeat(2_000_000 / piece.len());
+        for text in [
+            nested.clone() + &repeated("--b\n"),
+            nested + &repeated("--\n"),
+            format!("{MIXED}{}", repeated("--b\n")),
+            format!("{MIXED}{}", repeated("--b--\n")),
+            format!("{MIXED}{}", repeated("\n-")),
+            format!("{MIXED}--b\n{}", repeated("-")),
+            repeated("A:\n"),
+            repeated("junk\nA:\n"),
+            repeated(" \n"),
+            format!("A: b\n{}", repeated(" \n")),
+            repeated("x"),
+            repeated("Content-Type: multipart/mixed; boundary=b\n\n--b\n"),
+            repeated("Content-Type: message/rfc822\n\n"),
+            format!("Content-Type: multipart/mixed; {}\n\n", repeated("boundary*1=x;")),
+            format!("Content-Type: multipart/mixed; {}\n\n", repeated("(")),
+        ] {
+            let message = Message::parse(text);
+            message.all_parts().last().unwrap().content_type();
+            assert!(message.defects().len() <= 1000);
+        }
+    }
 }

@@ -1,0 +1,266 @@
+//! Messages: the part tree against a slow and obvious second reader, and what reads must write back the same.
+
+use facteur::address::list;
+use facteur::message::{DefectKind, Header, Message, Part};
+use facteur::text::{Params, charset, transfer, utf7, words};
+
+/// Spans nest, fields joined are the header, parts read alone have the same tree, and another reader sees the same parts.
+pub fn message(input: &[u8]) {
+    let message = Message::parse(input.to_vec());
+    assert_eq!(message.raw(), input);
+    let limited = message.defects().iter().any(|defect| {
+        use DefectKind::*;
+        matches!(defect.kind, TooDeep | TooManyParts | TooManyFields)
+    });
+    assert!(message.defects().iter().all(|defect| defect.at <= input.len()));
+
+    for part in message.all_parts() {
+        check_part(&message, part);
+        if !limited && part.raw().len() < 10_000 && !in_digest(part) {
+            let alone = Message::parse(part.raw().to_vec());
+            assert_eq!(shape(alone.root()), shape(part), "a part read alone");
+        }
+    }
+
+    // A reader sees at most so many parts that the numbers fit a screen; more says nothing new.
+    if !limited && input.len() < 10_000 {
+        if let Some(expected) = second_reader(input) {
+            assert_eq!(shape(message.root()), expected, "the second reader");
+        }
+    }
+
+    let bodies = message.bodies();
+    for part in bodies.text.iter().chain(&bodies.html).chain(&bodies.attachments) {
+        assert!(!part.is_multipart());
+    }
+}
+
+fn in_digest(part: Part<'_>) -> bool {
+    part.parent().is_some_and(|parent| parent.content_type().is("multipart", "digest"))
+}
+
+fn check_part(message: &Message, part: Part<'_>) {
+    assert_eq!([part.raw_header(), part.raw_body()].concat(), part.raw());
+    let joined: Vec<u8> = part.header().fields().flat_map(|field| field.raw().to_vec()).collect();
+    assert_eq!(joined, part.header().raw());
+    let blank = part.raw_header().strip_prefix(&joined[..]).expect("the header begins with its fields");
+    assert!(matches!(blank, b"" | b"\n" | b"\r\n"));
+    if let Some(parent) = part.parent() {
+        let body = parent.body_offset()..parent.body_offset() + parent.raw_body().len();
+        assert!(
+            body.start <= part.offset() && part.offset() + part.raw().len() <= body.end,
+            "a part lies in its parent"
+        );
+    }
+    let mut before = part.body_offset();
+    for child in part.children() {
+        assert!(before <= child.offset(), "parts follow each other");
+        before = child.offset() + child.raw().len();
+    }
+    let path = part.path();
+    let found = message.part(&path).expect("a part has a number");
+    // An embedded message has the number of the part that it lies in, where it is a multipart.
+    assert!(found.offset() == part.offset() || found.embedded().is_some_and(|inner| inner.offset() == part.offset()));
+    assert!(part.decode().len() <= part.raw_body().len());
+    let _ = (part.text(), part.filename(), part.disposition(), part.id(), part.description(), part.lines());
+    check_header(part.header());
+}
+
+fn check_header(header: Header<'_>) {
+    for field in header.fields() {
+        assert!(!field.raw().is_empty());
+        assert!(header.all(field.name()).any(|same| same == field) || field.name().is_empty());
+        assert!(!field.unfolded().contains(&b'\n'));
+        let _ = (field.text(), field.date(), field.ids(), field.content_type(), field.disposition());
+        for entry in field.addresses() {
+            for mailbox in entry.mailboxes() {
+                let _ = (mailbox.name(), mailbox.address());
+            }
+        }
+    }
+}
+
+/// A tree as text: type, header and body lengths, children.
+fn shape(part: Part<'_>) -> String {
+    let children: Vec<String> = part.children().map(shape).collect();
+    format!("{}+{}[{}]", part.raw_header().len(), part.raw_body().len(), children.join(" "))
+}
+
+/// Reads a message from outside to inside, each multipart cut whole before its parts are looked at. It knows nothing of
+/// boundaries of which one begins another, and gives up on them.
+fn second_reader(input: &[u8]) -> Option<String> {
+    read(input, false, &mut Vec::new())
+}
+
+fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<String> {
+    let lines: Vec<&[u8]> = octets.split_inclusive(|octet| *octet == b'\n').collect();
+    let is_blank = |line: &[u8]| matches!(line, b"\n" | b"\r\n");
+    let is_field = |line: &[u8]| {
+        let name = line.split(|octet| *octet == b':').next().unwrap_or_default();
+        let name = name.strip_suffix(b"\r\n").unwrap_or(name);
+        let end = name.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |at| at + 1);
+        line.contains(&b':') && end > 0 && name[..end].iter().all(|octet| (33..127).contains(octet))
+    };
+    // The header.
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    let (mut body, mut has_body) = (lines.len(), false);
+    let mut header = 0;
+    for (n, line) in lines.iter().enumerate() {
+        let next = lines.get(n + 1).copied().unwrap_or_default();
+        if is_blank(line) {
+            (body, has_body) = (n + 1, true);
+            header += line.len();
+            break;
+        }
+        if matches!(line[0], b' ' | b'\t') && !fields.is_empty() {
+            fields.last_mut().unwrap().extend_from_slice(line);
+        } else if is_field(line)
+            || n == 0 && (line.starts_with(b"From ") || line.starts_with(b">From "))
+            || is_field(next)
+            || !fields.is_empty() && is_blank(next)
+        {
+            fields.push(line.to_vec());
+        } else {
+            (body, has_body) = (n, true);
+            break;
+        }
+        header += line.len();
+    }
+    let rest: Vec<u8> = lines[body..].concat();
+    let leaf = |header: usize| Some(format!("{header}+{}[]", octets.len() - header));
+    let value = |name: &str| {
+        fields.iter().find_map(|field| {
+            let (own, value) = field.split_at(field.iter().position(|octet| *octet == b':')?);
+            String::from_utf8_lossy(own)
+                .trim_end_matches([' ', '\t'])
+                .eq_ignore_ascii_case(name)
+                .then(|| value[1..].to_vec())
+        })
+    };
+    let content_type = value("content-type");
+    let parsed = content_type.as_deref().map(facteur::message::ContentType::parse);
+    let encoded =
+        value("content-transfer-encoding").is_some_and(|value| facteur::message::Encoding::parse(&value).is_encoded());
+    let (kind, subtype) = match &parsed {
+        Some(Some(content_type)) => (content_type.kind(), content_type.subtype()),
+        Some(None) => ("text", "plain"),
+        None if in_digest => ("message", "rfc822"),
+        None => ("text", "plain"),
+    };
+    if !has_body {
+        return leaf(header);
+    }
+    if kind == "message" && matches!(subtype, "rfc822" | "global" | "news") && !encoded {
+        return Some(format!("{header}+{}[{}]", rest.len(), read(&rest, false, outer)?));
+    }
+    if kind != "multipart" {
+        return leaf(header);
+    }
+    let params = Params::parse(content_type.as_deref().unwrap_or_default());
+    let boundary = match params.octets("boundary") {
+        Some(octets) => octets.to_vec(),
+        None => params.value("boundary").unwrap_or_default().into_bytes(),
+    };
+    let boundary = boundary.trim_ascii_end().to_vec();
+    if boundary.is_empty() {
+        return leaf(header);
+    }
+    if outer.iter().any(|other| other.starts_with(&boundary) || boundary.starts_with(other)) {
+        return None;
+    }
+    // The parts: what stands between two lines that begin with the boundary.
+    let mut parts: Vec<Option<Vec<u8>>> = Vec::new();
+    let mut closed = false;
+    for line in rest.split_inclusive(|octet| *octet == b'\n') {
+        let delimiter = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(&boundary[..]));
+        match delimiter {
+            Some(_) if closed => {}
+            Some(tail) => {
+                parts.push(Some(Vec::new()));
+                if tail.starts_with(b"--") {
+                    parts.pop();
+                    parts.push(None);
+                    closed = true;
+                }
+            }
+            None if !closed => {
+                if let Some(Some(part)) = parts.last_mut() {
+                    part.extend_from_slice(line);
+                }
+            }
+            None => {}
+        }
+    }
+    let count = parts.len();
+    outer.push(boundary);
+    let mut shown = Vec::new();
+    for (n, part) in parts.into_iter().enumerate() {
+        let Some(mut part) = part else { continue };
+        if n + 1 < count {
+            // Read alone it would not be a message.
+            if subtype == "digest" && (part.ends_with(b"\n\n") || part.ends_with(b"\n\r\n")) {
+                return None;
+            }
+            // The line end before the next boundary belongs to it, unless it ends a header
+            // or another boundary.
+            if !ends_with_header(&part) {
+                part.truncate(
+                    part.strip_suffix(b"\n").map_or(part.len(), |text| text.strip_suffix(b"\r").unwrap_or(text).len()),
+                );
+            }
+        }
+        shown.push(read(&part, subtype == "digest", outer)?);
+    }
+    outer.pop();
+    Some(format!("{header}+{}[{}]", rest.len(), shown.join(" ")))
+}
+
+/// Whether the last thing is the blank line of a header, or a boundary with nothing behind it.
+fn ends_with_header(octets: &[u8]) -> bool {
+    let message = Message::parse(octets.to_vec());
+    message.all_parts().skip(1).any(|part| part.offset() == octets.len())
+        || message.all_parts().any(|part| {
+            let header = part.raw_header().len();
+            part.offset() + header == octets.len() && header > part.header().raw().len()
+        })
+}
+
+/// What is written reads back, and nothing takes long.
+pub fn text(input: &[u8]) {
+    let text = charset::guess(input).into_owned();
+
+    assert_eq!(transfer::decode_base64(transfer::encode_base64(input).as_bytes()), input);
+    assert!(transfer::decode_base64(input).len() <= input.len());
+    for encoded in [transfer::encode_quoted_printable(input), transfer::encode_quoted_printable_binary(input)] {
+        assert_eq!(transfer::decode_quoted_printable(encoded.as_bytes()), input);
+        assert!(encoded.split("\r\n").all(|line| line.len() <= transfer::LINE));
+    }
+    assert!(transfer::decode_quoted_printable(input).len() <= input.len());
+
+    let encoded = words::encode(&text);
+    assert_eq!(words::decode(encoded.as_bytes()), text);
+    words::decode(input);
+
+    let encoded = utf7::encode(&text);
+    assert_eq!(utf7::decode(encoded.as_bytes()).as_deref(), Ok(text.as_str()));
+    if let Ok(name) = utf7::decode(input) {
+        assert_eq!(utf7::encode(&name).as_bytes(), input, "one name has one form");
+    }
+    charset::decode("utf-7", input);
+
+    let params = Params::parse(input);
+    for (name, _) in params.raw() {
+        params.value(name.split('*').next().unwrap_or_default());
+    }
+    let field = format!("x/y; {}", facteur::text::params::write("name", &text).join("; "));
+    assert_eq!(Params::parse(field.as_bytes()).value("name").as_deref(), Some(text.as_str()));
+
+    for entry in list::parse(input) {
+        for mailbox in entry.mailboxes() {
+            if let Some(address) = mailbox.address() {
+                let again = list::parse(address.to_string().as_bytes());
+                assert_eq!(again[0].mailboxes()[0].address(), Some(address), "a list of one address");
+            }
+        }
+    }
+}
