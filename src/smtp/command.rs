@@ -11,9 +11,11 @@ use nom::Parser;
 use nom::bytes::complete::{tag_no_case, take_while};
 
 use super::{ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath};
-use crate::address::{self, Domain};
+use crate::address::{self, Address, Domain, MAX_DOMAIN};
 use crate::base::parse::{Parsed, expected, fail, is_wsp, number, quoted, sp, whole};
 use crate::base::{ParseError, Secret};
+
+const SHORT_DOMAIN: ParseError = ParseError { expected: "a domain of at most 255 octets", at: 0 };
 
 /// One command of a client.
 ///
@@ -173,9 +175,9 @@ impl Command {
         let shifted = |error: ParseError| CommandError::Syntax(ParseError { at: error.at + at, ..error });
         let command = match &*upper {
             b"HELO" if args.is_empty() && quirks.helo_without_name => Self::Helo(None),
-            b"HELO" => Self::Helo(Some(Domain::parse(args).map_err(shifted)?)),
-            b"EHLO" => Self::Ehlo(Domain::parse(args).map_err(shifted)?),
-            b"LHLO" => Self::Lhlo(Domain::parse(args).map_err(shifted)?),
+            b"HELO" => Self::Helo(Some(hello(args).map_err(shifted)?)),
+            b"EHLO" => Self::Ehlo(hello(args).map_err(shifted)?),
+            b"LHLO" => Self::Lhlo(hello(args).map_err(shifted)?),
             b"MAIL" => {
                 let (rest, from) = path(args, b"FROM:", quirks, reverse_path).map_err(shifted)?;
                 let rest_at = line.len() - rest.len();
@@ -264,6 +266,24 @@ fn utf8(wanted: bool) -> &'static str {
     if wanted { " SMTPUTF8" } else { "" }
 }
 
+/// `Domain / address-literal`, the name of a client.
+fn hello(args: &[u8]) -> Result<Domain, ParseError> {
+    if args.len() > MAX_DOMAIN {
+        return Err(SHORT_DOMAIN);
+    }
+    Domain::parse(args)
+}
+
+/// `Mailbox`, its domain no longer than RFC 5321 §4.5.3.1.2 allows. Local parts beyond 64 octets are out there, in the
+/// reverse-paths of mailing lists, and do no harm.
+fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
+    let (rest, address) = address::mailbox(input)?;
+    match address.domain() {
+        Domain::Name(name) if name.len() > MAX_DOMAIN => fail(input, SHORT_DOMAIN.expected),
+        _ => Ok((rest, address)),
+    }
+}
+
 /// The path of MAIL or RCPT after its keyword, and what comes behind it and its space.
 fn path<'a, T>(
     args: &'a [u8],
@@ -304,7 +324,7 @@ fn reverse_path(input: &[u8]) -> Parsed<'_, ReversePath> {
         return Ok((input, ReversePath::Null));
     }
     let (rest, _) = source_route(input)?;
-    let (rest, address) = address::mailbox(rest)?;
+    let (rest, address) = mailbox(rest)?;
     Ok((rest, ReversePath::Address(address)))
 }
 
@@ -315,7 +335,7 @@ fn forward_path(input: &[u8]) -> Parsed<'_, ForwardPath> {
     if let Ok((after @ ([] | [b'>' | b' ', ..]), _)) = postmaster {
         return Ok((after, ForwardPath::Postmaster));
     }
-    let (rest, address) = address::mailbox(rest)?;
+    let (rest, address) = mailbox(rest)?;
     Ok((rest, ForwardPath::Address(address)))
 }
 
@@ -529,6 +549,16 @@ mod tests {
             assert_eq!(parse(line), Err(CommandError::Verb), "{line:?}");
         }
         assert_eq!(parse("MAIL FROM:<a@b> SIZE=1 XYZ=2"), Err(CommandError::Parameter { at: 23 }));
+    }
+
+    #[test]
+    fn domains_are_no_longer_than_255_octets() {
+        let domain = |len: usize| "a.".repeat(len / 2) + &"a".repeat(len % 2);
+        for template in ["HELO X", "EHLO X", "MAIL FROM:<a@X>", "RCPT TO:<a@X>"] {
+            assert!(parse(&template.replace('X', &domain(255))).is_ok(), "{template}");
+            assert!(parse(&template.replace('X', &domain(257))).is_err(), "{template}");
+        }
+        assert!(parse(&format!("MAIL FROM:<{}@a.test>", "a".repeat(100))).is_ok());
     }
 
     #[test]
