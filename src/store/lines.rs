@@ -20,7 +20,7 @@ pub(crate) fn to_crlf(octets: Bytes) -> Bytes {
     }
 }
 
-fn append_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn append_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
     let missing = bare_lfs(octets).count();
     if missing == 0 {
         return Cow::Borrowed(octets);

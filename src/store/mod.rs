@@ -37,6 +37,7 @@ mod flags;
 mod lines;
 #[cfg(unix)]
 pub mod maildir;
+pub mod mbox;
 pub mod memory;
 mod names;
 mod view;
