@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,6 +24,8 @@ use crate::store::{Entry, Flag, StoreError, Uid};
 /// A directory whose time of change is younger than this may have changed again within the same tick of its clock: file
 /// systems count in steps of up to two seconds, and the clock of a file server may be a little off.
 const SETTLED: Duration = Duration::from_secs(2);
+/// So much of the beginning and of the end tells one list from another: more than a first line.
+const MARK: u64 = 96;
 /// The list is written anew when more than so many of its messages are gone, and more than are there.
 const MOST_GONE: usize = 1000;
 /// At one look so many files that have the name of another get one of their own; each costs a look through all.
@@ -38,6 +40,8 @@ pub(super) struct Index {
     pub(super) states: Vec<State>,
     /// Device, inode and how far it has been read.
     file: (u64, u64, u64),
+    /// How what was read begins and ends: an inode may be another file's by now.
+    marks: [Vec<u8>; 2],
     looked: Option<Looked>,
 }
 
@@ -114,7 +118,9 @@ impl Index {
         let there = fs::symlink_metadata(dir.join(LIST))?;
         let states = vec![State::Unknown; list.records.len()];
         let file = (there.dev(), there.ino(), read as u64);
-        Ok(Self { dir: dir.to_owned(), list, states, file, looked: None })
+        let mut index = Self { dir: dir.to_owned(), list, states, file, marks: Default::default(), looked: None };
+        index.marks = index.marks_of(&disk::open_with(&dir.join(LIST), OpenOptions::new().read(true))?)?;
+        Ok(index)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -175,7 +181,8 @@ impl Index {
     pub(super) fn read_list(&mut self) -> Result<(), StoreError> {
         let mut file = disk::open_with(&self.dir.join(LIST), OpenOptions::new().read(true)).map_err(gone)?;
         let there = file.metadata()?;
-        if (there.dev(), there.ino()) == (self.file.0, self.file.1) && there.len() >= self.file.2 {
+        let same = (there.dev(), there.ino()) == (self.file.0, self.file.1) && there.len() >= self.file.2;
+        if same && self.marks_of(&file)? == self.marks {
             file.seek(SeekFrom::Start(self.file.2))?;
             let text = disk::read_on(&mut file, MAX_LIST)?;
             if let Ok(read) = self.list.extend(&text) {
@@ -183,12 +190,14 @@ impl Index {
                     self.looked = None;
                 }
                 self.file.2 += read as u64;
+                self.marks = self.marks_of(&file)?;
                 self.states.resize(self.list.records.len(), State::Unknown);
                 return Ok(());
             }
         }
         self.looked = None;
-        let text = disk::read_on(&mut file_from_start(file)?, MAX_LIST)?;
+        file.seek(SeekFrom::Start(0))?;
+        let text = disk::read_on(&mut file, MAX_LIST)?;
         let Ok((list, read)) = UidList::parse(&text) else {
             return Err(StoreError::Damaged(format!("{LIST} was changed by another program")));
         };
@@ -201,7 +210,16 @@ impl Index {
             list.records.iter().map(|record| known.get(&record.base).cloned().unwrap_or(State::Unknown)).collect();
         self.list = list;
         self.file = (there.dev(), there.ino(), read as u64);
+        self.marks = self.marks_of(&file)?;
         Ok(())
+    }
+
+    fn marks_of(&self, file: &fs::File) -> io::Result<[Vec<u8>; 2]> {
+        let len = usize::try_from(self.file.2.min(MARK)).unwrap_or(0);
+        let (mut begin, mut end) = (vec![0; len], vec![0; len]);
+        file.read_exact_at(&mut begin, 0)?;
+        file.read_exact_at(&mut end, self.file.2 - len as u64)?;
+        Ok([begin, end])
     }
 
     /// Adds lines to the list, on the disk first. The caller holds the lock.
@@ -211,7 +229,8 @@ impl Index {
         }
         let mut text = String::new();
         lines.iter().for_each(|(line, _)| write_line(line, &mut text));
-        let mut file = disk::open_with(&self.dir.join(LIST), OpenOptions::new().write(true)).map_err(gone)?;
+        let mut file =
+            disk::open_with(&self.dir.join(LIST), OpenOptions::new().read(true).write(true)).map_err(gone)?;
         // What a killed writer left unfinished goes.
         file.set_len(self.file.2)?;
         file.seek(SeekFrom::Start(self.file.2))?;
@@ -220,6 +239,7 @@ impl Index {
             return Err(error.into());
         }
         self.file.2 += text.len() as u64;
+        self.marks = self.marks_of(&file)?;
         self.looked = None;
         for (line, place) in lines {
             self.list.apply(line);
@@ -419,6 +439,7 @@ impl Index {
         self.states.retain(|_| kept.next().copied().unwrap_or(true));
         self.list = list;
         self.file = (there.dev(), there.ino(), text.len() as u64);
+        self.marks = self.marks_of(&disk::open_with(&self.dir.join(LIST), OpenOptions::new().read(true))?)?;
         Ok(())
     }
 }
@@ -437,11 +458,6 @@ pub(super) fn gone(error: io::Error) -> StoreError {
         ErrorKind::NotFound | ErrorKind::NotADirectory => StoreError::NoMailbox,
         _ => error.into(),
     }
-}
-
-fn file_from_start(mut file: fs::File) -> io::Result<fs::File> {
-    file.seek(SeekFrom::Start(0))?;
-    Ok(file)
 }
 
 /// The octets of the file, and one more for each LF that has no CR before it; however large it is.

@@ -19,6 +19,8 @@ use crate::store::{Change, Entry, FlagEdit, Flags, StoreError, Uid, disk, view};
 
 /// The largest index that is read: some ten million messages.
 const MAX_INDEX: u64 = 1 << 30;
+/// `end`, a SHA-256 and the line end.
+const LAST_LINE: u64 = 69;
 /// A file that changed less than this ago may change again within the same tick of the clock of its file system.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -61,10 +63,11 @@ pub(super) struct Place {
     pub(super) always: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Looked {
     file: (u64, u64, u64, SystemTime),
-    index: (u64, SystemTime),
+    /// The last line: the sum of all others.
+    index: Vec<u8>,
     settled: bool,
 }
 
@@ -141,17 +144,21 @@ impl Place {
         Ok((at, text, end))
     }
 
-    fn looking(&self) -> Result<(Looked, SystemTime), StoreError> {
+    fn looking(&self) -> Result<Looked, StoreError> {
         let gone = |error: io::Error| match error.kind() {
             ErrorKind::NotFound => StoreError::NoMailbox,
             _ => error.into(),
         };
         let file = fs::symlink_metadata(&self.path).map_err(gone)?;
-        let index = fs::symlink_metadata(self.beside.join(self.index())).map_err(gone)?;
         let changed = file.modified()?;
         let settled = SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED);
         let file = (file.dev(), file.ino(), file.len(), changed);
-        Ok((Looked { file, index: (index.ino(), index.modified()?), settled }, changed))
+        // Inodes and times of change are used again soon; sums are not.
+        let index = disk::open_with(&self.beside.join(self.index()), File::options().read(true)).map_err(gone)?;
+        let len = index.metadata()?.len();
+        let mut sum = vec![0; usize::try_from(len.min(LAST_LINE)).unwrap_or(0)];
+        index.read_exact_at(&mut sum, len.saturating_sub(LAST_LINE))?;
+        Ok(Looked { file, index: sum, settled })
     }
 }
 
@@ -180,8 +187,8 @@ impl Mailbox {
 
     /// Brings the index to what the file is now; the lock is held. Gives the first UID that was recent before.
     fn look(&mut self, locked: &Locked, take: bool) -> Result<Uid, StoreError> {
-        let (looked, _) = self.place.looking()?;
-        if self.looked.is_none_or(|then| then.index != looked.index) {
+        let looked = self.place.looking()?;
+        if self.looked.as_ref().is_none_or(|then| then.index != looked.index) {
             let Some(index) = self.place.load()? else {
                 return Err(StoreError::Damaged("the index was changed by another program".into()));
             };
@@ -199,7 +206,7 @@ impl Mailbox {
         if changed {
             self.place.save(&self.index)?;
         }
-        self.looked = Some(self.place.looking()?.0);
+        self.looked = Some(self.place.looking()?);
         Ok(recent)
     }
 
@@ -238,7 +245,7 @@ impl Mailbox {
     /// Notes a change of ours, so that it is not taken for one of others.
     fn save(&mut self) -> Result<(), StoreError> {
         self.place.save(&self.index)?;
-        self.looked = Some(self.place.looking()?.0);
+        self.looked = Some(self.place.looking()?);
         Ok(())
     }
 
@@ -308,7 +315,7 @@ impl super::super::Mailbox for Mailbox {
     }
 
     fn refresh(&mut self) -> Result<Vec<Change>, StoreError> {
-        if self.looked.is_some() && self.place.looking().is_ok_and(|(now, _)| now.settled && self.looked == Some(now)) {
+        if self.looked.is_some() && self.place.looking().is_ok_and(|now| now.settled && self.looked == Some(now)) {
             return Ok(Vec::new());
         }
         let locked = self.place.lock()?;
