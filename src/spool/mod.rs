@@ -2,7 +2,7 @@
 //!
 //! [`Spool`] is what servers and runners stand on: a message is written through a [`Draft`], which is nothing until it is
 //! committed and everything afterwards; a runner takes an [`Entry`] by a [`Claim`], which no two runners hold at once.
-//! [`Queue`] implements them in a directory of files as sendmail has them, [`Memory`] for tests. [`retry`] says when to try again, [`bounce`] what to tell the sender.
+//! [`Queue`] implements them in a directory of files as sendmail has them, [`Memory`] for tests. [`retry`] says when to try again.
 //!
 //! Methods may block on a disk or a network; an async program calls them on a thread that may wait. Nothing in the traits
 //! assumes that the disk is local.

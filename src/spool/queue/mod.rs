@@ -5,7 +5,7 @@
 //!
 //! A message comes in:
 //! 1. `df` is made, locked, and filled while the octets come. Whoever finds it without a `qf` and can lock it may remove it.
-//! 2. At [`Draft::commit`] the control file is written under the name `tf`.
+//! 2. At [`Draft::commit`](crate::spool::Draft::commit) the control file is written under the name `tf`.
 //! 3. The data of both is synced. All writing is begun before either is waited for, so that one commit of the
 //!    file system's journal does for both, and for other sessions that commit at the same time.
 //! 4. `tf` is renamed to `qf`: now the message is there. It is locked still, nobody delivers it.
