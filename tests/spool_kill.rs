@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use facteur::base::Timestamp;
-use facteur::smtp::{Envelope, ForwardPath, ReversePath};
-use facteur::spool::{Claim, Draft, Failure, Queue, QueueConfig, QueueId, Spool, Status, Submission};
+use facteur::smtp::{Enhanced, Envelope, ForwardPath, ReversePath};
+use facteur::spool::{Claim, Draft, Failure, Queue, QueueConfig, QueueId, Spool, Submission};
 
 /// Set in a child: the directory of the queue, and the first number of its messages.
 const CHILD: &str = "FACTEUR_SPOOL_KILL";
 const ROUNDS: u64 = 12;
 /// No round begins later than this.
-const MOST: Duration = Duration::from_secs(6);
+const MOST: Duration = Duration::from_secs(4);
 const ARRIVED: i64 = 1_172_593_995;
 
 /// Not a test of its own: what the children do, until they are killed.
@@ -75,7 +75,7 @@ fn run(queue: &Queue) {
             1 if claim.entry().tries == 0 => {
                 let mut entry = claim.entry().clone();
                 entry.recipients.remove(0);
-                entry.recipients[0].failure = Some(Failure::new(Status(4, 4, 1), "no route"));
+                entry.recipients[0].failure = Some(Failure::new(Enhanced(4, 4, 1), "no route"));
                 entry.tried(entry.arrived, entry.arrived);
                 say(&format!("changing {id}"));
                 claim.update(entry).unwrap();

@@ -19,6 +19,7 @@ pub mod trace;
 pub use command::{Command, CommandError, Quirks};
 pub use error::{Error, Fault, Stage};
 pub use extension::Extensions;
+pub(crate) use params::{Xtext, xtext};
 pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};
 pub use server::{Server, ServerConfig, ServerEvent};
 pub use trace::{Received, Session};

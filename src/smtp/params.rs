@@ -215,6 +215,25 @@ fn notify(value: &[u8]) -> Result<Notify, ParseError> {
     Ok(notify)
 }
 
+impl OriginalRecipient {
+    /// Reads the value of ORCPT.
+    ///
+    /// ```
+    /// use facteur::smtp::OriginalRecipient;
+    ///
+    /// let original = OriginalRecipient::parse(b"rfc822;ada+2Bx@a.test")?;
+    /// assert_eq!(original.address, "ada+x@a.test");
+    /// assert_eq!(original.to_string(), "rfc822;ada+2Bx@a.test");
+    /// # Ok::<(), facteur::base::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse(value: &[u8]) -> Result<Self, ParseError> {
+        orcpt(value)
+    }
+}
+
 /// `original-recipient-address = addr-type ";" xtext`; for the type `utf-8` the encoding of RFC 6533 §3.
 fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
     let fault = ParseError { expected: "an address type, a semicolon and xtext of an address", at: 0 };
@@ -232,7 +251,7 @@ fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
 }
 
 /// `xtext = *( xchar / hexchar )` (RFC 3461 §4), decoded. `None` where it is malformed or is no UTF-8.
-fn xtext(value: &[u8]) -> Option<String> {
+pub(crate) fn xtext(value: &[u8]) -> Option<String> {
     let mut text = Vec::with_capacity(value.len());
     let mut rest = value;
     loop {
@@ -284,7 +303,7 @@ fn unitext(value: &[u8]) -> Option<String> {
 }
 
 /// Text written as xtext.
-struct Xtext<'a>(&'a str);
+pub(crate) struct Xtext<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Xtext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -351,12 +370,19 @@ impl fmt::Display for RcptParams {
             write!(f, " NOTIFY={notify}")?;
         }
         match &self.orcpt {
-            Some(OriginalRecipient { kind, address }) if kind.eq_ignore_ascii_case("utf-8") => {
-                write!(f, " ORCPT={kind};{}", Unitext(address))
-            }
-            Some(OriginalRecipient { kind, address }) => write!(f, " ORCPT={kind};{}", Xtext(address)),
+            Some(orcpt) => write!(f, " ORCPT={orcpt}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The value of the parameter, encoded as its type wants it.
+impl fmt::Display for OriginalRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind.eq_ignore_ascii_case("utf-8") {
+            return write!(f, "{};{}", self.kind, Unitext(&self.address));
+        }
+        write!(f, "{};{}", self.kind, Xtext(&self.address))
     }
 }
 

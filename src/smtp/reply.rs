@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use super::OneLine;
 use crate::base::parse::{Parsed, fail, whole};
@@ -24,6 +25,19 @@ const MAX_LINE: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs)] // RFC 3463 §2: three numbers
 pub struct Enhanced(pub u8, pub u16, pub u16);
+
+/// `status-code = class "." subject "." detail` (RFC 3463 §2).
+impl FromStr for Enhanced {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut numbers = text.split('.').map(|digits| number(digits.as_bytes()));
+        match (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten(), numbers.next()) {
+            (Some(class @ (2 | 4 | 5)), Some(subject), Some(detail), None) => Ok(Self(class as u8, subject, detail)), // 2 to 5
+            _ => Err(ParseError { expected: "a status code", at: 0 }),
+        }
+    }
+}
 
 /// What a server answers: a code, an enhanced code where there is one, and lines of text.
 ///
@@ -222,11 +236,8 @@ fn reply_line(input: &[u8]) -> Parsed<'_, (u16, bool, &[u8])> {
 fn enhanced_code(code: u16, text: &[u8]) -> Option<(Enhanced, &[u8])> {
     let len = text.iter().position(|octet| *octet == b' ').unwrap_or(text.len());
     let (word, rest) = text.split_at(len);
-    let mut numbers = word.split(|octet| *octet == b'.');
-    let class = number(numbers.next()?)?;
-    let enhanced = Enhanced(u8::try_from(class).ok()?, number(numbers.next()?)?, number(numbers.next()?)?);
-    (numbers.next().is_none() && class == code / 100 && matches!(class, 2 | 4 | 5))
-        .then(|| (enhanced, rest.strip_prefix(b" ").unwrap_or(rest)))
+    let enhanced: Enhanced = std::str::from_utf8(word).ok()?.parse().ok()?;
+    (u16::from(enhanced.0) == code / 100).then(|| (enhanced, rest.strip_prefix(b" ").unwrap_or(rest)))
 }
 
 /// `1*3DIGIT` without leading zeros.
@@ -320,6 +331,16 @@ mod tests {
         let mut text = String::new();
         reply.write(&mut text).unwrap();
         text
+    }
+
+    #[test]
+    fn enhanced_codes_are_read_as_the_rfc_writes_them() {
+        for (text, code) in [("2.0.0", Some(Enhanced(2, 0, 0))), ("5.7.999", Some(Enhanced(5, 7, 999)))] {
+            assert_eq!(text.parse().ok(), code, "{text}");
+        }
+        for text in ["", "5", "5.1", "5.1.1.1", "3.1.1", "5.01.1", "5.1.1000", "5..1", "5.1.1 ", "+5.1.1", "5.a.1"] {
+            assert!(text.parse::<Enhanced>().is_err(), "{text}");
+        }
     }
 
     #[test]

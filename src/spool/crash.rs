@@ -8,11 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 
 use crate::base::Timestamp;
-use crate::smtp::{Envelope, ForwardPath, Recipient, ReversePath};
+use crate::smtp::{Enhanced, Envelope, ForwardPath, Recipient, Reply, ReversePath};
 use crate::spool::disk::{Disk, DiskFile};
-use crate::spool::{
-    Claim, Draft, Entry, Failure, Pending, Queue, QueueConfig, QueueId, Spool, SpoolError, Status, Submission,
-};
+use crate::spool::{Claim, Draft, Entry, Failure, Pending, Queue, QueueConfig, QueueId, Spool, SpoolError, Submission};
 
 /// A disk as POSIX promises it and no better: data is there after `sync` of the file, names after `sync` of the directory.
 #[derive(Clone, Debug, Default)]
@@ -318,7 +316,8 @@ fn day(model: &Model, expected: &mut Expected) -> Result<(), SpoolError> {
     let mut claim = queue.claim(&a)?.expect("nobody else is here");
     let mut entry = claim.entry().clone();
     entry.recipients.remove(0);
-    entry.recipients[0].failure = Some(Failure::said_by("mx.b.test", Status(4, 2, 2), "452 4.2.2 over quota"));
+    entry.recipients[0].failure =
+        Some(Failure::said_by("mx.b.test", &Reply::new(452, Enhanced(4, 2, 2), "over quota")));
     entry.tried(Timestamp::from_unix(1_172_594_000), Timestamp::from_unix(1_172_594_900));
     let state = State::of(&entry, FIELDS.into());
     act(expected, &a, Some(state.clone()), || claim.update(entry))?;

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::base::{ParseError, Timestamp};
-use crate::smtp::{Envelope, MailParams, Recipient, ReversePath};
+use crate::smtp::{Enhanced, Envelope, MailParams, Recipient, Reply, ReversePath};
 
 pub mod content;
 pub mod mailq;
@@ -206,7 +206,8 @@ pub struct Submission {
     /// When it arrived: what the age of the message is counted from.
     pub arrived: Timestamp,
     /// Header fields to stand before the message, each whole (`Received: from …`), the topmost first. Lines of one field
-    /// are parted by CRLF or LF; none stands at its end. Default none.
+    /// are parted by CRLF or LF; one may stand at its end. Default none. (`Return-Path:` is not ours to add, but
+    /// that of the server that makes final delivery.)
     pub trace: Vec<String>,
     /// The peer as sendmail's `$_` shows it: `root@localhost [127.0.0.1]`. Default `None`.
     pub peer: Option<String>,
@@ -242,8 +243,8 @@ impl Submission {
 ///
 /// ```
 /// use facteur::base::Timestamp;
-/// use facteur::smtp::{Envelope, ForwardPath, ReversePath};
-/// use facteur::spool::{Claim, Failure, Memory, Spool, Status};
+/// use facteur::smtp::{Enhanced, Envelope, ForwardPath, ReversePath};
+/// use facteur::spool::{Claim, Failure, Memory, Spool};
 ///
 /// let spool = Memory::new();
 /// let id = spool.store(Envelope::new(ReversePath::Null, [ForwardPath::Postmaster]), b"Subject: x\r\n\r\n")?;
@@ -252,7 +253,7 @@ impl Submission {
 /// let now = Timestamp::from_unix(claim.entry().arrived.unix() + 1);
 /// let mut entry = claim.entry().clone();
 /// entry.tried(now, Timestamp::from_unix(now.unix() + 900));
-/// entry.recipients[0].failure = Some(Failure::new(Status(4, 4, 1), "connection refused"));
+/// entry.recipients[0].failure = Some(Failure::new(Enhanced(4, 4, 1), "connection refused"));
 /// claim.settle(entry)?;
 ///
 /// assert!(spool.due(now)?.is_empty());
@@ -331,78 +332,44 @@ impl From<Recipient> for Pending {
 }
 
 /// Why a recipient has not got a message.
+///
+/// ```
+/// use facteur::smtp::{Enhanced, Reply};
+/// use facteur::spool::Failure;
+///
+/// let failure = Failure::said_by("mx.b.test", &Reply::new(452, Enhanced(4, 2, 2), "over quota"));
+/// assert_eq!(failure.status, Enhanced(4, 2, 2));
+/// assert_eq!(failure.text, "452 4.2.2 over quota");
+/// assert!(!failure.is_permanent());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What it comes to.
-    pub status: Status,
-    /// The server that said so; `None` where none was reached.
+    /// What it comes to (RFC 3463).
+    pub status: Enhanced,
+    /// The server that said so, without spaces; `None` where none was reached.
     pub remote: Option<String>,
-    /// The reply of the remote server with its code, or our own words, lines joined by a space: no line ends.
+    /// The reply of the remote server with its codes, or our own words: one line.
     pub text: String,
 }
 
 impl Failure {
     /// A failure that no remote server told.
-    pub fn new(status: Status, text: impl Into<String>) -> Self {
+    pub fn new(status: Enhanced, text: impl Into<String>) -> Self {
         Self { status, remote: None, text: text.into() }
     }
 
     /// A failure in the words of a remote server.
-    pub fn said_by(remote: impl Into<String>, status: Status, text: impl Into<String>) -> Self {
-        Self { status, remote: Some(remote.into()), text: text.into() }
+    pub fn said_by(remote: impl Into<String>, reply: &Reply) -> Self {
+        // RFC 3461 §6.3 (g): where there is no specific code, 4.0.0 or 5.0.0.
+        let class = if reply.is_permanent() { 5 } else { 4 };
+        let status = reply.enhanced().filter(|code| code.0 == class).unwrap_or(Enhanced(class, 0, 0));
+        Self { status, remote: Some(remote.into()), text: reply.to_string() }
     }
-}
 
-/// `status-code = class "." subject "." detail` (RFC 3463 §2).
-///
-/// ```
-/// use facteur::spool::Status;
-///
-/// assert_eq!("5.1.1".parse(), Ok(Status(5, 1, 1)));
-/// assert!(Status(5, 1, 1).is_permanent());
-/// assert!("3.1.1".parse::<Status>().is_err());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_structs)] // closed by the RFC
-pub struct Status(pub u8, pub u16, pub u16);
-
-impl Status {
-    /// `5.x.x`: trying again is of no use.
-    pub fn is_permanent(self) -> bool {
-        self.0 == 5
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.0, self.1, self.2)
-    }
-}
-
-impl FromStr for Status {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let fault = ParseError { expected: "a status code", at: 0 };
-        // RFC 3463 §2: class = "2" / "4" / "5", subject and detail = 1*3digit
-        let digits = |part: Option<&str>| {
-            let part = part?;
-            ((1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit()))
-                .then(|| part.parse().ok())
-                .flatten()
-        };
-        let mut parts = text.split('.');
-        let class = match parts.next() {
-            Some("2") => 2,
-            Some("4") => 4,
-            Some("5") => 5,
-            _ => return Err(fault),
-        };
-        match (digits(parts.next()), digits(parts.next()), parts.next()) {
-            (Some(subject), Some(detail), None) => Ok(Self(class, subject, detail)),
-            _ => Err(fault),
-        }
+    /// Whether trying again is of no use.
+    pub fn is_permanent(&self) -> bool {
+        self.status.0 == 5
     }
 }
 

@@ -9,11 +9,9 @@
 use bytes::Bytes;
 
 use crate::base::Timestamp;
-use crate::smtp::{Body, MailParams, Ret, ReversePath};
+use crate::smtp::{Body, MailParams, Ret, ReversePath, Xtext, xtext};
 use crate::spool::content::{Form, Split, crlf};
-use crate::spool::qf::{
-    ControlFile, ControlRecipient, Line, SENDER_MACRO, from_xtext, recipient_lines, reverse_path, to_xtext,
-};
+use crate::spool::qf::{ControlFile, ControlRecipient, Line, SENDER_MACRO, recipient_lines, reverse_path};
 use crate::spool::{Entry, Failure, Pending, QueueId, Submission, first_priority};
 
 const CONTENT: &str = "facteur_content";
@@ -71,7 +69,7 @@ pub(super) fn new(submission: &Submission, split: &Split, data: u64) -> Result<C
     }
     line(b'S', envelope.from.to_string().into());
     if let Some(envid) = &envelope.params.envid {
-        line(b'Z', to_xtext(envid).into());
+        line(b'Z', Xtext(envid).to_string().into());
     }
     match &envelope.params.auth {
         None => {}
@@ -128,7 +126,8 @@ pub(super) fn read(id: &QueueId, control: &ControlFile) -> Result<(Entry, Kept),
         body: control.body(),
         smtputf8: control.has_flag(b'e'),
         ret: control.ret(),
-        envid: control.envid().and_then(|envid| from_xtext(std::str::from_utf8(envid).ok()?)),
+        // Where its encoding is broken, as it stands.
+        envid: control.envid().and_then(|envid| xtext(envid).or_else(|| String::from_utf8(envid.to_vec()).ok())),
         auth: control.auth().and_then(|auth| reverse_path(auth)),
     };
     let mut recipients = Vec::new();
@@ -208,12 +207,13 @@ fn failure(value: &[u8]) -> Option<(usize, Failure)> {
 fn trace_field(field: &str) -> Result<Vec<u8>, &'static str> {
     const FAULT: &str = "a trace field is no header field";
     let field = field.replace("\r\n", "\n");
+    let field = field.strip_suffix('\n').unwrap_or(&field);
     let mut lines = field.split('\n');
     let named = lines.next().and_then(|line| line.split_once(':'));
     let sound = named.is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|octet| matches!(octet, 33..=126)))
         && lines.all(|line| line.starts_with([' ', '\t']))
         && !field.contains(['\r', '\0']);
-    if sound { Ok(field.into_bytes()) } else { Err(FAULT) }
+    if sound { Ok(field.as_bytes().to_vec()) } else { Err(FAULT) }
 }
 
 /// Control characters as spaces: what comes from outside must not begin a line of its own.
