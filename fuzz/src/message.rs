@@ -1,7 +1,7 @@
 //! Messages: the part tree against a slow and obvious second reader, and what reads must write back the same.
 
 use facteur::address::list;
-use facteur::message::{DefectKind, Header, Message, Part};
+use facteur::message::{DefectKind, Header, HeaderEdit, Message, Part};
 use facteur::text::{Params, charset, transfer, utf7, words};
 
 /// Spans nest, fields joined are the header, parts read alone have the same tree, and another reader sees the same parts.
@@ -22,11 +22,23 @@ pub fn message(input: &[u8]) {
         }
     }
 
-    // A reader sees at most so many parts that the numbers fit a screen; more says nothing new.
-    if !limited && input.len() < 10_000 {
-        if let Some(expected) = second_reader(input) {
-            assert_eq!(shape(message.root()), expected, "the second reader");
-        }
+    // The second reader is slow.
+    if !limited
+        && input.len() < 10_000
+        && let Some(expected) = second_reader(input)
+    {
+        assert_eq!(shape(message.root()), expected, "the second reader");
+    }
+
+    let header = HeaderEdit::new(&message);
+    assert_eq!(header.clone().finish(), message, "without edits every octet stays");
+    // A first line that is no field may belong to the new one.
+    if message.header().fields().all(|field| !field.name().is_empty()) {
+        let mut header = header;
+        header.prepend("X-Facteur", b"here").unwrap();
+        let edited = header.finish();
+        assert_eq!(edited.header().fields().count(), message.header().fields().count() + 1);
+        assert_eq!(edited.root().raw_body(), message.root().raw_body(), "the body stays");
     }
 
     let bodies = message.bodies();

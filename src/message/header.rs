@@ -90,6 +90,14 @@ impl<'a> Header<'a> {
 }
 
 impl<'a> Field<'a> {
+    pub(super) fn new(raw: &'a [u8], colon: usize) -> Self {
+        Self { raw, colon }
+    }
+
+    pub(super) fn colon(self) -> usize {
+        self.colon
+    }
+
     /// The name as it stands, without white space before the colon. Empty where the line is no field.
     pub fn name(self) -> &'a str {
         let name = self.raw.get(..self.colon).unwrap_or_default();

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 pub mod bodies;
 pub mod defects;
+pub mod edit;
 pub mod fields;
 pub mod header;
 pub mod part;
@@ -18,6 +19,7 @@ mod scan;
 
 pub use bodies::Bodies;
 pub use defects::{Defect, DefectKind};
+pub use edit::HeaderEdit;
 pub use fields::{ContentType, Disposition, Encoding};
 pub use header::{Field, Header};
 pub use part::Part;
