@@ -1,6 +1,7 @@
 //! What the fuzz targets do. Each target in `fuzz_targets/` calls one function of this list; `tests/corpora.rs` of the
 //! crate calls them all on everything under `corpus/`.
 
+mod auth;
 mod base;
 mod dns;
 mod message;
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("dns_zone", dns::zone),
     ("message", message::message),
     ("text", message::text),
+    ("spf_record", auth::spf_record),
 ];
 
 /// Runs the target of that name.

@@ -1,1 +1,3 @@
-//! Is it who it says? Evaluators without a resolver inside.
+//! Is it who it says? Each check is an [`Inquiry`](crate::dns::Inquiry).
+
+pub mod spf;

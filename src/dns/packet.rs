@@ -186,7 +186,7 @@ pub(crate) fn written(name: &Name) -> rr::Name {
     written
 }
 
-/// `None` where a label holds what a [`Name`] cannot: a dot, a space, an octet that is not ASCII.
+/// `None` where a label holds what a [`Name`] cannot: a dot, a control character, an octet that is not ASCII.
 pub(crate) fn read(name: &rr::Name) -> Option<Name> {
     let mut text = String::with_capacity(name.len());
     for label in name.iter() {

@@ -1,0 +1,49 @@
+//! Mail authentication.
+
+use facteur::auth::spf::{Evaluation, Identity, MAX_EXPLANATION, MAX_QUESTIONS, Outcome, Record};
+use facteur::dns::{Answer, Ask, Data, Failure, Inquiry, RecordType};
+
+/// Any octets as an SPF record; and as all that the DNS answers: lines for text, octets to choose what else comes. However
+/// it is answered, the evaluation ends within its bounds.
+pub fn spf_record(input: &[u8]) {
+    if let Ok(record) = Record::parse(input.to_vec()) {
+        assert!(Record::is_spf(input) && input.is_ascii());
+        let written = std::iter::once("v=spf1").chain(record.terms()).collect::<Vec<_>>().join(" ");
+        let again = Record::parse(written).expect("what its terms say");
+        assert!(again.terms().eq(record.terms()));
+    }
+    let lines: Vec<&[u8]> = input.split(|octet| *octet == b'\n').collect();
+    for ip in ["192.0.2.1", "2001:db8::1"] {
+        let ip = ip.parse().expect("an address");
+        let mut evaluation = Evaluation::new(ip, "mail.example.org", "a.b+c@example.org", Identity::MailFrom);
+        let mut asked = 0;
+        let verdict = loop {
+            let question = match evaluation.poll() {
+                Ask::Question(question) => question,
+                Ask::Verdict(verdict) => break verdict,
+            };
+            assert_eq!(evaluation.poll(), Ask::Question(question.clone()));
+            let choice = usize::from(input.get(asked).copied().unwrap_or(7)) + asked;
+            asked += 1;
+            assert!(asked <= MAX_QUESTIONS as usize);
+            let name = |n: usize| format!("h{n}.example.org").parse().expect("a name");
+            let found = match (question.kind, choice % 11) {
+                (RecordType::Txt, n) => {
+                    Ok(lines.iter().skip(n % lines.len()).take(1).map(|line| Data::Txt(line.to_vec().into())).collect())
+                }
+                (_, 0) => Err(Failure::NxDomain),
+                (_, 1) => Err(Failure::NoData),
+                (_, 2) if choice % 3 == 0 => Err(Failure::Timeout),
+                (RecordType::Mx, n) => Ok((0..n).map(|n| Data::Mx { preference: 1, exchange: name(n) }).collect()),
+                (RecordType::Ptr, n) => Ok((0..2 * n).map(|n| Data::Ptr(name(n))).collect()),
+                (_, 3) => Ok(vec![ip.into()]),
+                _ => Ok(vec![Data::A([198, 51, 100, 1].into())]),
+            };
+            evaluation.answer(Answer::from(found));
+        };
+        assert_eq!(verdict.questions as usize, asked);
+        assert_eq!(evaluation.poll(), Ask::Verdict(verdict.clone()));
+        assert!(verdict.explanation.is_none() || verdict.outcome == Outcome::Fail);
+        assert!(verdict.explanation.is_none_or(|text| text.len() <= MAX_EXPLANATION && !text.contains(['\r', '\n'])));
+    }
+}

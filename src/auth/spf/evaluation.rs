@@ -1,0 +1,578 @@
+//! `check_host()` of RFC 7208 §4 as an inquiry. Records that include records are a stack, so that no record chooses how deep
+//! this program recurses.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::macros::{MAX_EXPLANATION, MacroString, Place, Values};
+use super::record::{Mechanism, Prefix, Record, in_network4, in_network6};
+use super::{Identity, Outcome, Problem, Verdict};
+use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
+
+/// How many terms that ask the DNS an evaluation may come across (RFC 7208 §4.6.4).
+pub const MAX_LOOKUPS: u32 = 10;
+/// How many of them may be answered with nothing (RFC 7208 §4.6.4).
+pub const MAX_VOID_LOOKUPS: u32 = 2;
+/// How many hosts one "mx" may name, and how many names of the client's address are looked at (RFC 7208 §4.6.4).
+pub const MAX_HOSTS: usize = 10;
+/// How many questions one evaluation can ask: the record, ten times "mx" with its ten hosts, the client's names, and the
+/// explanation.
+pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
+
+/// The evaluation for one client and one identity: `check_host()` of RFC 7208 §4.
+///
+/// It asks at most [`MAX_QUESTIONS`] questions.
+///
+/// ```
+/// use facteur::auth::spf::{Evaluation, Identity, Outcome};
+/// use facteur::dns::Zone;
+///
+/// let zone: Zone = "
+///     example.org TXT \"v=spf1 mx -all\"
+///     example.org MX 10 mail.example.org
+///     mail.example.org A 192.0.2.1
+/// ".parse()?;
+/// let ask = |ip| zone.ask(Evaluation::new(ip, "mail.example.org", "ada@example.org", Identity::MailFrom));
+/// assert_eq!(ask([192, 0, 2, 1].into()).outcome, Outcome::Pass);
+/// let refused = ask([192, 0, 2, 2].into());
+/// assert_eq!(refused.outcome, Outcome::Fail);
+/// assert_eq!(refused.term.unwrap().1, "-all");
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    ip: IpAddr,
+    helo: String,
+    local: String,
+    origin: String,
+    /// The name of the host that evaluates, for `%{r}`.
+    receiver: String,
+    /// For `%{t}`.
+    now: i64,
+    identity: Identity,
+    /// The records under evaluation, each included by the one before.
+    frames: Vec<Frame>,
+    state: State,
+    lookups: u32,
+    void_lookups: u32,
+    questions: u32,
+    /// The validated names of the address, once they are known.
+    names: Option<Vec<Name>>,
+    term: Option<(Name, String)>,
+}
+
+/// One record under evaluation.
+#[derive(Clone, Debug)]
+struct Frame {
+    domain: Name,
+    record: Record,
+    /// The term that is looked at.
+    next: usize,
+    /// It has been counted as one that asks the DNS.
+    counted: bool,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Goes on with the term that is next.
+    Run,
+    Ask(Question, Wanted),
+    Done(Box<Verdict>),
+}
+
+/// What the answer is for.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Record(How),
+    Addresses(Prefix),
+    Hosts(Prefix),
+    /// The addresses of one of the hosts of "mx"; `void` where one before had none.
+    HostAddresses {
+        rest: VecDeque<Name>,
+        prefix: Prefix,
+        void: bool,
+    },
+    Existence,
+    /// The names of the client's address.
+    Names {
+        then: Then,
+    },
+    /// The addresses of one of them.
+    NameAddresses {
+        rest: VecDeque<Name>,
+        valid: Vec<Name>,
+        then: Then,
+    },
+    Explanation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    First,
+    Include,
+    Redirect,
+}
+
+/// What needed the names of the client's address.
+#[derive(Clone, Debug)]
+enum Then {
+    Run,
+    /// The domain of "exp".
+    ExplanationDomain,
+    /// The text that was found there.
+    ExplanationText(Bytes),
+}
+
+impl Evaluation {
+    /// The evaluation for a client at `ip` that said `helo`. `sender` is a mail address, or, for [`Identity::Helo`] and
+    /// the null reverse-path, the HELO name once more; without a local part it counts as `postmaster` (RFC 7208 §4.3).
+    ///
+    /// U-labels must be A-labels by now, see [`Domain::to_ascii`](crate::address::Domain::to_ascii).
+    pub fn new(ip: IpAddr, helo: &str, sender: &str, identity: Identity) -> Self {
+        let sender = if sender.is_empty() { helo } else { sender };
+        let (local, origin) = sender.rsplit_once('@').unwrap_or(("", sender));
+        let local = if local.is_empty() { "postmaster" } else { local };
+        let mut evaluation = Self {
+            // RFC 7208 §5: "clients on IPv4-mapped IPv6 addresses" are IPv4 clients.
+            ip: ip.to_canonical(),
+            helo: helo.to_owned(),
+            local: local.to_owned(),
+            origin: origin.strip_suffix('.').unwrap_or(origin).to_owned(),
+            receiver: "unknown".to_owned(),
+            now: 0,
+            identity,
+            frames: Vec::new(),
+            state: State::Run,
+            lookups: 0,
+            void_lookups: 0,
+            questions: 0,
+            names: None,
+            term: None,
+        };
+        // RFC 7208 §4.3: "malformed [...] or is not a multi-label domain name"
+        match Name::parse(origin) {
+            Ok(name) if name.labels().count() > 1 && !origin.starts_with('[') => {
+                evaluation.ask(name, RecordType::Txt, Wanted::Record(How::First));
+            }
+            _ => evaluation.done(Outcome::None, Some(Problem::NoDomain), None),
+        }
+        evaluation
+    }
+
+    /// Sets the name of the host that evaluates, and the seconds since 1970 at which it does, which an explanation may
+    /// tell (`%{r}`, `%{t}`). Without, they are `unknown` and 0.
+    #[must_use]
+    pub fn at(mut self, receiver: &str, now: i64) -> Self {
+        receiver.clone_into(&mut self.receiver);
+        self.now = now;
+        self
+    }
+
+    fn ask(&mut self, name: Name, kind: RecordType, wanted: Wanted) {
+        self.questions += 1;
+        self.state = State::Ask(Question::new(name, kind), wanted);
+    }
+
+    fn done(&mut self, outcome: Outcome, problem: Option<Problem>, explanation: Option<String>) {
+        let term = self.term.take();
+        self.state = State::Done(Box::new(Verdict {
+            outcome,
+            identity: self.identity,
+            domain: self.origin.clone(),
+            term,
+            problem,
+            explanation,
+            questions: self.questions,
+        }));
+    }
+
+    fn permerror(&mut self, problem: Problem) {
+        self.note_term();
+        self.done(Outcome::PermError, Some(problem), None);
+    }
+
+    /// Remembers the term that is looked at.
+    fn note_term(&mut self) {
+        let Some(frame) = self.frames.last() else { return };
+        let text = match frame.record.directives.get(frame.next) {
+            Some(directive) => frame.record.at(directive.at.clone()).map(str::to_owned),
+            None => frame.record.terms().find(|term| is_redirect(term)).map(str::to_owned),
+        };
+        self.term = text.map(|text| (frame.domain.clone(), text));
+    }
+
+    /// Evaluates until something must be asked, or the end is reached.
+    fn run(&mut self) {
+        while matches!(self.state, State::Run) {
+            let Some(frame) = self.frames.last() else { return };
+            match frame.record.directives.get(frame.next).map(|directive| directive.mechanism.clone()) {
+                None => self.end_of_record(),
+                Some(mechanism) => self.mechanism(mechanism),
+            }
+        }
+    }
+
+    fn mechanism(&mut self, mechanism: Mechanism) {
+        match mechanism {
+            Mechanism::All => self.matched(true),
+            Mechanism::Ip4 { network, prefix } => {
+                self.matched(matches!(self.ip, IpAddr::V4(ip) if in_network4(ip, network, prefix)));
+            }
+            Mechanism::Ip6 { network, prefix } => {
+                self.matched(matches!(self.ip, IpAddr::V6(ip) if in_network6(ip, network, prefix)));
+            }
+            Mechanism::Include(domain) => {
+                let Some(name) = self.lookup(Some(&domain)) else { return };
+                match name {
+                    Some(name) => self.ask(name, RecordType::Txt, Wanted::Record(How::Include)),
+                    // A malformed domain gives "none" (RFC 7208 §4.3), and "none" a permerror (§5.2).
+                    None => self.permerror(Problem::Dangling),
+                }
+            }
+            Mechanism::A { domain, prefix } => {
+                let Some(name) = self.lookup(domain.as_ref()) else { return };
+                let kind = RecordType::of_family(self.ip);
+                self.ask_or_pass_over(name, kind, Wanted::Addresses(prefix));
+            }
+            Mechanism::Mx { domain, prefix } => {
+                let Some(name) = self.lookup(domain.as_ref()) else { return };
+                self.ask_or_pass_over(name, RecordType::Mx, Wanted::Hosts(prefix));
+            }
+            Mechanism::Exists(domain) => {
+                let Some(name) = self.lookup(Some(&domain)) else { return };
+                // RFC 7208 §5.7: "a DNS A RR lookup (even when the connection type is IPv6)"
+                self.ask_or_pass_over(name, RecordType::A, Wanted::Existence);
+            }
+            Mechanism::Ptr { domain } => {
+                let Some(target) = self.lookup(domain.as_ref()) else { return };
+                match (&self.names, target) {
+                    (None, _) => self.ask_names(Then::Run),
+                    (Some(names), Some(target)) => {
+                        let within = names.iter().any(|name| name.is_within(&target));
+                        self.matched(within);
+                    }
+                    (Some(_), None) => self.matched(false),
+                }
+            }
+        }
+    }
+
+    /// RFC 7208 §4.8 leaves open what becomes of a target that is no name; here it does not match.
+    fn ask_or_pass_over(&mut self, name: Option<Name>, kind: RecordType, wanted: Wanted) {
+        match name {
+            Some(name) => self.ask(name, kind, wanted),
+            None => self.matched(false),
+        }
+    }
+
+    /// Counts the term and expands its domain: `None` where that did not get so far, `Some(None)` where it is no name.
+    fn lookup(&mut self, domain: Option<&MacroString>) -> Option<Option<Name>> {
+        let frame = self.frames.last_mut()?;
+        if !std::mem::replace(&mut frame.counted, true) {
+            self.lookups += 1;
+            if self.lookups > MAX_LOOKUPS {
+                self.permerror(Problem::TooManyLookups);
+                return None;
+            }
+        }
+        let Some(domain) = domain else { return Some(self.frames.last().map(|frame| frame.domain.clone())) };
+        if domain.wants_name && self.names.is_none() {
+            self.ask_names(Then::Run);
+            return None;
+        }
+        let frame = self.frames.last()?;
+        Some(self.with_values(|values| domain.name(&frame.record.text, values)))
+    }
+
+    fn with_values<T>(&self, expand: impl FnOnce(&Values<'_>) -> T) -> T {
+        let root = Name::root();
+        let domain = self.frames.last().map_or(&root, |frame| &frame.domain);
+        expand(&Values {
+            local: &self.local,
+            origin: &self.origin,
+            domain,
+            ip: self.ip,
+            helo: &self.helo,
+            name: self.best_name(domain),
+            receiver: &self.receiver,
+            now: self.now,
+        })
+    }
+
+    /// RFC 7208 §7.3: the validated name that is the domain, or one below it, or any; else "unknown".
+    fn best_name(&self, domain: &Name) -> &str {
+        let names = self.names.as_deref().unwrap_or_default();
+        let best = names
+            .iter()
+            .find(|name| *name == domain)
+            .or_else(|| names.iter().find(|name| name.is_within(domain)))
+            .or(names.first());
+        best.map_or("unknown", Name::as_str)
+    }
+
+    /// The term has been decided.
+    fn matched(&mut self, matched: bool) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        if !matched {
+            frame.next += 1;
+            frame.counted = false;
+            self.state = State::Run;
+            return;
+        }
+        let outcome = frame.record.directives.get(frame.next).map_or(Outcome::Pass, |directive| directive.outcome);
+        if self.frames.len() > 1 {
+            return self.included(outcome);
+        }
+        self.note_term();
+        self.concluded(outcome);
+    }
+
+    /// The record that was included has been decided (RFC 7208 §5.2).
+    fn included(&mut self, outcome: Outcome) {
+        self.frames.pop();
+        // The term that is next is now the "include".
+        self.matched(outcome == Outcome::Pass);
+    }
+
+    fn end_of_record(&mut self) {
+        let Some(frame) = self.frames.last() else { return };
+        let Some(redirect) = frame.record.redirect.clone().filter(|_| !frame.record.has_all) else {
+            // RFC 7208 §4.7
+            return if self.frames.len() > 1 {
+                self.included(Outcome::Neutral)
+            } else {
+                self.concluded(Outcome::Neutral)
+            };
+        };
+        let Some(name) = self.lookup(Some(&redirect)) else { return };
+        match name {
+            Some(name) => self.ask(name, RecordType::Txt, Wanted::Record(How::Redirect)),
+            // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror""
+            None => self.permerror(Problem::Dangling),
+        }
+    }
+
+    /// The first record, or what it was redirected to, has been decided.
+    fn concluded(&mut self, outcome: Outcome) {
+        let explains = self.frames.last().is_some_and(|frame| frame.record.explanation.is_some());
+        if outcome == Outcome::Fail && explains { self.ask_explanation() } else { self.done(outcome, None, None) }
+    }
+
+    /// RFC 7208 §6.2: whatever goes wrong with it, it is "as if no "exp" modifier was given".
+    fn ask_explanation(&mut self) {
+        let exp =
+            self.frames.last().and_then(|frame| Some((frame.record.explanation.clone()?, frame.record.text.clone())));
+        let Some((exp, text)) = exp else { return self.done(Outcome::Fail, None, None) };
+        if exp.wants_name && self.names.is_none() {
+            return self.ask_names(Then::ExplanationDomain);
+        }
+        match self.with_values(|values| exp.name(&text, values)) {
+            Some(name) => self.ask(name, RecordType::Txt, Wanted::Explanation),
+            None => self.done(Outcome::Fail, None, None),
+        }
+    }
+
+    fn explain(&mut self, text: Bytes) {
+        let Ok(explanation) = MacroString::parse(&text, 0..text.len(), Place::Explanation) else {
+            return self.done(Outcome::Fail, None, None);
+        };
+        if explanation.wants_name && self.names.is_none() {
+            return self.ask_names(Then::ExplanationText(text));
+        }
+        let expanded = self.with_values(|values| explanation.expand(&text, values));
+        // RFC 7208 §6.2: "MUST be limited to [US-ASCII]". What it is made of comes from the client as well.
+        let fits = expanded.len() <= MAX_EXPLANATION && expanded.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        self.done(Outcome::Fail, None, Some(expanded).filter(|_| fits));
+    }
+
+    fn ask_names(&mut self, then: Then) {
+        self.ask(Name::reverse(self.ip), RecordType::Ptr, Wanted::Names { then });
+    }
+
+    fn go_on(&mut self, names: Vec<Name>, then: Then) {
+        self.names = Some(names);
+        match then {
+            Then::Run => self.state = State::Run,
+            Then::ExplanationDomain => self.ask_explanation(),
+            Then::ExplanationText(text) => self.explain(text),
+        }
+    }
+
+    /// Asks for the addresses of the next name, or goes on with those that are valid.
+    fn validate(&mut self, mut rest: VecDeque<Name>, valid: Vec<Name>, then: Then) {
+        match rest.pop_front() {
+            Some(name) => {
+                rest.push_front(name.clone());
+                self.ask(name, RecordType::of_family(self.ip), Wanted::NameAddresses { rest, valid, then });
+            }
+            None => self.go_on(valid, then),
+        }
+    }
+
+    /// Asks for the addresses of the next host of "mx", or passes it over.
+    fn next_host(&mut self, mut rest: VecDeque<Name>, prefix: Prefix, void: bool) {
+        match rest.pop_front() {
+            Some(name) => {
+                let wanted = Wanted::HostAddresses { rest, prefix, void };
+                self.ask(name, RecordType::of_family(self.ip), wanted);
+            }
+            None => {
+                if void && !self.count_void() {
+                    return;
+                }
+                self.matched(false);
+            }
+        }
+    }
+
+    /// The term was answered with nothing. Whether it may go on.
+    fn count_void(&mut self) -> bool {
+        self.void_lookups += 1;
+        if self.void_lookups > MAX_VOID_LOOKUPS {
+            self.permerror(Problem::TooManyVoidLookups);
+        }
+        self.void_lookups <= MAX_VOID_LOOKUPS
+    }
+
+    /// The records of an answer for a mechanism (RFC 7208 §5): none is void, and a failure ends it all.
+    fn records(&mut self, found: Result<Vec<Data>, Failure>) -> Option<Vec<Data>> {
+        match found {
+            Ok(records) => Some(records),
+            Err(failure) if failure.is_temporary() => {
+                self.note_term();
+                self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
+                None
+            }
+            Err(_) => self.count_void().then(Vec::new),
+        }
+    }
+
+    fn has_address(&self, records: &[Data], prefix: Prefix) -> bool {
+        records.iter().filter_map(Data::address).any(|address| prefix.matches(self.ip, address))
+    }
+
+    /// RFC 7208 §§4.4, 4.5.
+    fn record(&mut self, domain: Name, how: How, found: Result<Vec<Data>, Failure>) {
+        let none = |evaluation: &mut Self, problem| match how {
+            How::First => evaluation.done(Outcome::None, Some(problem), None),
+            // RFC 7208 §5.2 and §6.1: where it was referred to, "none" is a permerror.
+            How::Include | How::Redirect => evaluation.permerror(Problem::Dangling),
+        };
+        let records = match found {
+            Ok(records) => records,
+            Err(failure) if failure.is_temporary() => {
+                self.note_term();
+                return self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
+            }
+            Err(failure @ Failure::NxDomain) => return none(self, Problem::Dns(failure)),
+            Err(_) => return none(self, Problem::NoRecord),
+        };
+        let mut texts = records.into_iter().filter_map(|data| match data {
+            Data::Txt(text) if Record::is_spf(&text) => Some(text),
+            _ => None,
+        });
+        let record = match (texts.next(), texts.next()) {
+            (None, _) => return none(self, Problem::NoRecord),
+            (Some(_), Some(_)) => return self.permerror(Problem::ManyRecords),
+            (Some(text), None) => match Record::parse(text) {
+                Ok(record) => record,
+                Err(error) => return self.permerror(Problem::Syntax(error)),
+            },
+        };
+        if how == How::Redirect {
+            self.frames.pop();
+        }
+        self.frames.push(Frame { domain, record, next: 0, counted: false });
+        self.state = State::Run;
+    }
+}
+
+impl Inquiry for Evaluation {
+    type Verdict = Verdict;
+
+    fn poll(&mut self) -> Ask<Verdict> {
+        self.run();
+        match &self.state {
+            State::Ask(question, _) => Ask::Question(question.clone()),
+            State::Done(verdict) => Ask::Verdict((**verdict).clone()),
+            // Without a record to run there is nothing to decide; `new` leaves none such.
+            State::Run => Ask::Verdict(Verdict {
+                outcome: Outcome::None,
+                identity: self.identity,
+                domain: self.origin.clone(),
+                term: None,
+                problem: Some(Problem::NoRecord),
+                explanation: None,
+                questions: self.questions,
+            }),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let (question, wanted) = match std::mem::replace(&mut self.state, State::Run) {
+            State::Ask(question, wanted) => (question, wanted),
+            other => return self.state = other,
+        };
+        let found = answer.found;
+        match wanted {
+            Wanted::Record(how) => self.record(question.name, how, found),
+            Wanted::Addresses(prefix) => {
+                let Some(records) = self.records(found) else { return };
+                let matched = self.has_address(&records, prefix);
+                self.matched(matched);
+            }
+            Wanted::Existence => {
+                let Some(records) = self.records(found) else { return };
+                self.matched(!records.is_empty());
+            }
+            Wanted::Hosts(prefix) => {
+                let Some(mut records) = self.records(found) else { return };
+                if records.len() > MAX_HOSTS {
+                    // RFC 7208 §4.6.4: "If this limit is exceeded, the "mx" mechanism MUST produce a "permerror" result."
+                    return self.permerror(Problem::TooManyHosts);
+                }
+                records.sort_by_key(|data| if let Data::Mx { preference, .. } = data { *preference } else { 0 });
+                let hosts = records.into_iter().filter_map(|data| match data {
+                    Data::Mx { exchange, .. } if !exchange.is_root() => Some(exchange),
+                    _ => None,
+                });
+                self.next_host(hosts.collect(), prefix, false);
+            }
+            Wanted::HostAddresses { rest, prefix, void } => match found {
+                Ok(records) if self.has_address(&records, prefix) => self.matched(true),
+                Ok(_) => self.next_host(rest, prefix, void),
+                Err(failure) if failure.is_temporary() => {
+                    self.note_term();
+                    self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
+                }
+                Err(_) => self.next_host(rest, prefix, true),
+            },
+            // RFC 7208 §5.5: a DNS error leaves no names; of names only the first ten count (§4.6.4).
+            Wanted::Names { then } => {
+                let names = found.unwrap_or_default().into_iter().filter_map(|data| match data {
+                    Data::Ptr(name) => Some(name),
+                    _ => None,
+                });
+                self.validate(names.take(MAX_HOSTS).collect(), Vec::new(), then);
+            }
+            Wanted::NameAddresses { mut rest, mut valid, then } => {
+                let exact = Prefix { v4: 32, v6: 128 };
+                let name = rest.pop_front();
+                if found.is_ok_and(|records| self.has_address(&records, exact)) {
+                    valid.extend(name);
+                }
+                self.validate(rest, valid, then);
+            }
+            Wanted::Explanation => match found.as_deref() {
+                Ok([Data::Txt(text)]) => self.explain(text.clone()),
+                _ => self.done(Outcome::Fail, None, None),
+            },
+        }
+    }
+}
+
+fn is_redirect(term: &str) -> bool {
+    term.get(..9).is_some_and(|name| name.eq_ignore_ascii_case("redirect="))
+}
