@@ -113,8 +113,12 @@ fn flag(letter: u8) -> Option<Flag> {
 
 /// A number after a comma: `,S=280`.
 pub(crate) fn field(base: &[u8], key: &[u8]) -> Option<u64> {
-    let fields = base.split(|octet| *octet == b',').skip(1);
-    digits(fields.filter_map(|field| field.strip_prefix(key)).next()?)
+    digits(text_field(base, key)?)
+}
+
+/// What stands behind `key` (with its equals sign) in one of the fields of a base.
+pub(crate) fn text_field<'a>(base: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    base.split(|octet| *octet == b',').skip(1).find_map(|field| field.strip_prefix(key))
 }
 
 /// What puts names in the order in which their messages came: seconds, microseconds (`M`), count (`Q`).

@@ -132,7 +132,7 @@ impl super::super::Mailbox for Mailbox {
 
     fn append(&mut self, message: &[u8], flags: &Flags, received: Timestamp) -> Result<Uid, StoreError> {
         let index = self.index.get_mut();
-        let written = Written::new(index.dir(), message, received, &self.host)?;
+        let written = Written::new(index.dir(), message, received, &self.host, None)?;
         let _lock = lock(index.dir())?;
         index.look_at_new()?;
         let uid = index.next_uid()?;
@@ -211,11 +211,18 @@ impl super::super::Mailbox for Mailbox {
 }
 
 impl Written {
-    /// Writes a message to `tmp` and syncs it.
-    pub(super) fn new(dir: &Path, message: &[u8], received: Timestamp, host: &str) -> Result<Self, StoreError> {
+    /// Writes a message to `tmp` and syncs it. The key, where there is one, becomes a field of its name.
+    pub(super) fn new(
+        dir: &Path,
+        message: &[u8],
+        received: Timestamp,
+        host: &str,
+        key: Option<&str>,
+    ) -> Result<Self, StoreError> {
         let octets = lines::to_disk(message);
         let size = lines::crlf_len(&octets);
-        let base = format!("{}.{host},S={},W={size}", disk::unique(), octets.len());
+        let key = key.map(|key| format!(",K={key}")).unwrap_or_default();
+        let base = format!("{}.{host}{key},S={},W={size}", disk::unique(), octets.len());
         let tmp = dir.join("tmp").join(&base);
         let written = || -> io::Result<()> {
             let options = &mut File::options();

@@ -104,6 +104,41 @@ impl Store {
         Ok(Self { root, host: host().into(), max_message: 1 << 30 })
     }
 
+    /// Delivers a message without flags, as [`deliver`](super::Store::deliver) does, and under a key, a queue id say, by
+    /// which [`holds`](Self::holds) finds it: so a delivery that may have been done already, before a crash, need not be
+    /// repeated blindly.
+    ///
+    /// # Errors
+    /// As for `deliver`; [`StoreError::BadName`] for a key that has other than 1 to 64 ASCII letters and digits.
+    pub fn deliver_as(&self, name: &str, key: &str, message: &[u8], received: Timestamp) -> Result<(), StoreError> {
+        check_key(key)?;
+        let dir = self.dir(&canonical(name)?)?;
+        let written = Written::new(&dir, message, received, &self.host, Some(key))?;
+        let there = dir.join("new").join(written.base());
+        written.show(&there)
+    }
+
+    /// Whether a message that was delivered under this key is in the mailbox. Reads its directories: it takes time with the
+    /// number of messages. A message that its owner has removed or moved meanwhile is not found.
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`], or where the directories cannot be read; [`StoreError::BadName`] for what is no key.
+    pub fn holds(&self, name: &str, key: &str) -> Result<bool, StoreError> {
+        use std::os::unix::ffi::OsStrExt;
+        check_key(key)?;
+        let dir = self.dir(&canonical(name)?)?;
+        // A client moves messages from new to cur: looked at in this order none is missed.
+        for place in ["new", "cur"] {
+            for entry in fs::read_dir(dir.join(place)).map_err(gone)? {
+                let file = entry?.file_name();
+                if file_name::text_field(file_name::split(file.as_bytes()).0, b"K=") == Some(key.as_bytes()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     fn opened(&self, name: &str, read_only: bool) -> Result<Mailbox, StoreError> {
         let dir = self.dir(&canonical(name)?)?;
         let index = Index::open(&dir, || self.validity())?;
@@ -335,7 +370,7 @@ impl super::Store for Store {
             return super::Store::examine(self, name)?.append(message, flags, received).map(drop);
         }
         let dir = self.dir(&canonical(name)?)?;
-        let written = Written::new(&dir, message, received, &self.host)?;
+        let written = Written::new(&dir, message, received, &self.host, None)?;
         let there = if flags.is_empty() {
             dir.join("new").join(written.base())
         } else {
@@ -345,6 +380,14 @@ impl super::Store for Store {
         };
         written.show(&there)
     }
+}
+
+/// A key is part of a file name.
+fn check_key(key: &str) -> Result<(), StoreError> {
+    if (1..=64).contains(&key.len()) && key.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Err(StoreError::BadName("a key has 1 to 64 ASCII letters and digits"))
 }
 
 fn make_maildir(dir: &Path) -> Result<(), StoreError> {
@@ -387,6 +430,29 @@ fn host() -> String {
 #[cfg(test)]
 mod tests {
     use crate::store::contract::contract;
+
+    #[test]
+    fn a_delivery_under_a_key_is_found_wherever_its_file_has_moved() {
+        use crate::store::{Flag, FlagEdit, Flags, Mailbox as _};
+        let dir = crate::store::disk::tests::Temporary::new();
+        let store = super::Store::open(dir.0.join("Maildir")).unwrap();
+        let now = crate::base::Timestamp::from_unix(1_172_677_344);
+        store.deliver_as("INBOX", "l1S0aBcD", b"Subject: x\r\n\r\n", now).unwrap();
+        assert!(store.holds("INBOX", "l1S0aBcD").unwrap());
+        assert!(!store.holds("INBOX", "l1S0aBc").unwrap(), "a part of a key is another key");
+        let mut mailbox = crate::store::Store::open(&store, "INBOX").unwrap();
+        let uid = mailbox.messages()[0].uid;
+        mailbox.edit_flags(&[uid], &FlagEdit::Add(Flags::from_iter([Flag::Seen]))).unwrap();
+        assert!(store.holds("INBOX", "l1S0aBcD").unwrap());
+        mailbox.remove(&[uid]).unwrap();
+        assert!(!store.holds("INBOX", "l1S0aBcD").unwrap());
+        for bad in ["", "a/b", "a,b", "a:b", "..", "é"] {
+            assert!(
+                matches!(store.deliver_as("INBOX", bad, b"", now), Err(crate::store::StoreError::BadName(_))),
+                "{bad}"
+            );
+        }
+    }
 
     contract!(contract, || {
         let dir = crate::store::disk::tests::Temporary::new();
