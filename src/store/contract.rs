@@ -378,7 +378,8 @@ pub fn mailboxes_are_renamed_with_those_below<S: Store>(open: &dyn Fn() -> S) {
     assert_eq!((moved.uid_validity(), uids(&moved)), (validity, vec![uid]));
     assert_eq!(moved.messages()[0].flags.to_string(), r"\Seen word");
     assert_eq!(&moved.read(uid).unwrap()[..], A);
-    // A level that is no mailbox is renamed with what is below it.
+    // A level that is no mailbox is renamed with what is below it, to a name that is free.
+    assert!(matches!(store.rename("new", "z"), Err(StoreError::Exists)));
     store.rename("new", "newer").unwrap();
     assert_eq!(uids(&store.open("newer/place/b").unwrap()), [uid]);
     assert!(matches!(store.open("new/place").map(drop), Err(StoreError::NoMailbox)));

@@ -154,7 +154,8 @@ impl super::Store for Store {
         }
         let renamed = |name: &str| format!("{to}{}", name.strip_prefix(&from).unwrap_or_default());
         let targets = moving.iter().map(|name| canonical(&renamed(name))).collect::<Result<Vec<_>, _>>()?;
-        if targets.iter().any(|target| boxes.boxes.contains_key(target)) {
+        // Where `from` is only a level, `to` is not among the targets.
+        if boxes.boxes.contains_key(&to) || targets.iter().any(|target| boxes.boxes.contains_key(target)) {
             return Err(StoreError::Exists);
         }
         for (name, target) in moving.iter().zip(targets) {

@@ -337,10 +337,9 @@ impl super::Store for Store {
         if moving.is_empty() {
             return Err(StoreError::NoMailbox);
         }
-        if moving
-            .iter()
-            .any(|(_, dir, target)| all.iter().any(|(name, _)| name == target) || dir.symlink_metadata().is_ok())
-        {
+        // Where `from` is only a level, `to` is not among the targets.
+        let taken = |target: &str| all.iter().any(|(name, _)| name == target);
+        if taken(&to) || moving.iter().any(|(_, dir, target)| taken(target) || dir.symlink_metadata().is_ok()) {
             return Err(StoreError::Exists);
         }
         for (from, to, _) in moving {

@@ -252,7 +252,8 @@ impl crate::store::Store for Store {
         if moving.is_empty() {
             return Err(StoreError::NoMailbox);
         }
-        if moving.iter().any(|(_, to)| fs::symlink_metadata(&to.path).is_ok()) {
+        // Where `from` is only a level, `to` is not among the targets.
+        if all.contains(&to) || moving.iter().any(|(_, to)| fs::symlink_metadata(&to.path).is_ok()) {
             return Err(StoreError::Exists);
         }
         for (from, to) in &moving {
