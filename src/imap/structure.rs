@@ -98,7 +98,7 @@ pub(crate) fn body(message: &Message, form: Form) -> Vec<u8> {
 }
 
 /// The structure of an empty text, for where there must be a part and is none.
-const NOTHING: &[u8] = br#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 0 0)"#;
+const NOTHING: &[u8] = br#"("TEXT" "PLAIN" ("charset" "us-ascii") NIL NIL "7BIT" 0 0)"#;
 
 /// `"(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP env-cc SP env-bcc SP
 /// env-in-reply-to SP env-message-id ")"`
@@ -174,7 +174,10 @@ fn basic(part: Part<'_>, out: &mut Vec<u8>) {
     out.push(b' ');
     string(content_type.subtype().to_ascii_uppercase().as_bytes(), out);
     out.push(b' ');
-    parameters(content_type.params().raw(), out);
+    // RFC 2046 §4.1.2: a text that names no charset is in US-ASCII. Clients are told so outright.
+    let unnamed = content_type.kind() == "text" && content_type.charset().is_none();
+    let default = unnamed.then_some(("charset", &b"us-ascii"[..]));
+    parameters(content_type.params().raw().chain(default), out);
     for name in ["content-id", "content-description"] {
         out.push(b' ');
         nstring(part.header().get(name).map(|field| field.unfolded()), out);
@@ -210,7 +213,31 @@ fn extension(part: Part<'_>, out: &mut Vec<u8>) {
     out.push(b' ');
     languages(part.header().get("content-language").map(|field| field.unfolded()).unwrap_or_default(), out);
     out.push(b' ');
-    nstring(part.header().get("content-location").map(|field| field.unfolded()), out);
+    nstring(part.header().get("content-location").map(|field| location(&field.unfolded())), out);
+}
+
+/// `body-fld-loc`: the URI of Content-Location without comments, quotes and the white space of folds (RFC 2557 §4.4.3).
+fn location(value: &[u8]) -> Vec<u8> {
+    let mut uri = Vec::with_capacity(value.len());
+    // How many comments are open; and whether one may begin here, for a URI may hold brackets.
+    let (mut depth, mut between, mut quoted_pair) = (0_usize, true, false);
+    for octet in value {
+        match octet {
+            _ if std::mem::take(&mut quoted_pair) => {}
+            b'(' if between || depth > 0 => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b'\\' if depth > 0 => quoted_pair = true,
+            _ if depth > 0 => {}
+            b' ' | b'\t' => between = true,
+            b'"' => {}
+            _ => {
+                uri.push(*octet);
+                between = false;
+            }
+        }
+    }
+    // A comment without an end is none.
+    if depth > 0 { value.to_vec() } else { uri }
 }
 
 /// `body-fld-param = "(" string SP string *(SP string SP string) ")" / nil`, as they stand in the field: a client undoes
@@ -265,4 +292,37 @@ fn string(octets: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(format!("{{{}}}\r\n", octets.len()).as_bytes());
     out.extend(octets.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_lose_what_is_not_uri() {
+        for (value, expected) in [
+            ("http://a.test/b", "http://a.test/b"),
+            ("(before) http://a.test/b(c) (after \\) (nested) it)", "http://a.test/b(c)"),
+            ("\"ftp://a.test/very/ long/ path\"", "ftp://a.test/very/long/path"),
+            ("(open", "(open"),
+            ("", ""),
+        ] {
+            assert_eq!(location(value.as_bytes()), expected.as_bytes(), "{value}");
+        }
+    }
+
+    #[test]
+    fn deep_structures_are_balanced_and_cost_no_stack() {
+        let mut message = String::new();
+        for n in 0..5000 {
+            message += &format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
+        }
+        let message = Message::parse(message);
+        for form in [Form::Basic, Form::Extended] {
+            let written = body(&message, form);
+            let count = |wanted| written.iter().filter(|octet| **octet == wanted).count();
+            assert_eq!(count(b'('), count(b')'));
+            assert!(count(b'(') > 50);
+        }
+    }
 }
