@@ -4,6 +4,7 @@
 mod auth;
 mod base;
 mod dns;
+mod imapdata;
 mod message;
 mod pop3;
 mod smtp;
@@ -24,6 +25,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("spool_content", spool::spool_content),
     ("dns_packet", dns::packet),
     ("dns_zone", dns::zone),
+    ("imap_fetch", imapdata::fetch),
+    ("imap_structure", imapdata::structure),
     ("message", message::message),
     ("text", message::text),
     ("spf_record", auth::spf_record),
