@@ -17,6 +17,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("date", base::date),
     ("pop3_command", pop3::command),
     ("pop3_server", pop3::server),
+    ("bounce", spool::bounce),
     ("qf", spool::qf),
     ("smtp_command", smtp::command),
     ("smtp_data", smtp::data),

@@ -1,9 +1,12 @@
 //! Queue files.
 
-use facteur::spool::QueueId;
+use facteur::base::Timestamp;
+use facteur::message::Message;
+use facteur::smtp::{Body, Enhanced, Envelope, ForwardPath, Ret, ReversePath};
 use facteur::spool::content::{Form, Rewrite, Splitter, crlf, header_of};
 use facteur::spool::mailq::{Listed, Mailq};
 use facteur::spool::qf::{ControlFile, ControlRecipient};
+use facteur::spool::{Failure, Memory, QueueId, Reporter, Spool};
 
 /// What reads as a control file is written back to the octet, and all that it says can be asked of it and listed.
 pub fn qf(input: &[u8]) {
@@ -29,6 +32,37 @@ pub fn spool_content(input: &[u8]) {
     let cut = through(content, usize::from(*step).max(1), usize::from(*limit));
     assert_eq!(whole, cut);
     assert_eq!(whole.1, content);
+}
+
+/// Whatever a server said and a message holds, a report has three parts and lines that can be sent. What the server
+/// said goes up to the first NUL.
+pub fn bounce(input: &[u8]) {
+    let at = input.iter().position(|octet| *octet == 0).unwrap_or(input.len());
+    let (said, content) = input.split_at(at);
+    let said = String::from_utf8_lossy(said).into_owned();
+    let spool = Memory::new();
+    let sender = ReversePath::Address("ada@a.test".parse().expect("an address"));
+    let mut envelope = Envelope::new(sender, [ForwardPath::Postmaster]);
+    envelope.params.ret = input.len().is_multiple_of(2).then_some(Ret::Full);
+    envelope.params.envid = Some(said.clone());
+    let id = spool.store(envelope, content).expect("memory");
+    let entry = spool.entry(&id).expect("an entry");
+    let mut told = entry.recipients.clone();
+    let mut failure = Failure::new(Enhanced(5, 0, 0), said.clone());
+    failure.remote = Some(said);
+    told[0].failure = Some(failure);
+    let reporter = Reporter::new("mx.a.test".parse().expect("a domain"));
+    let now = Timestamp::from_unix(1_172_593_995);
+    let reports = [reporter.failed(&entry, &told, content, now), reporter.delayed(&entry, &told, content, now, now)];
+    for report in reports.into_iter().flatten() {
+        for line in report.content.split_inclusive(|octet| *octet == b'\n') {
+            let line = line.strip_suffix(b"\r\n").expect("CRLF");
+            assert!(line.len() <= 998 && !line.iter().any(|octet| matches!(octet, 0 | b'\r')), "{line:?}");
+        }
+        assert_eq!(report.content.is_ascii(), report.envelope.params.body != Some(Body::EightBitMime));
+        let message = Message::parse(report.content);
+        assert_eq!(message.root().children().count(), 3);
+    }
 }
 
 fn through(content: &[u8], step: usize, limit: usize) -> (Form, Vec<u8>) {

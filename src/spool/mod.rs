@@ -2,7 +2,7 @@
 //!
 //! [`Spool`] is what servers and runners stand on: a message is written through a [`Draft`], which is nothing until it is
 //! committed and everything afterwards; a runner takes an [`Entry`] by a [`Claim`], which no two runners hold at once.
-//! [`Queue`] implements them in a directory of files as sendmail has them, [`Memory`] for tests. [`retry`] says when to try again.
+//! [`Queue`] implements them in a directory of files as sendmail has them, [`Memory`] for tests. [`retry`] says when to try again, [`bounce`] what to tell the sender.
 //!
 //! Methods may block on a disk or a network; an async program calls them on a thread that may wait. Nothing in the traits
 //! assumes that the disk is local.
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::base::{ParseError, Timestamp};
 use crate::smtp::{Enhanced, Envelope, MailParams, Recipient, Reply, ReversePath};
 
+pub mod bounce;
 pub mod content;
 pub mod mailq;
 pub mod memory;
@@ -34,6 +35,7 @@ mod record;
 #[cfg(unix)]
 mod turns;
 
+pub use bounce::{Report, Reporter};
 pub use memory::Memory;
 #[cfg(unix)]
 pub use queue::{Queue, QueueConfig};
