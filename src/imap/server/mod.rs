@@ -11,14 +11,17 @@ use crate::base::{Machine, Step, Tls, Wire};
 use crate::imap::command::Command;
 use crate::imap::error::{Error, Fault, Stage};
 use crate::imap::frame::{Framed, Reader, Refusal};
-use crate::imap::grammar::{self, Scope};
+use crate::imap::grammar;
 use crate::imap::response::{Code, Data, Status, print, resp_text};
 use crate::sasl::ServerExchange;
 
+mod answer;
 mod config;
+mod gate;
 mod login;
 
 pub use config::{Limits, ServerConfig};
+use gate::Gate;
 
 /// What a client wants of the program behind the server.
 ///
@@ -178,121 +181,6 @@ impl Server {
         self.tls.as_ref()
     }
 
-    /// Answers a login: yes.
-    pub fn accept(&mut self) {
-        let Some((tag, question, then)) = self.answered() else { return };
-        if question != Question::Login {
-            return self.misuse("accept answers a login only");
-        }
-        self.session = Session::Authenticated;
-        let code = Code::Capability(self.capabilities());
-        self.status(&tag, Status::Ok, Some(&code), "logged in");
-        self.then(then);
-    }
-
-    /// Answers a login: no, and does not say why (RFC 5530 §3, AUTHENTICATIONFAILED). The client is told
-    /// [later](ServerConfig::failure_delay), and the conversation ends after [so many](ServerConfig::max_failures).
-    pub fn refuse(&mut self) {
-        let Some((tag, question, then)) = self.answered() else { return };
-        if question != Question::Login {
-            return self.misuse("refuse answers a login only");
-        }
-        self.turn = Turn::Held { tag, until: self.now + self.config.failure_delay, then };
-    }
-
-    /// Sends untagged data: as part of an answer, in IDLE, or between commands (RFC 9051 §5.3).
-    ///
-    /// [`Data::Expunge`] moves sequence numbers and is taken only where RFC 9051 §7.5.1 allows it: while a command other than
-    /// FETCH, STORE and SEARCH by sequence numbers is answered, and in IDLE. Anywhere else it is a misuse that ends the
-    /// conversation, as is any data before login.
-    pub fn untagged(&mut self, data: Data) {
-        let moves_numbers = matches!(data, Data::Expunge(_));
-        let fits = match &self.turn {
-            Turn::Closing | Turn::Failed(_) => return,
-            Turn::Answer { question, .. } => !(moves_numbers && *question == Question::Numbered),
-            Turn::Idle { .. } => true,
-            Turn::Command => !moves_numbers && self.stage() != Stage::Login,
-            Turn::Greeting | Turn::Response { .. } | Turn::Held { .. } | Turn::Handshake => false,
-        };
-        match (fits, moves_numbers) {
-            (true, _) => {
-                self.activity = self.now;
-                data.write(&mut self.wire);
-            }
-            (false, true) => self.misuse("an expunge where sequence numbers must stay still"),
-            (false, false) => self.misuse("data before login"),
-        }
-    }
-
-    /// How many octets may be written before some must be sent.
-    pub fn room(&self) -> usize {
-        self.config.max_backlog.saturating_sub(self.wire.backlog())
-    }
-
-    /// Whether the conversation is over, so that an answer would go nowhere.
-    pub fn is_over(&self) -> bool {
-        matches!(self.turn, Turn::Closing | Turn::Failed(_))
-    }
-
-    /// Whether more waits to be sent than the [config](ServerConfig::max_backlog) likes: pause the answer, let what is
-    /// outgoing be sent, and go on.
-    pub fn is_full(&self) -> bool {
-        self.room() == 0
-    }
-
-    /// Answers a command: done. SELECT and EXAMINE select by it, CLOSE and UNSELECT deselect.
-    ///
-    /// Where SELECT is answered without a code, `READ-WRITE` is written, and with EXAMINE `READ-ONLY`.
-    pub fn ok(&mut self, code: Option<Code>, text: &str) {
-        let Some((tag, question, then)) = self.answered() else { return };
-        let code = match question {
-            Question::Login => return self.misuse("a login is answered by accept"),
-            Question::Select => code.or(Some(Code::ReadWrite)),
-            Question::Examine => code.or(Some(Code::ReadOnly)),
-            Question::Deselect | Question::Numbered | Question::Other => code,
-        };
-        match question {
-            Question::Select | Question::Examine => self.session = Session::Selected,
-            Question::Deselect => self.session = Session::Authenticated,
-            _ => {}
-        }
-        self.status(&tag, Status::Ok, code.as_ref(), text);
-        self.then(then);
-    }
-
-    /// Answers a command: it cannot be done. After a SELECT or EXAMINE that failed no mailbox is selected (RFC 9051 §6.3.2).
-    pub fn no(&mut self, code: Option<Code>, text: &str) {
-        let Some((tag, question, then)) = self.answered() else { return };
-        if matches!(question, Question::Select | Question::Examine) {
-            self.session = Session::Authenticated;
-        }
-        self.status(&tag, Status::No, code.as_ref(), text);
-        self.then(then);
-    }
-
-    /// Answers a command: it is none, for a reason that only the backend can see, such as a sequence number beyond the last
-    /// message.
-    pub fn bad(&mut self, text: &str) {
-        let Some((tag, question, then)) = self.answered() else { return };
-        if matches!(question, Question::Select | Question::Examine) {
-            self.session = Session::Authenticated;
-        }
-        self.wrong(Refusal::bad(Some(tag), text));
-        self.then(then);
-    }
-
-    /// Ends the conversation from this side, with BYE: at once, or when the open question is answered.
-    pub fn shutdown(&mut self) {
-        const FAREWELL: &str = "the server is going down";
-        match &mut self.turn {
-            Turn::Closing | Turn::Failed(_) => {}
-            Turn::Answer { then, .. } | Turn::Held { then, .. } => *then = Then::Bye(FAREWELL),
-            // In the clear between STARTTLS and the handshake nothing can be said.
-            Turn::Handshake => self.turn = Turn::Closing,
-            _ => self.bye(FAREWELL),
-        }
-    }
-
     fn private(&self) -> bool {
         self.tls.is_some() || self.config.clear_text
     }
@@ -330,22 +218,6 @@ impl Server {
         }
     }
 
-    /// Takes the open question; `None` where the conversation is over, so that the answer comes too late.
-    fn answered(&mut self) -> Option<(String, Question, Then)> {
-        match std::mem::replace(&mut self.turn, Turn::Command) {
-            Turn::Answer { tag, question, then } => {
-                self.activity = self.now;
-                return Some((tag, question, then));
-            }
-            over @ (Turn::Closing | Turn::Failed(_)) => self.turn = over,
-            other => {
-                self.turn = other;
-                self.misuse("an answer without a question");
-            }
-        }
-        None
-    }
-
     /// Gives the answer to a failed login when its time has come.
     fn release(&mut self) -> Option<Option<ServerEvent>> {
         if self.wire.unread().len() > self.config.max_unread {
@@ -366,12 +238,6 @@ impl Server {
                 self.turn = held;
                 None
             }
-        }
-    }
-
-    fn then(&mut self, then: Then) {
-        if let (Then::Bye(text), Turn::Command) = (then, &self.turn) {
-            self.bye(text);
         }
     }
 
@@ -635,34 +501,5 @@ impl Machine for Server {
             Turn::Closing | Turn::Failed(_) => {}
             _ => self.misuse("a TLS handshake that was not asked for"),
         }
-    }
-}
-
-/// What is allowed now.
-#[derive(Clone, Copy)]
-struct Gate {
-    session: Session,
-    private: bool,
-}
-
-impl Gate {
-    /// Whether the command that begins with these octets may be given now (RFC 9051 §6).
-    fn judge(self, text: &[u8]) -> Result<(), Refusal> {
-        let head = grammar::head(text)?;
-        let tag = || Some(head.tag.clone());
-        match (head.scope, self.session) {
-            (Scope::Any, _)
-            | (Scope::NotAuthenticated, Session::NotAuthenticated(_))
-            | (Scope::Authenticated, Session::Authenticated | Session::Selected)
-            | (Scope::Selected, Session::Selected) => {}
-            (Scope::NotAuthenticated, _) => return Err(Refusal::bad(tag(), "you are logged in already")),
-            (_, Session::NotAuthenticated(_)) => return Err(Refusal::bad(tag(), "log in first")),
-            (_, _) => return Err(Refusal::bad(tag(), "select a mailbox first")),
-        }
-        if head.reveals_secret && !self.private {
-            // RFC 9051 §6.2.3: LOGINDISABLED; no secret is asked for, and one that came is not looked at.
-            return Err(Refusal::no(tag(), Code::PrivacyRequired, "not without TLS"));
-        }
-        Ok(())
     }
 }

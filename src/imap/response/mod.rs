@@ -3,18 +3,21 @@
 //!
 //! Texts that people read are written in printable US-ASCII, whatever was given: another octet becomes `?`.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
 use crate::base::{Timestamp, Wire};
 use crate::imap::fetch::{Section, StatusItem};
-use crate::imap::sequence::Ranges;
 use crate::store::{Flags, Uid};
 
-/// Strings longer than this are written as literals; clients with short line buffers exist.
-const MAX_QUOTED: usize = 1000;
+mod code;
+mod strings;
+
+pub use code::Code;
+pub(super) use strings::{is_astring_char, is_atom_char, print, resp_text};
+use strings::{literal, mailbox_name, nstring, string};
 
 /// Untagged data.
 ///
@@ -198,107 +201,6 @@ pub enum Status {
     Bad,
 }
 
-/// A response code (`resp-text-code`): what a program learns from a status response.
-///
-/// ```
-/// use facteur::imap::Code;
-///
-/// assert_eq!(Code::TryCreate.to_string(), "TRYCREATE");
-/// assert_eq!(Code::UidNext(facteur::store::Uid(7.try_into()?)).to_string(), "UIDNEXT 7");
-/// # Ok::<(), std::num::TryFromIntError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Code {
-    /// `ALERT`: the text must be shown to the user.
-    Alert,
-    /// `ALREADYEXISTS` (RFC 5530)
-    AlreadyExists,
-    /// `APPENDUID` (RFC 4315)
-    AppendUid {
-        /// The UIDVALIDITY of the mailbox appended to.
-        validity: NonZeroU32,
-        /// The UID that the message got.
-        uid: Uid,
-    },
-    /// `AUTHENTICATIONFAILED` (RFC 5530)
-    AuthenticationFailed,
-    /// `AUTHORIZATIONFAILED` (RFC 5530)
-    AuthorizationFailed,
-    /// `BADCHARSET`, with the charsets that are known.
-    BadCharset(Vec<String>),
-    /// `CANNOT` (RFC 5530)
-    Cannot,
-    /// `CAPABILITY`
-    Capability(Vec<String>),
-    /// `CLIENTBUG` (RFC 5530)
-    ClientBug,
-    /// `CLOSED` (RFC 9051 §7.1): what follows is about the newly selected mailbox.
-    Closed,
-    /// `CONTACTADMIN` (RFC 5530)
-    ContactAdmin,
-    /// `COPYUID` (RFC 4315): written only where there were messages to copy.
-    CopyUid {
-        /// The UIDVALIDITY of the mailbox copied to.
-        validity: NonZeroU32,
-        /// The UIDs of what was copied.
-        from: Ranges,
-        /// The UIDs of the copies, in the same order.
-        to: Ranges,
-    },
-    /// `CORRUPTION` (RFC 5530)
-    Corruption,
-    /// `EXPIRED` (RFC 5530)
-    Expired,
-    /// `EXPUNGEISSUED` (RFC 5530)
-    ExpungeIssued,
-    /// `HASCHILDREN` (RFC 9051 §7.1)
-    HasChildren,
-    /// `INUSE` (RFC 5530)
-    InUse,
-    /// `LIMIT` (RFC 5530)
-    Limit,
-    /// `NONEXISTENT` (RFC 5530)
-    NonExistent,
-    /// `NOPERM` (RFC 5530)
-    NoPerm,
-    /// `OVERQUOTA` (RFC 5530)
-    OverQuota,
-    /// `PARSE`: a message has a header that cannot be read.
-    Parse,
-    /// `PERMANENTFLAGS`: the flags that a client can change for good.
-    PermanentFlags {
-        /// These.
-        flags: Flags,
-        /// `\*`: and keywords that are not used yet.
-        new_keywords: bool,
-    },
-    /// `PRIVACYREQUIRED` (RFC 5530)
-    PrivacyRequired,
-    /// `READ-ONLY`
-    ReadOnly,
-    /// `READ-WRITE`
-    ReadWrite,
-    /// `SERVERBUG` (RFC 5530)
-    ServerBug,
-    /// `TOOBIG` (RFC 4469, RFC 7889)
-    TooBig,
-    /// `TRYCREATE`: the mailbox is not there, but could be created.
-    TryCreate,
-    /// `UIDNEXT`
-    UidNext(Uid),
-    /// `UIDNOTSTICKY` (RFC 4315)
-    UidNotSticky,
-    /// `UIDVALIDITY`
-    UidValidity(NonZeroU32),
-    /// `UNAVAILABLE` (RFC 5530)
-    Unavailable,
-    /// `UNKNOWN-CTE` (RFC 3516): literal8 is not taken here.
-    UnknownCte,
-    /// `UNSEEN` (RFC 3501 §7.1): the first message without `\Seen`, by sequence number.
-    Unseen(NonZeroU32),
-}
-
 impl ListedName {
     /// A name without attributes, its levels divided by `/`.
     pub fn new(name: impl Into<String>) -> Self {
@@ -410,82 +312,6 @@ impl Status {
     }
 }
 
-/// `resp-cond-state CRLF`, the condition written already: `[SP code] SP text CRLF`
-pub(super) fn resp_text(wire: &mut Wire, code: Option<&Code>, text: &str) {
-    if let Some(code) = code {
-        print(wire, format_args!(" [{code}]"));
-    }
-    wire.out(b" ");
-    // A text that starts with a bracket would be read as a code where there is none.
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
-            b'[' if at == 0 => wire.out(b"("),
-            b' '..=b'~' => wire.out(&[octet]),
-            _ => wire.out(b"?"),
-        }
-    }
-    if text.is_empty() {
-        wire.out(b"-"); // text = 1*TEXT-CHAR
-    }
-    wire.out(b"\r\n");
-}
-
-/// `string`: quoted where it can be.
-pub(super) fn string(wire: &mut Wire, octets: &[u8]) {
-    // RFC 3501 §9: QUOTED-CHAR is 7-bit and holds no CR or LF
-    if octets.len() > MAX_QUOTED || !octets.iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) {
-        return literal(wire, Bytes::copy_from_slice(octets));
-    }
-    wire.out(b"\"");
-    for octet in octets {
-        if matches!(octet, b'"' | b'\\') {
-            wire.out(b"\\");
-        }
-        wire.out(&[*octet]);
-    }
-    wire.out(b"\"");
-}
-
-/// `literal = "{" number "}" CRLF *CHAR8`. RFC 3501 §9: NUL "MUST NOT be used at any time", so a content that holds it is sent
-/// with each NUL made 0x80, as other servers do; the length stays what was told by RFC822.SIZE.
-fn literal(wire: &mut Wire, octets: Bytes) {
-    print(wire, format_args!("{{{}}}\r\n", octets.len()));
-    match memchr::memchr(0, &octets) {
-        None => wire.out_shared(octets),
-        Some(_) => wire.out(&octets.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }).collect::<Vec<u8>>()),
-    }
-}
-
-/// `astring`: an atom where it can be.
-pub(super) fn astring(wire: &mut Wire, octets: &[u8]) {
-    let atom = !octets.is_empty() && octets.len() <= MAX_QUOTED && octets.iter().copied().all(is_astring_char);
-    // An atom NIL is a string here, but not every reader knows.
-    if atom && !octets.eq_ignore_ascii_case(b"NIL") { wire.out(octets) } else { string(wire, octets) }
-}
-
-/// `ASTRING-CHAR = ATOM-CHAR / resp-specials`
-pub(super) fn is_astring_char(octet: u8) -> bool {
-    octet == b']' || is_atom_char(octet)
-}
-
-/// `ATOM-CHAR = <any CHAR except atom-specials>`
-pub(super) fn is_atom_char(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet)
-}
-
-/// `mailbox = "INBOX" / astring`
-fn mailbox_name(wire: &mut Wire, name: &str) {
-    astring(wire, name.as_bytes());
-}
-
-/// `nstring = string / nil`
-fn nstring(wire: &mut Wire, octets: Option<&Bytes>) {
-    match octets {
-        Some(octets) => string(wire, octets),
-        None => wire.out(b"NIL"),
-    }
-}
-
 /// `mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox`
 fn mailbox_list(wire: &mut Wire, name: &str, listed: &ListedName) {
     print(wire, format_args!("{name} ("));
@@ -553,11 +379,6 @@ fn written(wire: &mut Wire, name: &str, value: &Bytes) {
     wire.out(value);
 }
 
-/// Writing to a [`Wire`] cannot fail.
-pub(super) fn print(wire: &mut Wire, text: fmt::Arguments<'_>) {
-    let _ = wire.write_fmt(text);
-}
-
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -575,57 +396,6 @@ impl fmt::Display for Attribute {
             Self::Marked => "\\Marked",
             Self::Unmarked => "\\Unmarked",
             Self::Subscribed => "\\Subscribed",
-        })
-    }
-}
-
-/// As it stands between the brackets.
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AppendUid { validity, uid } => return write!(f, "APPENDUID {validity} {uid}"),
-            Self::BadCharset(known) if known.is_empty() => "BADCHARSET",
-            Self::BadCharset(known) => return write!(f, "BADCHARSET ({})", known.join(" ")),
-            Self::Capability(all) => return write!(f, "CAPABILITY {}", all.join(" ")),
-            Self::CopyUid { validity, from, to } => return write!(f, "COPYUID {validity} {from} {to}"),
-            Self::PermanentFlags { flags, new_keywords } => {
-                let more = match (new_keywords, flags.is_empty()) {
-                    (false, _) => "",
-                    (true, true) => "\\*",
-                    (true, false) => " \\*",
-                };
-                return write!(f, "PERMANENTFLAGS ({flags}{more})");
-            }
-            Self::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
-            Self::UidValidity(validity) => return write!(f, "UIDVALIDITY {validity}"),
-            Self::Unseen(number) => return write!(f, "UNSEEN {number}"),
-            Self::Alert => "ALERT",
-            Self::AlreadyExists => "ALREADYEXISTS",
-            Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
-            Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
-            Self::Cannot => "CANNOT",
-            Self::ClientBug => "CLIENTBUG",
-            Self::Closed => "CLOSED",
-            Self::ContactAdmin => "CONTACTADMIN",
-            Self::Corruption => "CORRUPTION",
-            Self::Expired => "EXPIRED",
-            Self::ExpungeIssued => "EXPUNGEISSUED",
-            Self::HasChildren => "HASCHILDREN",
-            Self::InUse => "INUSE",
-            Self::Limit => "LIMIT",
-            Self::NonExistent => "NONEXISTENT",
-            Self::NoPerm => "NOPERM",
-            Self::OverQuota => "OVERQUOTA",
-            Self::Parse => "PARSE",
-            Self::PrivacyRequired => "PRIVACYREQUIRED",
-            Self::ReadOnly => "READ-ONLY",
-            Self::ReadWrite => "READ-WRITE",
-            Self::ServerBug => "SERVERBUG",
-            Self::TooBig => "TOOBIG",
-            Self::TryCreate => "TRYCREATE",
-            Self::UidNotSticky => "UIDNOTSTICKY",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::UnknownCte => "UNKNOWN-CTE",
         })
     }
 }

@@ -1,0 +1,240 @@
+//! The grammar of commands (RFC 3501 §9, RFC 9051 §9), over commands that [`frame`](super::frame) has cut out whole.
+//!
+//! Literals stand in the text where they were announced; only the message of APPEND may be kept apart. Flags that no message
+//! can have here (`\Recent` apart, which is an error) are passed over, as RFC 3501 §7.1 (PERMANENTFLAGS) allows.
+//!
+//! Left out: extended LIST (RFC 5258) and the RETURN options of SEARCH (RFC 4731), which are not announced.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, tag_no_case, take, take_while1};
+use nom::combinator::{cut, opt, peek, value};
+use nom::multi::{many1, separated_list1};
+use nom::sequence::{delimited, preceded, separated_pair, terminated};
+
+use crate::base::parse::{Parsed, expected, fail, sp, whole};
+use crate::base::{ParseError, Secret, Timestamp};
+use crate::imap::command::{By, Command};
+use crate::imap::fetch::StatusItem;
+use crate::imap::frame::{Refusal, is_tag_char, tag_of};
+use crate::imap::sequence::sequence_set;
+
+mod fetch;
+mod search;
+mod strings;
+
+use fetch::{fetch_items, flag_list, store_att_flags};
+use search::search;
+use strings::{announcement, astring, list_mailbox, literal, mailbox, nstring, string, upper_atom, word};
+
+/// RFC 2971 §3.3: "Implementations MUST NOT send more than 30 field-value pairs."
+const MAX_ID_PAIRS: usize = 30;
+
+/// In which states a command may be given (RFC 9051 §9: command-any, command-auth, command-nonauth, command-select).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Any,
+    NotAuthenticated,
+    Authenticated,
+    Selected,
+}
+
+/// What is known of a command before it is parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) tag: String,
+    pub(super) scope: Scope,
+    /// LOGIN and AUTHENTICATE.
+    pub(super) reveals_secret: bool,
+}
+
+/// Reads the tag and looks the command up.
+pub(super) fn head(text: &[u8]) -> Result<Head, Refusal> {
+    let Some(tag) = tag_of(text) else { return Err(Refusal::bad(None, "expected a tag")) };
+    let verb = text.get(tag.len() + 1..).unwrap_or_default();
+    let verb = verb.split(|octet| matches!(octet, b' ' | b'\r')).next().unwrap_or_default();
+    let scope = match verb.to_ascii_uppercase().as_slice() {
+        b"CAPABILITY" | b"NOOP" | b"LOGOUT" | b"ID" => Scope::Any,
+        b"STARTTLS" | b"LOGIN" | b"AUTHENTICATE" => Scope::NotAuthenticated,
+        b"ENABLE" | b"NAMESPACE" | b"SELECT" | b"EXAMINE" | b"CREATE" | b"DELETE" | b"RENAME" | b"SUBSCRIBE"
+        | b"UNSUBSCRIBE" | b"LIST" | b"LSUB" | b"STATUS" | b"APPEND" | b"IDLE" => Scope::Authenticated,
+        b"CHECK" | b"CLOSE" | b"UNSELECT" | b"EXPUNGE" | b"SEARCH" | b"FETCH" | b"STORE" | b"COPY" | b"MOVE"
+        | b"UID" => Scope::Selected,
+        b"" => return Err(Refusal::bad(Some(tag), "expected a command")),
+        _ => return Err(Refusal::bad(Some(tag), "no such command")),
+    };
+    let reveals_secret = verb.eq_ignore_ascii_case(b"LOGIN") || verb.eq_ignore_ascii_case(b"AUTHENTICATE");
+    Ok(Head { tag, scope, reveals_secret })
+}
+
+/// Parses a framed command. `message` is the literal that `text` announces at its end, where it was kept apart.
+pub(super) fn command(text: &[u8], message: Option<&Bytes>) -> Result<(String, Command), Refusal> {
+    parse(text, message).map_err(|error| Refusal::bad(tag_of(text), error.to_string()))
+}
+
+impl Command {
+    /// Reads a command: `tag SP command`, without the CRLF at its end, its literals where they were announced.
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse(text: &[u8]) -> Result<(String, Self), ParseError> {
+        parse(text, None)
+    }
+}
+
+fn parse(text: &[u8], message: Option<&Bytes>) -> Result<(String, Command), ParseError> {
+    let rule = |input| {
+        let (rest, name) = terminated(expected("a tag", take_while1(is_tag_char)), sp).parse(input)?;
+        let (rest, command) = body(rest, message)?;
+        Ok((rest, (String::from_utf8_lossy(name).into_owned(), command))) // ASCII, as is_tag_char says
+    };
+    whole(rule, text)
+}
+
+/// `command-any / command-auth / command-nonauth / command-select`
+fn body<'a>(input: &'a [u8], message: Option<&Bytes>) -> Parsed<'a, Command> {
+    let (rest, verb) = expected("a command", word).parse(input)?;
+    let by_sequence = |rest| numbered(rest, By::Sequence, verb, input);
+    match verb.to_ascii_uppercase().as_slice() {
+        b"CAPABILITY" => Ok((rest, Command::Capability)),
+        b"NOOP" => Ok((rest, Command::Noop)),
+        b"LOGOUT" => Ok((rest, Command::Logout)),
+        b"ID" => preceded(sp, id_params_list).map(Command::Id).parse(rest),
+        b"STARTTLS" => Ok((rest, Command::StartTls)),
+        b"LOGIN" => login(rest),
+        b"AUTHENTICATE" => authenticate(rest),
+        b"ENABLE" => many1(preceded(sp, upper_atom)).map(Command::Enable).parse(rest),
+        b"NAMESPACE" => Ok((rest, Command::Namespace)),
+        b"SELECT" => preceded(sp, mailbox).map(|mailbox| Command::Select { mailbox }).parse(rest),
+        b"EXAMINE" => preceded(sp, mailbox).map(|mailbox| Command::Examine { mailbox }).parse(rest),
+        b"CREATE" => preceded(sp, mailbox).map(|mailbox| Command::Create { mailbox }).parse(rest),
+        b"DELETE" => preceded(sp, mailbox).map(|mailbox| Command::Delete { mailbox }).parse(rest),
+        b"RENAME" => preceded(sp, separated_pair(mailbox, sp, mailbox))
+            .map(|(from, to)| Command::Rename { from, to })
+            .parse(rest),
+        b"SUBSCRIBE" => preceded(sp, mailbox).map(|mailbox| Command::Subscribe { mailbox }).parse(rest),
+        b"UNSUBSCRIBE" => preceded(sp, mailbox).map(|mailbox| Command::Unsubscribe { mailbox }).parse(rest),
+        b"LIST" => preceded(sp, separated_pair(mailbox, sp, list_mailbox))
+            .map(|(reference, pattern)| Command::List { reference, pattern })
+            .parse(rest),
+        b"LSUB" => preceded(sp, separated_pair(mailbox, sp, list_mailbox))
+            .map(|(reference, pattern)| Command::Lsub { reference, pattern })
+            .parse(rest),
+        b"STATUS" => {
+            let items = delimited(expected("a list", tag(&b"("[..])), separated_list1(sp, status_att), tag(&b")"[..]));
+            preceded(sp, separated_pair(mailbox, sp, items))
+                .map(|(mailbox, items)| Command::Status { mailbox, items })
+                .parse(rest)
+        }
+        b"APPEND" => append(rest, message),
+        b"IDLE" => Ok((rest, Command::Idle)),
+        b"CHECK" => Ok((rest, Command::Check)),
+        b"CLOSE" => Ok((rest, Command::Close)),
+        b"UNSELECT" => Ok((rest, Command::Unselect)),
+        b"EXPUNGE" => Ok((rest, Command::Expunge { uids: None })),
+        b"SEARCH" | b"FETCH" | b"STORE" | b"COPY" | b"MOVE" => by_sequence(rest),
+        b"UID" => {
+            let (rest, ()) = sp(rest)?;
+            let (after, verb) = expected("a command", word).parse(rest)?;
+            numbered(after, By::Uid, verb, rest)
+        }
+        _ => fail(input, "a command"),
+    }
+}
+
+/// `copy / fetch / search / store`, with and without `UID`; `move` (RFC 6851 §5), `uid-expunge` (RFC 4315 §4).
+fn numbered<'a>(input: &'a [u8], by: By, verb: &[u8], start: &'a [u8]) -> Parsed<'a, Command> {
+    let verb = verb.to_ascii_uppercase();
+    match (by, verb.as_slice()) {
+        (_, b"SEARCH") => search(input).map(|(rest, search)| (rest, Command::Search { by, search })),
+        (_, b"FETCH") => preceded(sp, separated_pair(sequence_set, sp, fetch_items))
+            .map(|(messages, items)| Command::Fetch { by, messages, items })
+            .parse(input),
+        (_, b"STORE") => preceded(sp, separated_pair(sequence_set, sp, store_att_flags))
+            .map(|(messages, action)| Command::Store { by, messages, action })
+            .parse(input),
+        (_, b"COPY") => preceded(sp, separated_pair(sequence_set, sp, mailbox))
+            .map(|(messages, mailbox)| Command::Copy { by, messages, mailbox })
+            .parse(input),
+        (_, b"MOVE") => preceded(sp, separated_pair(sequence_set, sp, mailbox))
+            .map(|(messages, mailbox)| Command::Move { by, messages, mailbox })
+            .parse(input),
+        (By::Uid, b"EXPUNGE") => {
+            preceded(sp, sequence_set).map(|uids| Command::Expunge { uids: Some(uids) }).parse(input)
+        }
+        _ => fail(start, "a command"),
+    }
+}
+
+/// `login = "LOGIN" SP userid SP password`
+fn login(input: &[u8]) -> Parsed<'_, Command> {
+    let (after_user, user) = preceded(sp, astring).parse(input)?;
+    let Ok(user) = String::from_utf8(user) else { return fail(input, "a user name in UTF-8") };
+    let (rest, secret) = preceded(sp, astring).parse(after_user)?;
+    Ok((rest, Command::Login { user, secret: Secret::from(secret) }))
+}
+
+/// `authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")]` (RFC 4959 §7)
+fn authenticate(input: &[u8]) -> Parsed<'_, Command> {
+    let (rest, mechanism) = preceded(sp, upper_atom).parse(input)?;
+    let [b' ', initial @ ..] = rest else { return Ok((rest, Command::Authenticate { mechanism, initial: None })) };
+    let decoded = if initial == b"=" { Ok(Vec::new()) } else { BASE64.decode(initial) };
+    match decoded {
+        Ok(decoded) if !initial.is_empty() => {
+            Ok((&[], Command::Authenticate { mechanism, initial: Some(Secret::from(decoded)) }))
+        }
+        _ => fail(initial, "base64"),
+    }
+}
+
+/// `id_params_list = "(" #(string SP nstring) ")" / nil` (RFC 2971 §4)
+fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<(Bytes, Option<Bytes>)>> {
+    let pair = || separated_pair(string.map(Bytes::from), sp, nstring);
+    let pairs = alt((
+        value(Vec::new(), tag(&b"()"[..])),
+        delimited(tag(&b"("[..]), separated_list1(sp, pair()), expected("the end of the list", tag(&b")"[..]))),
+    ));
+    let (rest, pairs) = alt((value(Vec::new(), tag_no_case(&b"NIL"[..])), pairs)).parse(input)?;
+    if pairs.len() > MAX_ID_PAIRS { fail(input, "at most 30 fields") } else { Ok((rest, pairs)) }
+}
+
+/// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal`
+fn append<'a>(input: &'a [u8], message: Option<&Bytes>) -> Parsed<'a, Command> {
+    let (rest, mailbox) = preceded(sp, mailbox).parse(input)?;
+    let (rest, flags) = opt(preceded((sp, peek(tag(&b"("[..]))), cut(flag_list))).parse(rest)?;
+    let quote = || expected("a quote", tag(&b"\""[..]));
+    let (rest, date) = opt(preceded((sp, quote()), cut(terminated(date_time, quote())))).parse(rest)?;
+    let (rest, ()) = sp(rest)?;
+    let (rest, message) = match message {
+        Some(message) => {
+            let (rest, size) = announcement(rest)?;
+            match usize::try_from(size) {
+                Ok(size) if size == message.len() => (rest, message.clone()),
+                _ => return fail(rest, "the message as long as announced"),
+            }
+        }
+        None => literal.map(Bytes::from).parse(rest)?,
+    };
+    Ok((rest, Command::Append { mailbox, flags: flags.unwrap_or_default(), date, message }))
+}
+
+/// `date-time`, between its quotes.
+fn date_time(input: &[u8]) -> Parsed<'_, Timestamp> {
+    let (rest, text) = expected("a date and time", take(26usize)).parse(input)?;
+    match Timestamp::parse_imap(text) {
+        Ok(stamp) => Ok((rest, stamp)),
+        Err(error) => fail(text.get(error.at..).unwrap_or(input), error.expected),
+    }
+}
+
+/// `status-att`
+fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
+    let (rest, name) = expected("a status item", word).parse(input)?;
+    match StatusItem::parse(name) {
+        Some(item) => Ok((rest, item)),
+        None => fail(input, "a status item"),
+    }
+}
