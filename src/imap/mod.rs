@@ -16,7 +16,7 @@ pub mod server;
 mod structure;
 
 pub use backend::{Backend, Progress};
-pub use command::{By, Command};
+pub use command::{By, Command, Literals, Piece};
 pub use error::{Error, Fault, Stage};
 pub use response::{Attribute, Code, Data, FetchData, ListedName, Namespaces, Status};
 pub use server::{Limits, Server, ServerConfig, ServerEvent};

@@ -161,6 +161,11 @@ impl Search {
     pub fn keys(&self) -> &[SearchKey] {
         &self.keys
     }
+
+    /// One of the keys; `None` for the place of a key in another search that is longer.
+    pub fn key(&self, id: KeyId) -> Option<&SearchKey> {
+        self.keys.get(id.0 as usize)
+    }
 }
 
 impl Day {

@@ -226,7 +226,7 @@ fn date_time(input: &[u8]) -> Parsed<'_, Timestamp> {
     let (rest, text) = expected("a date and time", take(26usize)).parse(input)?;
     match Timestamp::parse_imap(text) {
         Ok(stamp) => Ok((rest, stamp)),
-        Err(error) => fail(text.get(error.at..).unwrap_or(input), error.expected),
+        Err(error) => fail(input.get(error.at..).unwrap_or(input), error.expected),
     }
 }
 
@@ -236,5 +236,182 @@ fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
     match StatusItem::parse(name) {
         Some(item) => Ok((rest, item)),
         None => fail(input, "a status item"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::command::{Literals, Piece};
+
+    /// The command in the form in which it is written, which is one form for each meaning.
+    fn normal(text: &str) -> Result<String, String> {
+        let (tag, command) = Command::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+        let mut out = Vec::new();
+        for piece in command.write(&tag, Literals::NonSynchronising) {
+            let (Piece::Text(octets) | Piece::Literal(octets)) = piece;
+            out.extend_from_slice(&octets);
+        }
+        let again = out.strip_suffix(b"\r\n").expect("a line end");
+        assert_eq!(Command::parse(again), Ok((tag, command)), "{text}");
+        Ok(String::from_utf8(again.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn commands_are_read_and_written() {
+        for (text, expected) in [
+            ("a CAPABILITY", "a CAPABILITY"),
+            ("a noop", "a NOOP"),
+            ("a id nil", "a ID NIL"),
+            ("a ID ()", "a ID NIL"),
+            (r#"a ID ("name" "x" "os" nil)"#, r#"a ID ("name" "x" "os" NIL)"#),
+            (r#"a LOGIN "ada" "tans ta\"af""#, r#"a LOGIN ada "tans ta\"af""#),
+            ("a LOGIN {3}\r\nada {2+}\r\n\r\n", "a LOGIN ada {2+}\r\n\r\n"),
+            ("a LOGIN ada \"\"", "a LOGIN ada \"\""),
+            ("a LOGIN a]b c]d", "a LOGIN a]b c]d"),
+            ("a authenticate plain", "a AUTHENTICATE PLAIN"),
+            ("a AUTHENTICATE X =", "a AUTHENTICATE X ="),
+            ("a AUTHENTICATE PLAIN AGEAYg==", "a AUTHENTICATE PLAIN AGEAYg=="),
+            ("a enable condstore X-Y", "a ENABLE CONDSTORE X-Y"),
+            ("a select iNbOx", "a SELECT INBOX"),
+            ("a EXAMINE \"INBOX\"", "a EXAMINE INBOX"),
+            ("a CREATE owatagusiam/", "a CREATE owatagusiam/"),
+            ("a CREATE &U,BTFw-", "a CREATE &U,BTFw-"),
+            ("a DELETE \"a b\"", "a DELETE \"a b\""),
+            ("a DELETE {3}\r\nfoo", "a DELETE foo"),
+            ("a RENAME a {1}\r\nb", "a RENAME a b"),
+            ("a SUBSCRIBE #news.comp", "a SUBSCRIBE #news.comp"),
+            ("a UNSUBSCRIBE ~/x", "a UNSUBSCRIBE ~/x"),
+            (r#"a LIST "" """#, r#"a LIST "" """#),
+            (r#"a LIST "" %/x*"#, r#"a LIST "" %/x*"#),
+            ("a LSUB \"#news.\" \"comp.*\"", "a LSUB #news. comp.*"),
+            ("a STATUS x (uidnext MESSAGES)", "a STATUS x (UIDNEXT MESSAGES)"),
+            ("a APPEND x {2}\r\nhi", "a APPEND x {2+}\r\nhi"),
+            (
+                "a APPEND x (\\seen $F \\Foo) \" 7-Feb-1994 21:52:25 -0800\" {0}\r\n",
+                "a APPEND x (\\Seen $F) \" 7-Feb-1994 21:52:25 -0800\" {0+}\r\n",
+            ),
+            ("a APPEND x () {0}\r\n", "a APPEND x {0+}\r\n"),
+            ("a IDLE", "a IDLE"),
+            ("a UID EXPUNGE 3000:3002", "a UID EXPUNGE 3000:3002"),
+            ("a FETCH 2:4,* all", "a FETCH 2:4,* (FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)"),
+            ("a FETCH 1 fast", "a FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)"),
+            ("a FETCH 1 FULL", "a FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)"),
+            ("a FETCH 1 body", "a FETCH 1 (BODY)"),
+            ("a uid fetch 1 (uid RFC822 rfc822.header)", "a UID FETCH 1 (UID RFC822 RFC822.HEADER)"),
+            ("a FETCH 1 BODY[]", "a FETCH 1 (BODY[])"),
+            ("a FETCH 1 BODY[4.2.MIME]<0.5>", "a FETCH 1 (BODY[4.2.MIME]<0.5>)"),
+            ("a FETCH 1 BODY.PEEK[header]", "a FETCH 1 (BODY.PEEK[HEADER])"),
+            ("a FETCH 1 BODY[1.2]", "a FETCH 1 (BODY[1.2])"),
+            ("a FETCH 1 BODY[3.Text]", "a FETCH 1 (BODY[3.TEXT])"),
+            ("a FETCH 1 BODY[HEADER.FIELDS (DATE {4}\r\nFrom)]", "a FETCH 1 (BODY[HEADER.FIELDS (DATE From)])"),
+            ("a FETCH 1 BODY[2.HEADER.FIELDS.NOT (x)]", "a FETCH 1 (BODY[2.HEADER.FIELDS.NOT (x)])"),
+            ("a STORE 1 flags ()", "a STORE 1 FLAGS ()"),
+            ("a STORE 1 +Flags.Silent \\Deleted x", "a STORE 1 +FLAGS.SILENT (\\Deleted x)"),
+            ("a UID STORE 1 -FLAGS (\\Seen)", "a UID STORE 1 -FLAGS (\\Seen)"),
+            ("a COPY 2:4 MEETING", "a COPY 2:4 MEETING"),
+            ("a UID MOVE 42:69 foo", "a UID MOVE 42:69 foo"),
+            ("a SEARCH all", "a SEARCH ALL"),
+            ("a SEARCH UNSEEN", "a SEARCH NOT SEEN"),
+            ("a SEARCH NEW", "a SEARCH (RECENT NOT SEEN)"),
+            ("a SEARCH OLD 1:*", "a SEARCH (NOT RECENT 1:*)"),
+            (
+                "a UID SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+                "a UID SEARCH (FLAGGED SINCE 1-Feb-1994 NOT FROM Smith)",
+            ),
+            ("a SEARCH ON \"01-feb-1994\"", "a SEARCH ON 1-Feb-1994"),
+            ("a SEARCH CHARSET UTF-8 TEXT {6}\r\nXXXXXX", "a SEARCH CHARSET UTF-8 TEXT XXXXXX"),
+            ("a SEARCH OR (1 2) NOT OR 3 (4)", "a SEARCH OR (1 2) NOT OR 3 4"),
+            (
+                "a SEARCH header X-Y \"\" UID 7 larger 1 SMALLER 9",
+                "a SEARCH (HEADER X-Y \"\" UID 7 LARGER 1 SMALLER 9)",
+            ),
+            ("a SEARCH KEYWORD $x UNKEYWORD y", "a SEARCH (KEYWORD $x NOT KEYWORD y)"),
+        ] {
+            assert_eq!(normal(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_where_it_goes_wrong() {
+        for (text, expected, at) in [
+            ("", "a tag", 0),
+            ("a", "a space", 1),
+            ("+ NOOP", "a tag", 0),
+            ("a NOOP ", "the end", 6),
+            ("a LOGIN a", "a space", 9),
+            ("a LOGIN \"a b", "the end of the quoted string", 12),
+            ("a LOGIN {3}\r\nab", "as many octets as announced, none of them NUL", 13),
+            ("a LOGIN {5000000000}\r\nab", "a smaller number", 9),
+            ("a LOGIN \"\r\n\" b", "the end of the quoted string", 9),
+            ("a AUTHENTICATE PLAIN AG=E", "base64", 21),
+            ("a AUTHENTICATE PLAIN ", "base64", 21),
+            ("a SELECT &x", "a mailbox name in modified UTF-7", 9),
+            ("a SELECT *", "a string", 9),
+            ("a LIST \"\" \"\" RETURN ()", "the end", 12),
+            ("a STATUS x ()", "a status item", 12),
+            ("a STATUS x (FROB)", "a status item", 12),
+            ("a STATUS x MESSAGES", "a list", 11),
+            ("a APPEND x (\\Recent) {0}\r\n", "a flag that can be changed", 12),
+            ("a APPEND x \"7-Feb-1994 21:52:25 -0800\" {0}\r\n", "dd-Mon-yyyy hh:mm:ss +zzzz", 12),
+            ("a FETCH 0 FLAGS", "a message number", 8),
+            ("a FETCH 1,, FLAGS", "a message number", 10),
+            ("a FETCH 1 ()", "a fetch item", 11),
+            ("a FETCH 1 (ALL)", "a fetch item", 11),
+            ("a FETCH 1 BODY[MIME]", "a section", 15),
+            ("a FETCH 1 BODY[1.]", "a section", 17),
+            ("a FETCH 1 BODY[0]", "a number", 15),
+            ("a FETCH 1 BODY[]<0.0>", "the end", 16),
+            ("a FETCH 1 BODY.PEEK", "a fetch item", 10),
+            ("a STORE 1 FROB x", "FLAGS", 10),
+            ("a STORE 1 FLAGS x)", "the end", 17),
+            ("a UID NOOP", "a command", 6),
+            ("a EXPUNGE 1", "the end", 9),
+            ("a SEARCH", "a space", 8),
+            ("a SEARCH FROB", "a search key", 9),
+            ("a SEARCH NOT", "a search key", 9),
+            ("a SEARCH OR 1", "a space or a closing parenthesis", 13),
+            ("a SEARCH (1", "a space or a closing parenthesis", 11),
+            ("a SEARCH ()", "a search key", 10),
+            ("a SEARCH 1)", "a space or a closing parenthesis", 10),
+            ("a SEARCH ON 32-Feb-1994", "a date", 12),
+            ("a SEARCH ON 1-Foo-1994", "a date", 12),
+        ] {
+            let error = Command::parse(text.as_bytes()).expect_err(text);
+            assert_eq!((error.expected, error.at), (expected, at), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_search_may_nest_as_deep_as_its_line_is_long() {
+        for (open, close) in [("(", ")"), ("NOT ", ""), ("OR 1 ", ""), ("OR (NOT ", ") 2")] {
+            let depth = 20_000;
+            let text = format!("a SEARCH {}SEEN{}", open.repeat(depth), close.repeat(depth));
+            let (tag, command) = Command::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{open}: {error}"));
+            assert!(!command.write(&tag, Literals::Synchronising).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_message_of_append_may_stand_apart() {
+        let message = Bytes::from_static(b"hello");
+        let (_, apart) = command(b"a APPEND {1}\r\nx {5}\r\n", Some(&message)).unwrap();
+        assert_eq!(Ok(("a".to_owned(), apart)), Command::parse(b"a APPEND x {5+}\r\nhello"));
+        assert!(command(b"a APPEND x {4}\r\n", Some(&message)).is_err());
+    }
+
+    #[test]
+    fn heads_say_where_commands_belong() {
+        for (text, scope) in [
+            ("a noop", Scope::Any),
+            ("a LOGIN {3}\r\n", Scope::NotAuthenticated),
+            ("a APPEND", Scope::Authenticated),
+            ("a UID", Scope::Selected),
+        ] {
+            assert_eq!(head(text.as_bytes()).map(|head| head.scope), Ok(scope), "{text}");
+        }
+        for (text, tag) in [("", None), (" NOOP", None), ("a\"b NOOP", None), ("a", Some("a")), ("a FROB", Some("a"))] {
+            assert_eq!(head(text.as_bytes()).map_err(|refusal| refusal.tag), Err(tag.map(str::to_owned)), "{text}");
+        }
     }
 }

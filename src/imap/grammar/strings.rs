@@ -9,6 +9,7 @@ use nom::sequence::preceded;
 
 use crate::base::parse::{Parsed, expected, fail, number, quoted};
 use crate::imap::response::{is_astring_char, is_atom_char};
+use crate::text::utf7;
 
 /// `mailbox = "INBOX" / astring`: the name in UTF-8, `INBOX` in capitals.
 pub(super) fn mailbox(input: &[u8]) -> Parsed<'_, String> {
@@ -27,9 +28,9 @@ pub(super) fn list_mailbox(input: &[u8]) -> Parsed<'_, String> {
     decoded(pattern, input).map(|(_, pattern)| (rest, pattern))
 }
 
-/// RFC 3501 §5.1.3: names are modified UTF-7.
-pub(super) fn decoded(name: Vec<u8>, input: &[u8]) -> Parsed<'_, String> {
-    match String::from_utf8(name) {
+/// RFC 3501 §5.1.3: names are modified UTF-7, here in its one strict form.
+fn decoded(name: Vec<u8>, input: &[u8]) -> Parsed<'_, String> {
+    match utf7::decode(&name) {
         Ok(name) => Ok((input, name)),
         Err(_) => fail(input, "a mailbox name in modified UTF-7"),
     }

@@ -399,3 +399,140 @@ impl fmt::Display for Attribute {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::fetch::SectionText;
+    use crate::imap::sequence::Ranges;
+    use crate::store::Flag;
+
+    fn written(data: &Data) -> String {
+        let mut wire = Wire::new();
+        data.write(&mut wire);
+        let mut out = Vec::new();
+        while !wire.outgoing().is_empty() {
+            let n = wire.outgoing().len();
+            out.extend_from_slice(wire.outgoing());
+            wire.sent(n);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    fn one(value: u32) -> NonZeroU32 {
+        NonZeroU32::new(value).unwrap()
+    }
+
+    #[test]
+    fn data_is_written_as_the_examples_of_rfc_3501_have_it() {
+        let seen = Flags::from_iter([Flag::Seen]);
+        let mut noselect = ListedName::new("~/Mail/foo");
+        noselect.attributes = vec![Attribute::NoSelect];
+        let section = Section { part: Vec::new(), text: SectionText::HeaderFields(vec!["DATE".into(), "FROM".into()]) };
+        for (data, expected) in [
+            (Data::List(noselect), "* LIST (\\Noselect) \"/\" ~/Mail/foo\r\n"),
+            (Data::Lsub(ListedName::new("a b")), "* LSUB () \"/\" \"a b\"\r\n"),
+            (Data::List(ListedName { delimiter: None, ..ListedName::new("") }), "* LIST () NIL \"\"\r\n"),
+            (Data::List(ListedName::new("台北")), "* LIST () \"/\" &U,BTFw-\r\n"),
+            (Data::List(ListedName::new("nil")), "* LIST () \"/\" \"nil\"\r\n"),
+            (
+                Data::MailboxStatus {
+                    mailbox: "blurdybloop".into(),
+                    items: vec![(StatusItem::Messages, 231), (StatusItem::UidNext, 44292)],
+                },
+                "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)\r\n",
+            ),
+            (Data::Search(vec![one(2), one(3), one(6)]), "* SEARCH 2 3 6\r\n"),
+            (Data::Search(Vec::new()), "* SEARCH\r\n"),
+            (Data::Flags(seen.clone()), "* FLAGS (\\Seen)\r\n"),
+            (Data::Expunge(one(44)), "* 44 EXPUNGE\r\n"),
+            (
+                Data::Fetch {
+                    number: one(23),
+                    items: vec![FetchData::Flags { flags: seen.clone(), recent: true }, FetchData::Rfc822Size(44827)],
+                },
+                "* 23 FETCH (FLAGS (\\Recent \\Seen) RFC822.SIZE 44827)\r\n",
+            ),
+            (
+                Data::Fetch { number: one(1), items: vec![FetchData::Flags { flags: Flags::new(), recent: true }] },
+                "* 1 FETCH (FLAGS (\\Recent))\r\n",
+            ),
+            (
+                Data::Fetch {
+                    number: one(1),
+                    items: vec![FetchData::Body { section, origin: None, content: Some("ab".into()) }],
+                },
+                "* 1 FETCH (BODY[HEADER.FIELDS (DATE FROM)] {2}\r\nab)\r\n",
+            ),
+            (Data::Namespace(Namespaces::default()), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"),
+            (Data::Id(Vec::new()), "* ID NIL\r\n"),
+            (Data::Id(vec![("os".into(), None)]), "* ID (\"os\" NIL)\r\n"),
+            (
+                Data::Status(Status::Ok, Some(Code::Unseen(one(17))), "Message 17 is first".into()),
+                "* OK [UNSEEN 17] Message 17 is first\r\n",
+            ),
+        ] {
+            assert_eq!(written(&data), expected);
+        }
+    }
+
+    #[test]
+    fn contents_go_out_as_literals_without_nul() {
+        let section = Section { part: vec![one(2)], text: SectionText::Text };
+        let items = vec![
+            FetchData::Body { section, origin: Some(5), content: Some("a\r\nb".into()) },
+            FetchData::Rfc822("RFC822.TEXT", "".into()),
+            FetchData::Body { section: Section::default(), origin: None, content: None },
+        ];
+        assert_eq!(
+            written(&Data::Fetch { number: one(1), items }),
+            "* 1 FETCH (BODY[2.TEXT]<5> {4}\r\na\r\nb RFC822.TEXT {0}\r\n BODY[] NIL)\r\n"
+        );
+        let mut wire = Wire::new();
+        strings::literal(&mut wire, Bytes::from_static(b"a\0b"));
+        let mut out = Vec::new();
+        while !wire.outgoing().is_empty() {
+            out.push(wire.outgoing()[0]);
+            wire.sent(1);
+        }
+        assert_eq!(out, b"{3}\r\na\x80b");
+    }
+
+    #[test]
+    fn codes_are_written() {
+        let flags = Flags::from_iter([Flag::Deleted]);
+        let ranges = |numbers: &[u32]| numbers.iter().copied().collect::<Ranges>();
+        for (code, expected) in [
+            (Code::PermanentFlags { flags: flags.clone(), new_keywords: true }, "PERMANENTFLAGS (\\Deleted \\*)"),
+            (Code::PermanentFlags { flags, new_keywords: false }, "PERMANENTFLAGS (\\Deleted)"),
+            (Code::PermanentFlags { flags: Flags::new(), new_keywords: true }, "PERMANENTFLAGS (\\*)"),
+            (Code::PermanentFlags { flags: Flags::new(), new_keywords: false }, "PERMANENTFLAGS ()"),
+            (Code::AppendUid { validity: one(38505), uid: Uid(one(3955)) }, "APPENDUID 38505 3955"),
+            // RFC 4315 §3: "A003 OK [COPYUID 38505 304,319:320 3956:3958] Done"
+            (
+                Code::CopyUid { validity: one(38505), from: ranges(&[304, 319, 320]), to: ranges(&[3956, 3957, 3958]) },
+                "COPYUID 38505 304,319:320 3956:3958",
+            ),
+            (Code::BadCharset(Vec::new()), "BADCHARSET"),
+            (Code::BadCharset(vec!["US-ASCII".into(), "UTF-8".into()]), "BADCHARSET (US-ASCII UTF-8)"),
+            (Code::Capability(vec!["IMAP4rev1".into(), "IDLE".into()]), "CAPABILITY IMAP4rev1 IDLE"),
+        ] {
+            assert_eq!(code.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn texts_cannot_break_out_of_their_line() {
+        for (text, expected) in [
+            ("plain", " plain\r\n"),
+            ("", " -\r\n"),
+            ("[ALERT] x", " (ALERT] x\r\n"),
+            ("a\r\n* BYE\tx", " a??* BYE?x\r\n"),
+            ("naïve", " na??ve\r\n"),
+        ] {
+            let mut wire = Wire::new();
+            resp_text(&mut wire, None, text);
+            assert_eq!(wire.outgoing(), expected.as_bytes(), "{text:?}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Code;
 use crate::base::Wire;
+use crate::text::utf7;
 
 /// Strings longer than this are written as literals; clients with short line buffers exist.
 const MAX_QUOTED: usize = 1000;
@@ -73,9 +74,9 @@ pub(in crate::imap) fn is_atom_char(octet: u8) -> bool {
     octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet)
 }
 
-/// `mailbox = "INBOX" / astring`
+/// `mailbox = "INBOX" / astring`, in modified UTF-7 (RFC 3501 §5.1.3).
 pub(in crate::imap) fn mailbox_name(wire: &mut Wire, name: &str) {
-    astring(wire, name.as_bytes());
+    astring(wire, utf7::encode(name).as_bytes());
 }
 
 /// `nstring = string / nil`

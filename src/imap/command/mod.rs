@@ -9,6 +9,8 @@ use crate::imap::search::Search;
 use crate::imap::sequence::SequenceSet;
 use crate::store::Flags;
 
+mod write;
+
 /// A command without its tag.
 ///
 /// Names of mailboxes are UTF-8 here, decoded from the modified UTF-7 of RFC 3501 §5.1.3, and `INBOX` is written in capitals
@@ -195,6 +197,45 @@ pub enum By {
     Sequence,
     /// By its UID: the command was prefixed with `UID`.
     Uid,
+}
+
+/// A part of a [written](Command::write) command.
+///
+/// ```
+/// use facteur::imap::{Command, Literals, Piece};
+///
+/// let login = Command::Login { user: "ada".into(), secret: "naïve".into() };
+/// let pieces = login.write("A1", Literals::Synchronising);
+/// assert_eq!(pieces[0], Piece::Text("A1 LOGIN ada {6}\r\n".into()));
+/// // Here the client waits for the server's leave.
+/// assert_eq!(pieces[1], Piece::Literal("naïve".into()));
+/// assert_eq!(pieces[2], Piece::Text("\r\n".into()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // a command is made of these
+pub enum Piece {
+    /// Lines or parts of them.
+    Text(Bytes),
+    /// The octets of a literal. Before a synchronising one the client waits for `+`.
+    Literal(Bytes),
+}
+
+/// How literals are announced.
+///
+/// ```
+/// use facteur::imap::{Command, Literals, Piece};
+///
+/// let login = Command::Login { user: "ada".into(), secret: "naïve".into() };
+/// let pieces = login.write("A1", Literals::NonSynchronising);
+/// assert_eq!(pieces[0], Piece::Text("A1 LOGIN ada {6+}\r\n".into()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // there is no third way
+pub enum Literals {
+    /// `{n}`: every server takes them, and says when.
+    Synchronising,
+    /// `{n+}`: for servers that announce LITERAL+ (RFC 7888).
+    NonSynchronising,
 }
 
 impl Command {
