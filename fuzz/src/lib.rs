@@ -4,6 +4,7 @@
 mod auth;
 mod base;
 mod dns;
+mod imap;
 mod imapdata;
 mod message;
 mod pop3;
@@ -15,6 +16,8 @@ mod spool;
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("address", base::address),
     ("date", base::date),
+    ("imap_command", imap::command),
+    ("imap_server", imap::server),
     ("pop3_command", pop3::command),
     ("pop3_server", pop3::server),
     ("bounce", spool::bounce),

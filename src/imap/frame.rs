@@ -318,3 +318,101 @@ pub(super) fn is_tag_char(octet: u8) -> bool {
 fn has_nul(octets: &[u8]) -> bool {
     memchr::memchr(0, octets).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { line: 64, literal: 100, literals: 3, command: 300 };
+
+    fn read(reader: &mut Reader, wire: &mut Wire) -> Option<Framed> {
+        reader.read(wire, &LIMITS, 1000, |_| Ok(()))
+    }
+
+    #[test]
+    fn announcements_stand_at_the_end_of_a_line() {
+        let some = |size, synchronising, binary, len| Some(Announced { size, synchronising, binary, len });
+        for (line, expected) in [
+            ("a LOGIN {5}", some(Some(5), true, false, 3)),
+            ("a LOGIN {5+}", some(Some(5), false, false, 4)),
+            ("{0}", some(Some(0), true, false, 3)),
+            ("a APPEND x ~{12+}", some(Some(12), false, true, 6)),
+            ("x{4294967295}\r", some(Some(u32::MAX), true, false, 12)),
+            ("{4294967296}", some(None, true, false, 12)),
+            ("{99999999999999999999999+}", some(None, false, false, 26)),
+            ("a {5} ", None),
+            ("a {}", None),
+            ("a {+}", None),
+            ("a {-1}", None),
+            ("a 5}", None),
+            ("a {5++}", None),
+            ("a {5 }", None),
+            ("}", None),
+            ("", None),
+        ] {
+            assert_eq!(announcement(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_message_of_append_is_told_from_the_name_of_its_mailbox() {
+        for (text, expected) in [
+            ("a APPEND ", false),
+            ("a append x ", true),
+            ("a APPEND {1}\r\nx ", true),
+            ("a APPEND x (\\Seen) ", true),
+            ("a LOGIN x ", false),
+            ("APPEND x ", false),
+            ("", false),
+        ] {
+            assert_eq!(is_message(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_literal_of_its_limit_is_taken_and_one_octet_more_is_not() {
+        for (size, taken) in [(0, true), (100, true), (101, false)] {
+            let mut wire = Wire::new();
+            wire.feed(format!("a CREATE {{{size}+}}\r\n{}\r\n", "x".repeat(size)).as_bytes());
+            let framed = read(&mut Reader::default(), &mut wire);
+            assert_eq!(matches!(framed, Some(Framed::Command { .. })), taken, "{size}: {framed:?}");
+            assert!(wire.unread().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_not_kept() {
+        let mut wire = Wire::new();
+        let mut reader = Reader::default();
+        wire.feed(b"a CREATE {4000000000+}\r\n");
+        for _ in 0..1000 {
+            wire.feed(&[b'\n'; 4000]);
+            assert_eq!(read(&mut reader, &mut wire), None);
+            assert!(wire.unread().is_empty() && reader.text.len() < 100);
+        }
+        // The same of a line that does not end.
+        let (mut wire, mut reader) = (Wire::new(), Reader::default());
+        for _ in 0..1000 {
+            wire.feed(&[b'x'; 4000]);
+            assert_eq!(read(&mut reader, &mut wire), None);
+            assert!(wire.unread().is_empty() && reader.overlong.tail.len() <= TAIL);
+        }
+    }
+
+    #[test]
+    fn leave_is_given_once_for_each_literal_that_waits_for_it() {
+        let mut wire = Wire::new();
+        let mut reader = Reader::default();
+        wire.feed(b"a RENAME {1}\r\n");
+        assert_eq!(read(&mut reader, &mut wire), None);
+        assert_eq!(read(&mut reader, &mut wire), None);
+        assert_eq!(wire.outgoing(), b"+ send it\r\n");
+        wire.feed(b"x {1+}\r\n");
+        assert_eq!(read(&mut reader, &mut wire), None);
+        wire.feed(b"y\r\n");
+        let text = Bytes::from_static(b"a RENAME {1}\r\nx {1+}\r\ny");
+        assert_eq!(read(&mut reader, &mut wire), Some(Framed::Command { text, message: None }));
+        assert_eq!(wire.outgoing(), b"+ send it\r\n");
+        assert!(!reader.is_within(&wire));
+    }
+}

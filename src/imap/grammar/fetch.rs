@@ -6,11 +6,11 @@ use bytes::Bytes;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_while};
-use nom::combinator::{opt, value};
+use nom::combinator::{cut, opt, peek, value};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded, separated_pair};
 
-use super::strings::{astring, atom, word};
+use super::strings::{astring, atom, nz_number, word};
 use crate::base::parse::{Parsed, expected, fail, number, sp};
 use crate::imap::fetch::{FetchItem, Partial, Section, SectionText, StoreAction, StoreMode};
 use crate::store::{Flag, Flags};
@@ -35,10 +35,14 @@ fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = expected("a fetch item", word).parse(input)?;
     let item = match (name.to_ascii_uppercase().as_slice(), rest.first()) {
         (b"BODY", Some(b'[')) => {
-            return (section, opt(partial)).map(|(section, part)| FetchItem::Section(section, part)).parse(rest);
+            return (section, opt(preceded(peek(tag(&b"<"[..])), cut(partial))))
+                .map(|(section, part)| FetchItem::Section(section, part))
+                .parse(rest);
         }
         (b"BODY.PEEK", Some(b'[')) => {
-            return (section, opt(partial)).map(|(section, part)| FetchItem::Peek(section, part)).parse(rest);
+            return (section, opt(preceded(peek(tag(&b"<"[..])), cut(partial))))
+                .map(|(section, part)| FetchItem::Peek(section, part))
+                .parse(rest);
         }
         (b"BODY", _) => FetchItem::Body,
         (b"BODYSTRUCTURE", _) => FetchItem::BodyStructure,
@@ -61,7 +65,7 @@ fn section(input: &[u8]) -> Parsed<'_, Section> {
     let mut part = Vec::new();
     // section-spec = section-msgtext / (section-part ["." section-text])
     while rest.first().is_some_and(u8::is_ascii_digit) {
-        let (after, number) = number::<NonZeroU32>(rest)?;
+        let (after, number) = nz_number::<NonZeroU32>(rest)?;
         part.push(number);
         match after {
             [b'.', after @ ..] => rest = after,
@@ -98,7 +102,7 @@ fn header_list(input: &[u8]) -> Parsed<'_, Vec<Bytes>> {
 
 /// `partial = "<" number64 "." nz-number64 ">"`
 fn partial(input: &[u8]) -> Parsed<'_, Partial> {
-    delimited(tag(&b"<"[..]), separated_pair(number, tag(&b"."[..]), number), tag(&b">"[..]))
+    delimited(tag(&b"<"[..]), separated_pair(number, tag(&b"."[..]), nz_number), tag(&b">"[..]))
         .map(|(offset, length)| Partial { offset, length })
         .parse(input)
 }

@@ -85,3 +85,8 @@ pub(super) fn upper_atom(input: &[u8]) -> Parsed<'_, String> {
 pub(super) fn word(input: &[u8]) -> Parsed<'_, &[u8]> {
     take_while1(|octet: u8| octet.is_ascii_alphanumeric() || octet == b'.')(input)
 }
+
+/// `nz-number = digit-nz *DIGIT`
+pub(super) fn nz_number<T: std::str::FromStr>(input: &[u8]) -> Parsed<'_, T> {
+    if input.first() == Some(&b'0') { fail(input, "a number above zero") } else { number(input) }
+}
