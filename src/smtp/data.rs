@@ -215,23 +215,29 @@ enum Special {
 /// How many octets from the start are plain: no CR or LF alone, no dot behind a LF. The first octet is not looked at as a
 /// dot and must not be a LF. Never ends between a CR and its LF.
 fn plain(text: &[u8]) -> usize {
-    /// Octets looked at together, without a branch.
+    /// Octets looked at together, without a branch, so that the compiler takes many at a time.
     const BLOCK: usize = 64;
-    let follow = text.get(1..).unwrap_or_default();
-    // Two neighbours at a time: a CR wants a LF behind it, a LF a CR before it, and no dot behind it.
+    // Two neighbours: a CR wants a LF behind it, a LF a CR before it, and no dot behind it.
     let odd = |(this, next): (&u8, &u8)| ((*this == b'\r') != (*next == b'\n')) | ((*this == b'\n') & (*next == b'.'));
-    let mut at = 0;
-    for (these, nexts) in text.chunks(BLOCK).zip(follow.chunks(BLOCK)) {
-        if these.iter().zip(nexts).fold(false, |any, pair| any | odd(pair)) {
-            let first = these.iter().zip(nexts).position(odd).unwrap_or_default(); // there is one, as just found
-            let at = at + first;
-            // A CR alone begins here; a LF alone, or a dot behind a LF, is the neighbour.
-            return if text.get(at) == Some(&b'\r') { at } else { at + 1 };
-        }
-        at += these.len();
+    let follow = text.get(1..).unwrap_or_default();
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let (follow_blocks, _) = follow.as_chunks::<BLOCK>();
+    let is_odd = |(block, follow): (&[u8; BLOCK], &[u8; BLOCK])| {
+        let odds = block.iter().zip(follow).map(|(this, next)| {
+            (u8::from(*this == b'\r') ^ u8::from(*next == b'\n')) | (u8::from(*this == b'\n') & u8::from(*next == b'.'))
+        });
+        odds.fold(0, |any, odd| any | odd) != 0
+    };
+    let clean = blocks.iter().zip(follow_blocks).position(is_odd).unwrap_or(follow_blocks.len()) * BLOCK;
+    let pairs = text.get(clean..).unwrap_or_default().iter().zip(follow.get(clean..).unwrap_or_default());
+    match pairs.into_iter().position(odd) {
+        // A CR alone begins here; a LF alone, or a dot behind a LF, is the neighbour.
+        Some(at) if text.get(clean + at) == Some(&b'\r') => clean + at,
+        Some(at) => clean + at + 1,
+        // The last octet has no neighbour: a CR waits for its LF.
+        None if text.last() == Some(&b'\r') => text.len() - 1,
+        None => text.len(),
     }
-    // The last octet has no neighbour: a CR waits for its LF.
-    if text.last() == Some(&b'\r') { text.len() - 1 } else { text.len() }
 }
 
 /// Writes the text of one message to a [`Wire`]: dots put on, each CR or LF alone made a CRLF, the end marked.

@@ -1,6 +1,6 @@
 //! What a server says it can do: the answer to EHLO (RFC 5321 §4.1.1.1), both ways.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::Reply;
 use crate::base::parse::{is_wsp, number, whole};
@@ -95,7 +95,9 @@ impl Extensions {
 
     /// The answer to EHLO of the server `name`.
     pub fn reply(&self, name: impl fmt::Display) -> Reply {
-        Reply::new(250, None, format!("{name}{self}"))
+        let mut text = String::with_capacity(256); // room for what most servers announce
+        let _ = write!(text, "{name}{self}"); // writing to a String cannot fail
+        Reply::new(250, None, text)
     }
 }
 

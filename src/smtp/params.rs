@@ -14,6 +14,8 @@ use crate::address::Address;
 use crate::base::ParseError;
 use crate::base::parse::{Parsed, expected, fail, number, sp, whole};
 
+/// Room for the longest word that is compared without regard to case.
+const LONGEST: usize = 16;
 /// RFC 3461 §4.4: "The ENVID parameter MAY be up to 100 characters in length", as encoded.
 const MAX_ENVID: usize = 100;
 /// RFC 3461 §4.2: an ORCPT parameter "MAY be up to 500 characters in length", as encoded.
@@ -37,7 +39,7 @@ impl MailParams {
         let mut params = Self::default();
         for param in Params::new(text) {
             let Param { keyword, value, at } = param?;
-            match keyword.to_ascii_uppercase().as_slice() {
+            match upper(keyword, &mut [0; LONGEST]) {
                 b"SIZE" => once(&mut params.size, whole(number, value), at)?,
                 b"BODY" => once(&mut params.body, body(value), at)?,
                 b"SMTPUTF8" if value.is_empty() && !params.smtputf8 => params.smtputf8 = true,
@@ -70,7 +72,7 @@ impl RcptParams {
         let mut params = Self::default();
         for param in Params::new(text) {
             let Param { keyword, value, at } = param?;
-            match keyword.to_ascii_uppercase().as_slice() {
+            match upper(keyword, &mut [0; LONGEST]) {
                 b"NOTIFY" => once(&mut params.notify, notify(value), at)?,
                 b"ORCPT" => once(&mut params.orcpt, orcpt(value), at)?,
                 _ => return Err(CommandError::Parameter { at }),
@@ -149,6 +151,14 @@ fn esmtp_value(input: &[u8]) -> Parsed<'_, &[u8]> {
     expected("a value", take_while1(|octet| matches!(octet, 33..=60 | 62..=126 | 128..))).parse(input)
 }
 
+/// `word` in upper case, written into `room`; nothing where it does not fit, for then it is no word that is known here.
+fn upper<'a>(word: &[u8], room: &'a mut [u8; LONGEST]) -> &'a [u8] {
+    let Some(room) = room.get_mut(..word.len()) else { return &[] };
+    room.copy_from_slice(word);
+    room.make_ascii_uppercase();
+    room
+}
+
 /// Keeps a value that was read, unless there is one already.
 fn once<T>(place: &mut Option<T>, value: Result<T, ParseError>, at: usize) -> Result<(), ParseError> {
     match (&place, value) {
@@ -163,7 +173,7 @@ fn once<T>(place: &mut Option<T>, value: Result<T, ParseError>, at: usize) -> Re
 
 /// `body-value = "7BIT" / "8BITMIME" / "BINARYMIME"`
 fn body(value: &[u8]) -> Result<Body, ParseError> {
-    match value.to_ascii_uppercase().as_slice() {
+    match upper(value, &mut [0; LONGEST]) {
         b"7BIT" => Ok(Body::SevenBit),
         b"8BITMIME" => Ok(Body::EightBitMime),
         b"BINARYMIME" => Ok(Body::BinaryMime),
@@ -173,7 +183,7 @@ fn body(value: &[u8]) -> Result<Body, ParseError> {
 
 /// `ret-value = "FULL" / "HDRS"`
 fn ret(value: &[u8]) -> Result<Ret, ParseError> {
-    match value.to_ascii_uppercase().as_slice() {
+    match upper(value, &mut [0; LONGEST]) {
         b"FULL" => Ok(Ret::Full),
         b"HDRS" => Ok(Ret::Hdrs),
         _ => Err(ParseError { expected: "FULL or HDRS", at: 0 }),
@@ -205,7 +215,7 @@ fn notify(value: &[u8]) -> Result<Notify, ParseError> {
         return Ok(notify);
     }
     for element in value.split(|octet| *octet == b',') {
-        match element.to_ascii_uppercase().as_slice() {
+        match upper(element, &mut [0; LONGEST]) {
             b"SUCCESS" => notify.success = true,
             b"FAILURE" => notify.failure = true,
             b"DELAY" => notify.delay = true,
