@@ -12,6 +12,7 @@ pub mod data;
 mod error;
 pub mod extension;
 mod params;
+mod path;
 pub mod reply;
 pub mod server;
 pub mod trace;
