@@ -1,3 +1,274 @@
-//! Is it who it says? Each check is an [`Inquiry`](crate::dns::Inquiry).
+//! Is it who it says? What can be found out about a message and who sent it; each check is an
+//! [`Inquiry`].
+//!
+//! [`Check`] runs those that apply and gives one [`Report`]. So far: SPF of both identities, and whether the client's name
+//! leads back to its address.
 
+pub mod iprev;
+pub mod results;
 pub mod spf;
+
+use std::net::IpAddr;
+
+use crate::address::Domain;
+use crate::base::Timestamp;
+use crate::dns::{Answer, Ask, Inquiry};
+use crate::message::Message;
+use crate::smtp::{self, ReversePath};
+
+pub use results::{Method, Property, Results};
+
+/// How many questions one [`Check`] can ask.
+pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS + 2 * spf::MAX_QUESTIONS;
+
+/// What is known of the session that a message came by.
+///
+/// ```
+/// use facteur::auth::Session;
+/// use facteur::smtp::ReversePath;
+///
+/// let session = Session::new([192, 0, 2, 1].into(), Some("mail.example.org".parse()?), ReversePath::Null);
+/// assert!(session.receiver.is_none());
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// The client's address.
+    pub peer: IpAddr,
+    /// What the client calls itself.
+    pub hello: Option<Domain>,
+    /// Who sent the message.
+    pub mail_from: ReversePath,
+    /// The name of the host that took it, which an SPF explanation may tell. Default: `None`, then it is `unknown`.
+    pub receiver: Option<Domain>,
+}
+
+impl Session {
+    /// A session with a client at `peer` that said `hello`.
+    pub fn new(peer: IpAddr, hello: Option<Domain>, mail_from: ReversePath) -> Self {
+        Self { peer, hello, mail_from, receiver: None }
+    }
+
+    /// What an SMTP server knows of its client.
+    pub fn of(session: &smtp::Session, mail_from: ReversePath) -> Self {
+        let hello = session.hello.as_ref().and_then(|hello| hello.name.clone());
+        Self::new(session.peer, hello, mail_from)
+    }
+
+    /// The evaluation of SPF for the HELO name (RFC 7208 §2.3); `None` where the client gave no name of the DNS.
+    pub fn spf_helo(&self, now: Timestamp) -> Option<spf::Evaluation> {
+        let helo = self.hello.as_ref()?.to_ascii()?;
+        Some(self.told(spf::Evaluation::new(self.peer, &helo, &helo, spf::Identity::Helo), now))
+    }
+
+    /// The evaluation of SPF for the reverse-path (RFC 7208 §2.4); `None` where it is null: that is the HELO name's
+    /// postmaster, and [`spf_helo`](Self::spf_helo) says of it what there is to say.
+    pub fn spf_mail_from(&self, now: Timestamp) -> Option<spf::Evaluation> {
+        let ReversePath::Address(address) = &self.mail_from else { return None };
+        let helo = self.hello.as_ref().map(|name| name.to_ascii().unwrap_or_else(|| name.to_string()));
+        let domain = address.domain().to_ascii().unwrap_or_else(|| address.domain().to_string());
+        let sender = format!("{}@{domain}", address.local());
+        let helo = helo.unwrap_or_default();
+        Some(self.told(spf::Evaluation::new(self.peer, &helo, &sender, spf::Identity::MailFrom), now))
+    }
+
+    fn told(&self, evaluation: spf::Evaluation, now: Timestamp) -> spf::Evaluation {
+        let receiver = self.receiver.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        evaluation.at(&receiver, now.unix())
+    }
+}
+
+/// All checks that apply to one message, one after the other. It asks at most [`MAX_QUESTIONS`] questions.
+///
+/// ```
+/// use facteur::auth::{Check, Session};
+/// use facteur::base::Timestamp;
+/// use facteur::dns::Zone;
+/// use facteur::message::Message;
+/// use facteur::smtp::ReversePath;
+///
+/// let zone: Zone = "
+///     example.org TXT \"v=spf1 a:mail.example.org -all\"
+///     mail.example.org A 192.0.2.1
+///     1.2.0.192.in-addr.arpa PTR mail.example.org
+/// ".parse()?;
+/// let sender = ReversePath::Address("ada@example.org".parse()?);
+/// let session = Session::new([192, 0, 2, 1].into(), Some("mail.example.org".parse()?), sender);
+/// let message = Message::parse("From: ada@example.org\r\n\r\nLunch?\r\n");
+///
+/// let report = zone.ask(Check::new(&session, &message, Timestamp::from_unix(1_790_000_000)));
+/// assert_eq!(
+///     report.header("mx.example.net").to_string(),
+///     "Authentication-Results: mx.example.net;\r\n\
+///      \tspf=none smtp.helo=mail.example.org;\r\n\
+///      \tspf=pass smtp.mailfrom=example.org;\r\n\
+///      \tiprev=pass policy.iprev=192.0.2.1"
+/// );
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Check {
+    iprev: Running<iprev::Evaluation>,
+    helo: Option<Running<spf::Evaluation>>,
+    mail_from: Option<Running<spf::Evaluation>>,
+}
+
+/// A check, and its verdict once there is one.
+#[derive(Clone, Debug)]
+enum Running<I: Inquiry> {
+    Asking(Box<I>),
+    Done(I::Verdict),
+}
+
+/// What [`Check`] found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Whether the client's name leads back to its address.
+    pub iprev: iprev::Verdict,
+    /// SPF of the HELO name; `None` where the client gave none.
+    pub spf_helo: Option<spf::Verdict>,
+    /// SPF of the reverse-path; `None` where it is null.
+    pub spf_mail_from: Option<spf::Verdict>,
+}
+
+impl Check {
+    /// What can be checked of `message`, which came by `session`, at the time `now`. The message itself is not looked at
+    /// yet: signatures and what stands in its From field will be.
+    pub fn new(session: &Session, message: &Message, now: Timestamp) -> Self {
+        let _ = message;
+        let running = |evaluation| Running::Asking(Box::new(evaluation));
+        Self {
+            iprev: Running::Asking(Box::new(iprev::Evaluation::new(session.peer))),
+            helo: session.spf_helo(now).map(running),
+            mail_from: session.spf_mail_from(now).map(running),
+        }
+    }
+}
+
+impl<I: Inquiry<Verdict: Clone>> Running<I> {
+    fn poll(&mut self) -> Ask<I::Verdict> {
+        let ask = match self {
+            Self::Asking(inquiry) => inquiry.poll(),
+            Self::Done(verdict) => return Ask::Verdict(verdict.clone()),
+        };
+        if let Ask::Verdict(verdict) = &ask {
+            *self = Self::Done(verdict.clone());
+        }
+        ask
+    }
+
+    /// Takes the answer, where it is the one that asked. Those before it are done, and only one asks at a time.
+    fn answer(&mut self, answer: Answer) -> Option<Answer> {
+        match self {
+            Self::Asking(inquiry) => {
+                inquiry.answer(answer);
+                None
+            }
+            Self::Done(_) => Some(answer),
+        }
+    }
+}
+
+impl Inquiry for Check {
+    type Verdict = Report;
+
+    fn poll(&mut self) -> Ask<Report> {
+        let iprev = match self.iprev.poll() {
+            Ask::Question(question) => return Ask::Question(question),
+            Ask::Verdict(verdict) => verdict,
+        };
+        let mut spf = [None, None];
+        for (verdict, running) in spf.iter_mut().zip([&mut self.helo, &mut self.mail_from]) {
+            match running.as_mut().map(Running::poll) {
+                None => {}
+                Some(Ask::Question(question)) => return Ask::Question(question),
+                Some(Ask::Verdict(found)) => *verdict = Some(found),
+            }
+        }
+        let [spf_helo, spf_mail_from] = spf;
+        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from })
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Some(answer) = self.iprev.answer(answer) else { return };
+        let answer = match &mut self.helo {
+            Some(running) => running.answer(answer),
+            None => Some(answer),
+        };
+        if let (Some(answer), Some(running)) = (answer, &mut self.mail_from) {
+            running.answer(answer);
+        }
+    }
+}
+
+impl Report {
+    /// The report as the Authentication-Results field of the host or domain `id` (RFC 8601).
+    pub fn header(&self, id: &str) -> Results {
+        let spf = [&self.spf_helo, &self.spf_mail_from].into_iter().flatten().map(|verdict| {
+            let property = match verdict.identity {
+                spf::Identity::Helo => "helo",
+                spf::Identity::MailFrom => "mailfrom",
+            };
+            // RFC 8601 §2.7.2: without the local part, unless the policy looks at it.
+            let method = Method::new("spf", verdict.outcome.to_string()).property("smtp", property, &verdict.domain);
+            match (verdict.outcome, verdict.problem) {
+                (spf::Outcome::TempError | spf::Outcome::PermError, Some(problem)) => {
+                    method.reason(problem.to_string())
+                }
+                _ => method,
+            }
+        });
+        let iprev = Method::new("iprev", self.iprev.outcome.to_string());
+        Results::new(id, spf.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::Zone;
+
+    fn report(zone: &str, hello: Option<&str>, mail_from: &str) -> String {
+        let zone: Zone = zone.parse().unwrap();
+        let mail_from = match mail_from {
+            "" => ReversePath::Null,
+            address => ReversePath::Address(address.parse().unwrap()),
+        };
+        let session = Session::new([192, 0, 2, 1].into(), hello.map(|hello| hello.parse().unwrap()), mail_from);
+        let check = Check::new(&session, &Message::parse("\r\n"), Timestamp::from_unix(0));
+        zone.ask(check).header("mx.test").to_string().replace("\r\n\t", " ")
+    }
+
+    #[test]
+    fn what_does_not_apply_is_not_reported() {
+        let zone = "x.org TXT \"v=spf1 -all\"\nm.x.org TXT \"v=spf1 ip4:192.0.2.1\"";
+        let iprev = "iprev=permerror policy.iprev=192.0.2.1";
+        for (hello, mail_from, expected) in [
+            (Some("m.x.org"), "a@x.org", "spf=pass smtp.helo=m.x.org; spf=fail smtp.mailfrom=x.org; "),
+            (Some("m.x.org"), "", "spf=pass smtp.helo=m.x.org; "),
+            (Some("[192.0.2.1]"), "", ""),
+            (None, "a@X.Org", "spf=fail smtp.mailfrom=x.org; "),
+            (None, "a@[192.0.2.1]", "spf=none smtp.mailfrom=\"[192.0.2.1]\"; "),
+        ] {
+            let expected = format!("Authentication-Results: mx.test; {expected}{iprev}");
+            assert_eq!(report(zone, hello, mail_from), expected);
+        }
+    }
+
+    #[test]
+    fn errors_come_with_their_reason() {
+        assert_eq!(
+            report("x.org TIMEOUT", None, "a@x.org"),
+            "Authentication-Results: mx.test; spf=temperror reason=\"dns: timeout\" smtp.mailfrom=x.org; \
+             iprev=permerror policy.iprev=192.0.2.1"
+        );
+    }
+
+    #[test]
+    fn u_labels_are_asked_for_as_a_labels() {
+        let zone = "xn--bcher-kva.org TXT \"v=spf1 +all\"";
+        assert!(report(zone, None, "a@bücher.org").contains("spf=pass smtp.mailfrom=xn--bcher-kva.org;"));
+    }
+}
