@@ -8,3 +8,5 @@ mod imap;
 mod pop3;
 #[path = "cut/smtp.rs"]
 mod smtp;
+#[path = "cut/smtp_client.rs"]
+mod smtp_client;

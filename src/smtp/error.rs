@@ -52,6 +52,24 @@ pub enum Fault {
     /// What a server sent is no reply.
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    /// A server's reply has no meaning where it came.
+    #[error("reply {code} {stage} where {expected} was expected")]
+    UnexpectedReply {
+        /// Its code.
+        code: u16,
+        /// Where it came.
+        stage: Stage,
+        /// What would have had one.
+        expected: &'static str,
+    },
+    /// A server replied to what it was not yet sent, so that no later reply can be told from another.
+    #[error("reply {code} before its time {stage}")]
+    EarlyReply {
+        /// Its code.
+        code: u16,
+        /// Where it came.
+        stage: Stage,
+    },
 }
 
 /// Where in a conversation something happened.
@@ -81,6 +99,12 @@ pub enum Stage {
 }
 
 impl Error {
+    /// Whether the same may succeed at another time, or with another host: so it is with all that a peer did or left
+    /// undone, for it has refused nothing.
+    pub fn is_temporary(&self) -> bool {
+        !matches!(self, Self::Misuse(_))
+    }
+
     /// What is said to the peer about it. A server has sent it already where there was someone to read it.
     pub fn reply(&self) -> Reply {
         let enhanced = match self {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::address::Address;
 
+pub mod client;
 pub mod command;
 pub mod data;
 mod error;
@@ -17,6 +18,7 @@ pub mod reply;
 pub mod server;
 pub mod trace;
 
+pub use client::{Client, ClientConfig, ClientEvent, NoEnvelope, Outcome, Outgoing};
 pub use command::{Command, CommandError, Quirks};
 pub use error::{Error, Fault, Stage};
 pub use extension::Extensions;

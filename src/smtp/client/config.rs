@@ -1,0 +1,165 @@
+//! Who a client is, what it insists on, and how long it waits.
+
+use std::time::Duration;
+
+use crate::address::Domain;
+use crate::base::ParseError;
+use crate::sasl::{Credentials, Identity, Mechanism};
+use crate::smtp::server::{AuthPolicy, Protocol};
+
+/// The config of a [`Client`](super::Client).
+///
+/// ```
+/// use facteur::sasl::{Credentials, Identity};
+/// use facteur::smtp::client::{ClientConfig, Login, StartTls};
+///
+/// let mut config = ClientConfig::new("ada.example.org")?;
+/// config.starttls = StartTls::Required;
+/// config.login = Some(Login::new(Identity::new("ada"), Credentials::Password("tanstaaf".into())));
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The client's own name, for EHLO.
+    pub name: Domain,
+    /// SMTP or LMTP. Default [`Protocol::Smtp`].
+    pub protocol: Protocol,
+    /// STARTTLS. Default [`StartTls::Opportunistic`], as between hosts that know nothing of each other.
+    pub starttls: StartTls,
+    /// Who to log in as. Default nobody; then AUTH is not used.
+    pub login: Option<Login>,
+    /// Whether a password may be shown without TLS. Default [`AuthPolicy::OnlyOverTls`].
+    pub auth_policy: AuthPolicy,
+    /// Whether commands are grouped where the server has PIPELINING (RFC 2920). Default [`Pipelining::WhereOffered`].
+    pub pipelining: Pipelining,
+    /// What becomes of a message with octets beyond ASCII where the server has no 8BITMIME. Default [`EightBit::Refuse`]
+    /// (RFC 6152 §3).
+    pub eight_bit: EightBit,
+    /// How long each answer may take.
+    pub timeouts: Timeouts,
+    /// How many octets may wait to be sent before no more are written. Default 64 KiB, as large as what a socket takes at
+    /// once as a rule.
+    pub max_backlog: usize,
+    /// The longest line of a reply, in octets with its end. Default 2048, as
+    /// [`ReplyReader::max_line`](crate::smtp::ReplyReader::max_line).
+    pub max_reply_line: usize,
+    /// The longest reply, in octets of text. Default 16384, as
+    /// [`ReplyReader::max_reply`](crate::smtp::ReplyReader::max_reply).
+    pub max_reply: usize,
+}
+
+/// Who a client logs in as.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Login {
+    /// Who.
+    pub identity: Identity,
+    /// How it proves that.
+    pub credentials: Credentials,
+    /// The mechanisms that may be used, those to prefer first. Default all that there are; one that cannot show the
+    /// credentials is passed over.
+    pub mechanisms: Vec<Mechanism>,
+}
+
+/// Whether a client uses STARTTLS (RFC 3207).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // there is no fourth way
+pub enum StartTls {
+    /// Never.
+    Never,
+    /// Where the server has it; where it has not, or refuses, the conversation goes on in the clear.
+    #[default]
+    Opportunistic,
+    /// Always; where the server has it not, nothing is sent.
+    Required,
+}
+
+/// Whether commands are grouped (RFC 2920).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // yes and no
+pub enum Pipelining {
+    /// Where the server says that it can bear it.
+    #[default]
+    WhereOffered,
+    /// Never: for servers behind something that says so and cannot.
+    Never,
+}
+
+/// What becomes of a message with octets beyond ASCII where the server has no 8BITMIME (RFC 6152).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EightBit {
+    /// It is not sent: RFC 6152 §3 leaves converting it or returning it.
+    #[default]
+    Refuse,
+    /// It is sent as it is. Most servers that lack the extension pass it on unharmed, against the RFC.
+    SendAnyway,
+}
+
+/// How long each answer may take: the values of RFC 5321 §4.5.3.2 by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// The banner. 5 minutes (§4.5.3.2.1).
+    pub greeting: Duration,
+    /// EHLO, HELO, LHLO, STARTTLS, AUTH, RSET. 5 minutes; the RFC names none, and MAIL has as much.
+    pub command: Duration,
+    /// MAIL. 5 minutes (§4.5.3.2.2).
+    pub mail: Duration,
+    /// RCPT. 5 minutes (§4.5.3.2.3).
+    pub rcpt: Duration,
+    /// DATA, up to the go-ahead. 2 minutes (§4.5.3.2.4).
+    pub data: Duration,
+    /// The server takes nothing of the text of a message. 3 minutes (§4.5.3.2.5).
+    pub block: Duration,
+    /// The end of the text, up to the reply. 10 minutes (§4.5.3.2.6): a server that gave up earlier would send twice.
+    pub end: Duration,
+    /// QUIT. 10 seconds: all is said by then, and nobody loses by not waiting.
+    pub quit: Duration,
+}
+
+impl ClientConfig {
+    /// The defaults for the client `name`.
+    ///
+    /// # Errors
+    /// Where `name` is neither a domain nor an address literal.
+    pub fn new(name: &str) -> Result<Self, ParseError> {
+        Ok(Self {
+            name: name.parse()?,
+            protocol: Protocol::Smtp,
+            starttls: StartTls::Opportunistic,
+            login: None,
+            auth_policy: AuthPolicy::OnlyOverTls,
+            pipelining: Pipelining::WhereOffered,
+            eight_bit: EightBit::Refuse,
+            timeouts: Timeouts::default(),
+            max_backlog: 64 * 1024,
+            max_reply_line: 2048,
+            max_reply: 16_384,
+        })
+    }
+}
+
+impl Login {
+    /// By any mechanism that can show such credentials.
+    pub fn new(identity: Identity, credentials: Credentials) -> Self {
+        Self { identity, credentials, mechanisms: Mechanism::ALL.to_vec() }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Self {
+            greeting: minutes(5),
+            command: minutes(5),
+            mail: minutes(5),
+            rcpt: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end: minutes(10),
+            quit: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! The client's side of SMTP and LMTP, as a [`Machine`].
+//!
+//! The session (banner, EHLO, STARTTLS, AUTH, QUIT) is in this file, one message in `transaction`. A client has no
+//! farewell: after an error it cannot know what the server would take it for.
+//!
+//! Left out so far: BDAT, and converting what a server cannot take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::trace::HelloVerb;
+use super::{Command, Enhanced, Error, Extensions, Fault, ForwardPath, Reply, ReplyReader, Stage};
+use crate::base::{Machine, Secret, Step, Tls, Wire};
+use crate::sasl::ClientExchange;
+use crate::smtp::server::{AuthPolicy, Protocol};
+
+mod config;
+mod outgoing;
+mod transaction;
+
+pub use config::{ClientConfig, EightBit, Login, Pipelining, StartTls, Timeouts};
+pub use outgoing::{NoEnvelope, Outgoing};
+use transaction::Transaction;
+
+/// RFC 4954 §4: an AUTH command with its initial response is subject to the limit of command lines, 512 octets with the
+/// end. What is longer goes as the answer to an empty challenge.
+const MAX_AUTH_COMMAND: usize = 512;
+
+/// The client's side of one connection.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use facteur::base::{Machine, Step};
+/// use facteur::smtp::{Client, ClientConfig, ClientEvent, Envelope, ForwardPath, Outgoing, ReversePath};
+///
+/// let mut client = Client::new(ClientConfig::new("ada.test")?, Instant::now());
+/// client.wire().feed(b"220 mx.test\r\n250 mx.test\r\n");
+/// assert!(matches!(client.poll()?, Step::Event(ClientEvent::Ready)));
+/// let envelope = Envelope::new(ReversePath::Null, [ForwardPath::Postmaster]);
+/// client.send(Outgoing::new(envelope, "Subject: hello\r\n\r\n"));
+/// for reply in ["250 OK\r\n", "250 OK\r\n", "354 go on\r\n", "250 2.0.0 queued\r\n"] {
+///     assert!(matches!(client.poll()?, Step::NeedInput));
+///     let wire = client.wire();
+///     wire.sent(wire.outgoing().len());
+///     wire.feed(reply.as_bytes());
+/// }
+/// let Step::Event(ClientEvent::Outcome(outcome)) = client.poll()? else { panic!() };
+/// assert!(outcome.is_delivered());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    wire: Wire,
+    reader: ReplyReader,
+    state: State,
+    extensions: Extensions,
+    tls: Option<Tls>,
+    now: Instant,
+    /// Since when the machine waits for the server; `None` while it does not, or has not been polled since something
+    /// moved.
+    since: Option<Instant>,
+}
+
+/// What a client comes upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// A question: what to send next? Answer with [`Client::send`] or [`Client::quit`].
+    Ready,
+    /// What became of a message for one recipient. There is one of these for each recipient of a message before the next
+    /// [`Ready`](Self::Ready), unless an error ends the conversation: whoever had none by then is to be tried again.
+    Outcome(Outcome),
+    /// There will be no [`Ready`](Self::Ready): the server does not want us, or does not have what the config insists on.
+    Refused {
+        /// At which point.
+        stage: Stage,
+        /// In which words.
+        reply: Reply,
+        /// Whose words these are.
+        by: By,
+    },
+}
+
+/// What became of a message for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The recipient, as it stood in the envelope.
+    pub to: ForwardPath,
+    /// Where it was decided.
+    pub stage: Stage,
+    /// The whole reply.
+    pub reply: Reply,
+    /// Whose words these are.
+    pub by: By,
+}
+
+/// Who decided something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // a conversation has two sides
+pub enum By {
+    /// The server, by its reply.
+    Server,
+    /// The client, for the reason that the reply gives in a server's words; the server was not asked.
+    Client,
+}
+
+impl Outcome {
+    /// Whether the server has taken responsibility for it (RFC 5321 §4.2.5).
+    pub fn is_delivered(&self) -> bool {
+        self.stage == Stage::Message && self.reply.is_positive()
+    }
+
+    /// Whether it may succeed another time. RFC 5321 §4.5.3.1.10: 552 to RCPT counts as 452, too many recipients.
+    pub fn is_temporary(&self) -> bool {
+        self.reply.is_transient() || self.stage == Stage::Rcpt && self.reply.code() == 552
+    }
+}
+
+/// What the client waits for.
+#[derive(Debug)]
+enum State {
+    /// The banner.
+    Greeting,
+    /// The answer to EHLO, HELO or LHLO.
+    Hello(HelloVerb),
+    /// The answer to STARTTLS.
+    StartTls,
+    /// The TLS handshake.
+    Handshake,
+    /// The answer to AUTH or to a response of it.
+    Auth(Box<Exchange>),
+    /// The answer to the cancelling of an exchange.
+    Cancelled,
+    /// Nothing: what comes next is to be asked.
+    Idle,
+    /// The application's answer.
+    Asking,
+    /// Whatever one message waits for.
+    Sending(Box<Transaction>),
+    /// The answer to RSET.
+    Reset,
+    /// Nothing: a refusal is to be told, and then QUIT said unless the server has closed.
+    Refusing { event: Box<ClientEvent>, closed: bool },
+    /// The answer to QUIT.
+    Quit,
+    /// Nothing more.
+    Done,
+    /// Nothing more, before its time.
+    Failed(Error),
+}
+
+/// An exchange of AUTH.
+#[derive(Debug)]
+struct Exchange {
+    sasl: ClientExchange,
+    /// A first response that was too long for the command.
+    held: Option<Secret>,
+    /// Which of the config's mechanisms comes next, should the server not have this one after all.
+    next: usize,
+}
+
+impl Client {
+    /// The client's side of a connection made at `start`. Where the connection began with TLS, call
+    /// [`tls_started`](Machine::tls_started) before the first poll.
+    pub fn new(config: impl Into<Arc<ClientConfig>>, start: Instant) -> Self {
+        let config = config.into();
+        let mut reader = ReplyReader::default();
+        reader.max_line = config.max_reply_line;
+        reader.max_reply = config.max_reply;
+        Self {
+            config,
+            wire: Wire::new(),
+            reader,
+            state: State::Greeting,
+            extensions: Extensions::default(),
+            tls: None,
+            now: start,
+            since: None,
+        }
+    }
+
+    /// What the server said it can do, in its last answer to EHLO.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// What is known of the TLS session; `None` in the clear.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Answers [`ClientEvent::Ready`]: sends a message. Without recipients it is asked again at once.
+    pub fn send(&mut self, message: impl Into<Outgoing>) {
+        match self.state {
+            State::Asking => {
+                let transaction = Transaction::new(message.into(), &self.extensions, &self.config);
+                self.state = State::Sending(Box::new(transaction));
+            }
+            _ => self.misuse("a message at a time when none was asked for"),
+        }
+    }
+
+    /// Answers [`ClientEvent::Ready`]: says goodbye.
+    pub fn quit(&mut self) {
+        match self.state {
+            State::Asking => self.command(&Command::Quit, State::Quit),
+            _ => self.misuse("a goodbye at a time when it was not asked for"),
+        }
+    }
+
+    fn command(&mut self, command: &Command, state: State) {
+        let _ = command.write(&mut self.wire); // writing to a wire cannot fail
+        self.state = state;
+        self.since = None;
+    }
+
+    fn misuse(&mut self, what: &'static str) {
+        if !matches!(self.state, State::Done | State::Failed(_)) {
+            self.fail(Error::Misuse(what));
+        }
+    }
+
+    fn fail(&mut self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        self.state = State::Failed(error.clone());
+        self.since = None;
+        error
+    }
+
+    /// What a server said has no meaning here.
+    fn unexpected(&mut self, reply: &Reply, stage: Stage, expected: &'static str) -> Error {
+        self.fail(Fault::UnexpectedReply { code: reply.code(), stage, expected })
+    }
+
+    /// The next reply; `None` where it has not come yet and must be waited for.
+    fn reply(&mut self) -> Result<Option<Reply>, Error> {
+        match self.reader.read(&mut self.wire) {
+            Ok(Some(reply)) => {
+                self.since = None;
+                Ok(Some(reply))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.fail(Fault::Reply(error))),
+        }
+    }
+
+    /// Waits for the server, but not longer than it may take. Whoever says goodbye does not mind an answer that fails to
+    /// come.
+    fn wait(&mut self) -> Result<Step<ClientEvent>, Error> {
+        let leaving = matches!(self.state, State::Quit);
+        let error = if self.wire.is_closed() {
+            Error::Closed(self.stage())
+        } else {
+            self.since.get_or_insert(self.now);
+            if self.deadline().is_none_or(|deadline| deadline > self.now) {
+                return Ok(Step::NeedInput);
+            }
+            Error::Timeout(self.stage())
+        };
+        if leaving {
+            self.state = State::Done;
+            return Ok(Step::Done);
+        }
+        Err(self.fail(error))
+    }
+
+    fn stage(&self) -> Stage {
+        match &self.state {
+            State::Greeting => Stage::Connect,
+            State::Hello(_) => Stage::Hello,
+            State::StartTls | State::Handshake => Stage::StartTls,
+            State::Auth(_) | State::Cancelled => Stage::Auth,
+            State::Sending(transaction) => transaction.stage(),
+            State::Quit => Stage::Quit,
+            _ => Stage::Idle,
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        let timeouts = &self.config.timeouts;
+        match &self.state {
+            State::Greeting => timeouts.greeting,
+            State::Sending(transaction) => transaction.timeout(timeouts),
+            State::Quit => timeouts.quit,
+            _ => timeouts.command,
+        }
+    }
+
+    /// The table: what each reply means in each state of the session.
+    fn answered(&mut self, reply: Reply) -> Result<(), Error> {
+        let stage = self.stage();
+        let (positive, refused) = (reply.is_positive(), reply.is_transient() || reply.is_permanent());
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Quit => {}
+            // RFC 5321 §3.8: 421 to any command, and the server closes.
+            _ if reply.code() == 421 => self.refuse(stage, reply, By::Server),
+
+            State::Greeting if reply.code() == 220 => self.hello(match self.config.protocol {
+                Protocol::Smtp => HelloVerb::Ehlo,
+                Protocol::Lmtp => HelloVerb::Lhlo,
+            }),
+
+            State::Hello(verb) if positive => {
+                self.extensions = match verb {
+                    HelloVerb::Helo => Extensions::default(),
+                    HelloVerb::Ehlo | HelloVerb::Lhlo => Extensions::parse(&reply),
+                };
+                self.encrypt();
+            }
+            // RFC 5321 §3.2: a client "SHOULD" fall back to HELO where EHLO is not known. Servers say so by any 5yz.
+            State::Hello(HelloVerb::Ehlo) if reply.is_permanent() => self.hello(HelloVerb::Helo),
+
+            State::StartTls if reply.code() == 220 => self.state = State::Handshake,
+            State::StartTls if refused && self.config.starttls == StartTls::Opportunistic => self.log_in(0),
+
+            State::Auth(_) if reply.code() == 235 => self.state = State::Idle,
+            State::Auth(exchange) if reply.code() == 334 => self.respond(*exchange, &reply),
+            // RFC 4954 §4: 504 for a mechanism that is not there; §6: 534 for one that is too weak.
+            State::Auth(exchange) if matches!(reply.code(), 504 | 534) && self.mechanism(exchange.next).is_some() => {
+                self.log_in(exchange.next);
+            }
+            State::Auth(_) if positive => return Err(self.unexpected(&reply, stage, "235 or 334")),
+
+            State::Reset if positive => self.state = State::Idle,
+            // A server that cannot forget cannot be sent another message.
+            State::Reset => self.command(&Command::Quit, State::Quit),
+
+            _ if refused => self.refuse(stage, reply, By::Server),
+            State::Greeting | State::StartTls => return Err(self.unexpected(&reply, stage, "220")),
+            State::Cancelled => return Err(self.unexpected(&reply, stage, "501")),
+            _ => return Err(self.unexpected(&reply, stage, "250")),
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, verb: HelloVerb) {
+        let name = self.config.name.clone();
+        let command = match verb {
+            HelloVerb::Helo => Command::Helo(Some(name)),
+            HelloVerb::Ehlo => Command::Ehlo(name),
+            HelloVerb::Lhlo => Command::Lhlo(name),
+        };
+        self.command(&command, State::Hello(verb));
+    }
+
+    /// The server has greeted: TLS next, unless it is there already.
+    fn encrypt(&mut self) {
+        match (self.config.starttls, self.extensions.starttls) {
+            _ if self.tls.is_some() => self.log_in(0),
+            (StartTls::Never, _) | (StartTls::Opportunistic, false) => self.log_in(0),
+            (_, true) => self.command(&Command::StartTls, State::StartTls),
+            // RFC 3463 §3.8 with X.7.10 of RFC 5248's registry, encryption needed. For now: somebody may have taken the
+            // keyword out of the answer on its way.
+            (StartTls::Required, false) => {
+                let reply = Reply::new(454, Enhanced(4, 7, 10), "the server has no STARTTLS, and TLS is required");
+                self.refuse(Stage::StartTls, reply, By::Client);
+            }
+        }
+    }
+
+    /// The first mechanism from `from` on that the server has and that can show our credentials, safely.
+    fn mechanism(&self, from: usize) -> Option<(usize, ClientExchange)> {
+        let login = self.config.login.as_ref()?;
+        let safe = self.tls.is_some() || self.config.auth_policy == AuthPolicy::Anywhere;
+        login.mechanisms.iter().enumerate().skip(from).find_map(|(at, mechanism)| {
+            let offered = self.extensions.auth.iter().any(|name| name == mechanism.name());
+            if !offered || (mechanism.reveals_password() && !safe) {
+                return None;
+            }
+            Some((at, ClientExchange::new(*mechanism, login.identity.clone(), login.credentials.clone())?))
+        })
+    }
+
+    /// AUTH by the first mechanism from `from` on that will do, where the config has a login.
+    fn log_in(&mut self, from: usize) {
+        let Some(login) = &self.config.login else {
+            self.state = State::Idle;
+            return;
+        };
+        let Some((at, mut sasl)) = self.mechanism(from) else {
+            let text = if self.extensions.auth.is_empty() {
+                "the server has no AUTH"
+            } else {
+                "the server has no mechanism of AUTH that would do"
+            };
+            return self.refuse(Stage::Auth, Reply::new(454, Enhanced(4, 7, 0), text), By::Client);
+        };
+        let Some(mechanism) = login.mechanisms.get(at).map(|mechanism| mechanism.name().to_owned()) else { return }; // it was just found there
+        let initial = sasl.initial();
+        // "AUTH", two spaces, CRLF; base64 makes four octets of three.
+        let fits = |initial: &Secret| 8 + mechanism.len() + initial.expose().len().div_ceil(3) * 4 <= MAX_AUTH_COMMAND;
+        let (initial, held) = match initial {
+            Some(initial) if !fits(&initial) => (None, Some(initial)),
+            initial => (initial, None),
+        };
+        let exchange = Exchange { sasl, held, next: at + 1 };
+        self.command(&Command::Auth { mechanism, initial }, State::Auth(Box::new(exchange)));
+    }
+
+    /// Answers a challenge, or cancels the exchange where there is no answer.
+    fn respond(&mut self, mut exchange: Exchange, reply: &Reply) {
+        let challenge = reply.lines().next().unwrap_or_default().trim();
+        let response = BASE64_STANDARD.decode(challenge).ok().and_then(|challenge| match exchange.held.take() {
+            Some(held) => Some(held),
+            None => exchange.sasl.respond(&challenge).ok(),
+        });
+        match response {
+            Some(response) => {
+                self.wire.out(BASE64_STANDARD.encode(response.expose()).as_bytes());
+                self.state = State::Auth(Box::new(exchange));
+            }
+            // RFC 4954 §4: "a line with a single "*"" cancels.
+            None => {
+                self.wire.out(b"*");
+                self.state = State::Cancelled;
+            }
+        }
+        self.wire.out(b"\r\n");
+        self.since = None;
+    }
+
+    fn refuse(&mut self, stage: Stage, reply: Reply, by: By) {
+        let closed = reply.code() == 421;
+        self.state = State::Refusing { event: Box::new(ClientEvent::Refused { stage, reply, by }), closed };
+    }
+}
+
+impl Machine for Client {
+    type Event = ClientEvent;
+    type Error = Error;
+
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn poll(&mut self) -> Result<Step<ClientEvent>, Error> {
+        loop {
+            match &mut self.state {
+                State::Failed(error) => return Err(error.clone()),
+                State::Done => return Ok(Step::Done),
+                State::Asking => return Ok(Step::NeedAnswer),
+                State::Idle => {
+                    self.state = State::Asking;
+                    return Ok(Step::Event(ClientEvent::Ready));
+                }
+                State::Refusing { .. } => {
+                    let State::Refusing { event, closed } = std::mem::replace(&mut self.state, State::Done) else {
+                        continue; // it is, as just matched
+                    };
+                    if !closed {
+                        self.command(&Command::Quit, State::Quit);
+                    }
+                    return Ok(Step::Event(*event));
+                }
+                // RFC 3207 §4.2: what the server said in the clear is not to be trusted.
+                State::Handshake if !self.wire.unread().is_empty() => return Err(self.fail(Fault::EarlyOctets)),
+                State::Handshake if self.wire.is_closed() => return self.wait(),
+                State::Handshake => return Ok(Step::StartTls),
+                State::Sending(_) => {
+                    if let Some(step) = self.go_on_sending()? {
+                        return Ok(step);
+                    }
+                }
+                State::Greeting
+                | State::Hello(_)
+                | State::StartTls
+                | State::Auth(_)
+                | State::Cancelled
+                | State::Reset
+                | State::Quit => match self.reply()? {
+                    Some(reply) => self.answered(reply)?,
+                    None => return self.wait(),
+                },
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.since?.checked_add(self.timeout())
+    }
+
+    fn tls_started(&mut self, tls: Tls) {
+        match self.state {
+            State::Greeting => self.tls = Some(tls),
+            State::Handshake if self.wire.unread().is_empty() => {
+                self.tls = Some(tls);
+                // RFC 3207 §4.2: "The client MUST discard any knowledge obtained from the server".
+                self.extensions = Extensions::default();
+                self.hello(match self.config.protocol {
+                    Protocol::Smtp => HelloVerb::Ehlo,
+                    Protocol::Lmtp => HelloVerb::Lhlo,
+                });
+            }
+            State::Handshake => {
+                self.fail(Fault::EarlyOctets);
+            }
+            _ => self.misuse("a TLS handshake where none was asked for"),
+        }
+    }
+}

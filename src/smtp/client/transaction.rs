@@ -1,0 +1,401 @@
+//! One message of a client: MAIL, RCPT, DATA, the text, and what became of each recipient.
+
+use std::time::Duration;
+
+use crate::base::Step;
+use crate::smtp::data::DataWriter;
+use crate::smtp::server::Protocol;
+use crate::smtp::{Command, Error, Extensions, Fault, ForwardPath, MailParams, Reply, ReversePath, Stage};
+
+use super::outgoing::{self, Refusal};
+use super::{By, Client, ClientConfig, ClientEvent, Outcome, Outgoing, Pipelining, State, Timeouts};
+
+/// How much of the text is written in one go, in octets.
+const PIECE: usize = 16 * 1024;
+
+/// One message on its way.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    message: Outgoing,
+    from: ReversePath,
+    params: MailParams,
+    /// What is known of each recipient.
+    fates: Vec<Fate>,
+    /// The recipients that go to the server, by their place in the envelope.
+    asked: Vec<usize>,
+    phase: Phase,
+}
+
+/// What is known of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// RCPT was accepted.
+    Accepted,
+    /// The application was told.
+    Told,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Who can be sent to at all is looked at; the next is this recipient.
+    Screen { next: usize },
+    /// MAIL, RCPT and DATA go out, and their answers come in.
+    Commands(Group),
+    /// The text goes out from here on.
+    Text { at: usize, writer: DataWriter },
+    /// All of the text is outgoing.
+    LastText,
+    /// The answers to the text are due; the next is for this one of `asked`.
+    End { next: usize },
+    /// The answer to a text of nothing is due, which says nothing.
+    Nothing { verdict: Option<Verdict> },
+    /// All recipients of whom nothing was told are told this; the next is this recipient.
+    Tell { verdict: Verdict, next: usize },
+}
+
+/// Commands that were sent, and those of them that were answered: MAIL, then a RCPT for each of `asked`, then DATA.
+#[derive(Debug, Default)]
+struct Group {
+    sent: usize,
+    answered: usize,
+    /// MAIL was refused.
+    refused: Option<Reply>,
+    /// The answer to DATA.
+    data: Option<Reply>,
+}
+
+/// What recipients are told together.
+#[derive(Debug)]
+struct Verdict {
+    stage: Stage,
+    reply: Reply,
+    by: By,
+    then: Then,
+}
+
+/// What follows a message.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// The next.
+    Next,
+    /// RSET, for the server still has part of this one.
+    Reset,
+    /// Nothing: the server has closed, or cannot be got out of the text.
+    HangUp,
+}
+
+impl Transaction {
+    pub(super) fn new(message: Outgoing, offered: &Extensions, config: &ClientConfig) -> Self {
+        let recipients = message.envelope.recipients.len();
+        let (params, phase) = match message.mail_params(offered, config.eight_bit) {
+            Ok(params) => (params, Phase::Screen { next: 0 }),
+            Err(refusal) => {
+                let verdict = Verdict { stage: Stage::Mail, reply: refusal.reply(), by: By::Client, then: Then::Next };
+                (MailParams::default(), Phase::Tell { verdict, next: 0 })
+            }
+        };
+        let from = message.envelope.from.clone();
+        let from = if offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
+        Self { message, from, params, fates: vec![Fate::Open; recipients], asked: Vec::new(), phase }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Commands(group) => self.stage_of(group.answered),
+            Phase::Screen { .. } => Stage::Mail,
+            Phase::Text { .. } | Phase::LastText | Phase::End { .. } | Phase::Nothing { .. } => Stage::Message,
+            Phase::Tell { verdict, .. } => verdict.stage,
+        }
+    }
+
+    pub(super) fn timeout(&self, timeouts: &Timeouts) -> Duration {
+        match &self.phase {
+            Phase::Commands(group) => match self.stage_of(group.answered) {
+                Stage::Mail => timeouts.mail,
+                Stage::Rcpt => timeouts.rcpt,
+                _ => timeouts.data,
+            },
+            Phase::Text { .. } | Phase::LastText => timeouts.block,
+            _ => timeouts.end,
+        }
+    }
+
+    /// The stage of a command of the group.
+    fn stage_of(&self, number: usize) -> Stage {
+        match number {
+            0 => Stage::Mail,
+            _ if number <= self.asked.len() => Stage::Rcpt,
+            _ => Stage::Data,
+        }
+    }
+
+    /// The command of the group, as it goes out.
+    fn command(&self, number: usize, offered: &Extensions) -> Command {
+        if number == 0 {
+            return Command::Mail { from: self.from.clone(), params: self.params.clone() };
+        }
+        let recipient = self.asked.get(number - 1).and_then(|at| self.message.envelope.recipients.get(*at));
+        let Some(recipient) = recipient else { return Command::Data };
+        let to = if offered.smtputf8 { None } else { outgoing::ascii_forward(&recipient.to) };
+        Command::Rcpt {
+            to: to.unwrap_or_else(|| recipient.to.clone()),
+            params: outgoing::rcpt_params(&recipient.params, offered),
+        }
+    }
+
+    fn is_any_accepted(&self) -> bool {
+        self.fates.contains(&Fate::Accepted)
+    }
+
+    fn tell(&mut self, stage: Stage, reply: Reply, then: Then) {
+        self.phase = Phase::Tell { verdict: Verdict { stage, reply, by: By::Server, then }, next: 0 };
+    }
+
+    /// Tells of the recipient `at` of the envelope.
+    fn outcome(&mut self, at: usize, stage: Stage, reply: Reply, by: By) -> Option<Step<ClientEvent>> {
+        *self.fates.get_mut(at)? = Fate::Told;
+        let to: ForwardPath = self.message.envelope.recipients.get(at)?.to.clone();
+        Some(Step::Event(ClientEvent::Outcome(Outcome { to, stage, reply, by })))
+    }
+}
+
+impl Client {
+    /// Takes one step in sending; `None` where another follows at once.
+    pub(super) fn go_on_sending(&mut self) -> Result<Option<Step<ClientEvent>>, Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        match &mut transaction.phase {
+            Phase::Screen { next } => {
+                let at = *next;
+                *next += 1;
+                let Some(recipient) = transaction.message.envelope.recipients.get(at) else {
+                    let asked = !transaction.asked.is_empty();
+                    if !asked {
+                        self.state = State::Idle;
+                        return Ok(None);
+                    }
+                    transaction.phase = Phase::Commands(Group::default());
+                    return self.begin().map(|()| None);
+                };
+                if self.extensions.smtputf8 || outgoing::ascii_forward(&recipient.to).is_some() {
+                    transaction.asked.push(at);
+                    return Ok(None);
+                }
+                Ok(transaction.outcome(at, Stage::Rcpt, Refusal::Utf8Recipient.reply(), By::Client))
+            }
+            Phase::Commands(_) => self.group(),
+            Phase::Text { .. } | Phase::LastText => self.text(),
+            Phase::End { next } => {
+                let next = *next;
+                self.end(next)
+            }
+            Phase::Nothing { .. } => match self.reply()? {
+                None => self.wait().map(Some),
+                Some(reply) => {
+                    self.nothing_sent(&reply);
+                    Ok(None)
+                }
+            },
+            Phase::Tell { verdict, next } => {
+                let open = transaction.fates.iter().skip(*next).position(|fate| *fate != Fate::Told);
+                let Some(open) = open else {
+                    let then = verdict.then;
+                    match then {
+                        Then::Next => self.state = State::Idle,
+                        Then::Reset => self.command(&Command::Rset, State::Reset),
+                        Then::HangUp => self.state = State::Done,
+                    }
+                    return Ok(None);
+                };
+                let at = *next + open;
+                *next = at + 1;
+                let (stage, reply, by) = (verdict.stage, verdict.reply.clone(), verdict.by);
+                Ok(transaction.outcome(at, stage, reply, by))
+            }
+        }
+    }
+
+    /// Sends commands as far as they may go out, and takes the next answer.
+    fn group(&mut self) -> Result<Option<Step<ClientEvent>>, Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        let Phase::Commands(group) = &mut transaction.phase else { return Ok(None) };
+        let (sent, answered) = (group.sent, group.answered);
+        let grouped = self.extensions.pipelining && self.config.pipelining == Pipelining::WhereOffered;
+        let last = transaction.asked.len() + 1;
+        // Nothing follows a MAIL that was refused, and no DATA an RCPT of which none was accepted, where that is known.
+        let ends = group.refused.is_some() || (sent == last && answered == last && !transaction.is_any_accepted());
+        let may = sent <= last && !ends && (grouped || sent == answered);
+        if may && self.wire.backlog() < self.config.max_backlog {
+            let command = transaction.command(sent, &self.extensions);
+            let _ = command.write(&mut self.wire); // writing to a wire cannot fail
+            if let Phase::Commands(group) = &mut transaction.phase {
+                group.sent += 1;
+            }
+            return Ok(None);
+        }
+        if sent == answered && !may {
+            return self.group_is_answered().map(|()| None);
+        }
+        if sent == answered {
+            return self.wait().map(Some);
+        }
+        match self.reply()? {
+            None => self.wait().map(Some),
+            Some(reply) => self.command_answered(answered, reply),
+        }
+    }
+
+    /// The answer to one command of the group.
+    fn command_answered(&mut self, number: usize, reply: Reply) -> Result<Option<Step<ClientEvent>>, Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        let stage = transaction.stage_of(number);
+        let Phase::Commands(group) = &mut transaction.phase else { return Ok(None) };
+        group.answered += 1;
+        if reply.code() == 421 {
+            transaction.tell(stage, reply, Then::HangUp);
+            return Ok(None);
+        }
+        if reply.is_intermediate() != (stage == Stage::Data) && (reply.is_intermediate() || reply.is_positive()) {
+            let expected = if stage == Stage::Data { "354" } else { "250" };
+            return Err(self.unexpected(&reply, stage, expected));
+        }
+        match stage {
+            Stage::Mail if !reply.is_positive() => group.refused = Some(reply),
+            Stage::Mail => {}
+            Stage::Data => group.data = Some(reply),
+            _ => {
+                let refused = group.refused.is_some();
+                let Some(at) = transaction.asked.get(number - 1).copied() else { return Ok(None) };
+                if reply.is_positive() {
+                    if let Some(fate) = transaction.fates.get_mut(at) {
+                        *fate = Fate::Accepted;
+                    }
+                } else if !refused {
+                    return Ok(transaction.outcome(at, stage, reply, By::Server));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// All that was sent is answered: is there a text to send?
+    fn group_is_answered(&mut self) -> Result<(), Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(()) };
+        let accepted = transaction.is_any_accepted();
+        let Phase::Commands(group) = &mut transaction.phase else { return Ok(()) };
+        let refused = group.refused.take();
+        match (refused, group.data.take()) {
+            (None, Some(go)) if go.is_intermediate() && accepted => {
+                transaction.phase = Phase::Text { at: 0, writer: DataWriter::default() };
+            }
+            // RFC 2920 §3.1: "if the DATA command was accepted the client SMTP should send a single dot". Not where
+            // somebody might get a message of nothing, nor in LMTP, where it would have no answer.
+            (refused, Some(go)) if go.is_intermediate() => {
+                if accepted || self.config.protocol == Protocol::Lmtp {
+                    return Err(self.unexpected(&go, Stage::Data, "503"));
+                }
+                DataWriter::default().finish(&mut self.wire);
+                let verdict =
+                    refused.map(|reply| Verdict { stage: Stage::Mail, reply, by: By::Server, then: Then::Next });
+                transaction.phase = Phase::Nothing { verdict };
+                self.since = None;
+            }
+            (Some(reply), _) => transaction.tell(Stage::Mail, reply, Then::Next),
+            (None, Some(reply)) => transaction.tell(Stage::Data, reply, Then::Reset),
+            (None, None) => self.command(&Command::Rset, State::Reset),
+        }
+        Ok(())
+    }
+
+    /// The server answered to a text of nothing, in whatever way.
+    fn nothing_sent(&mut self, reply: &Reply) {
+        let State::Sending(transaction) = &mut self.state else { return };
+        let Phase::Nothing { verdict } = &mut transaction.phase else { return };
+        let closed = reply.code() == 421;
+        match verdict.take() {
+            Some(mut verdict) => {
+                verdict.then = if closed { Then::HangUp } else { Then::Next };
+                transaction.phase = Phase::Tell { verdict, next: 0 };
+            }
+            None if closed => self.state = State::Done,
+            None => self.state = State::Idle,
+        }
+    }
+
+    /// Writes the text as fast as it is taken.
+    fn text(&mut self) -> Result<Option<Step<ClientEvent>>, Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        let backlog = self.wire.backlog();
+        match &mut transaction.phase {
+            Phase::Text { at, writer } if backlog < self.config.max_backlog => {
+                let content = &transaction.message.content;
+                if *at < content.len() {
+                    let end = content.len().min(*at + PIECE);
+                    writer.write(&content.slice(*at..end), &mut self.wire);
+                    *at = end;
+                } else {
+                    writer.clone().finish(&mut self.wire);
+                    transaction.phase = Phase::LastText;
+                }
+                // The server took enough for more to go out.
+                self.since = None;
+                return Ok(None);
+            }
+            Phase::LastText if backlog == 0 => {
+                transaction.phase = Phase::End { next: 0 };
+                self.since = None;
+                return Ok(None);
+            }
+            _ => {}
+        }
+        // Only a refusal can come before the text is out, and there is no way back from it but to hang up.
+        match self.reply()? {
+            None => self.wait().map(Some),
+            Some(reply) if reply.is_transient() || reply.is_permanent() => {
+                let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+                transaction.tell(Stage::Message, reply, Then::HangUp);
+                Ok(None)
+            }
+            Some(reply) => Err(self.fail(Fault::EarlyReply { code: reply.code(), stage: Stage::Message })),
+        }
+    }
+
+    /// Takes an answer to the text: one for all, in LMTP one for each (RFC 2033 §4.2).
+    fn end(&mut self, next: usize) -> Result<Option<Step<ClientEvent>>, Error> {
+        let Some(reply) = self.reply()? else { return self.wait().map(Some) };
+        if reply.is_intermediate() {
+            return Err(self.unexpected(&reply, Stage::Message, "250"));
+        }
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        let closed = reply.code() == 421;
+        if closed || self.config.protocol == Protocol::Smtp {
+            transaction.tell(Stage::Message, reply, if closed { Then::HangUp } else { Then::Next });
+            return Ok(None);
+        }
+        let accepted = |at: &usize| transaction.fates.get(*at) == Some(&Fate::Accepted);
+        let mut left = transaction.asked.iter().enumerate().skip(next).filter(|(_, at)| accepted(at));
+        let (Some((place, at)), more) = (left.next(), left.next().is_some()) else { return Ok(None) };
+        let (place, at) = (place, *at);
+        let told = transaction.outcome(at, Stage::Message, reply, By::Server);
+        if more {
+            transaction.phase = Phase::End { next: place + 1 };
+        } else {
+            self.state = State::Idle;
+        }
+        Ok(told)
+    }
+
+    /// Sends MAIL, unless something was said since the last answer that was due.
+    fn begin(&mut self) -> Result<(), Error> {
+        let State::Sending(transaction) = &mut self.state else { return Ok(()) };
+        let Phase::Commands(group) = &mut transaction.phase else { return Ok(()) };
+        group.sent = 1;
+        let _ = transaction.command(0, &self.extensions).write(&mut self.wire); // writing to a wire cannot fail
+        match self.reply()? {
+            // A goodbye may come at any time (RFC 5321 §3.8), and counts for what was sent last.
+            Some(reply) if reply.code() == 421 => self.command_answered(0, reply).map(|_| ()),
+            Some(reply) => Err(self.fail(Fault::EarlyReply { code: reply.code(), stage: Stage::Mail })),
+            None => Ok(()),
+        }
+    }
+}
