@@ -38,7 +38,7 @@ pub struct Mailbox {
     pub raw_name: Option<Vec<u8>>,
     /// `obs-route` without its colon, `@a.test,@b.test`.
     pub route: Option<String>,
-    /// The local part, quoting removed. Empty for `<>`.
+    /// The local part, quoting removed. Empty for `<>`, and where there is a name only.
     pub local: String,
     /// The domain as it stood, without white space and comments; `None` where there was no `@`.
     pub domain: Option<String>,
@@ -170,19 +170,26 @@ impl Element {
         if let Some(angle) = &self.angle {
             let (route, address) = split_route(angle);
             let (local, domain) = split_address(address);
-            let raw_name = name.or_else(|| self.comments.last().cloned());
+            let comment = self.comments.last().filter(|comment| !comment.is_empty());
+            let raw_name = name.or_else(|| comment.cloned());
             return Some(Mailbox { raw_name, route, local, domain, comments });
         }
         if self.words.is_empty() {
             return None;
         }
+        let comment = self.comments.last().filter(|comment| !comment.is_empty()).cloned();
         if !self.words.iter().any(|word| word.is(b'@')) {
-            // No address at all: what it says is kept.
-            let local = charset::guess(&self.phrase()).into_owned();
-            return Some(Mailbox { raw_name: self.comments.last().cloned(), local, comments, ..Mailbox::default() });
+            // No address at all. One word may be a local part, as people write it to a neighbour; more are a name.
+            if let [word] = &self.words[..]
+                && !word.quoted
+            {
+                let local = charset::guess(&word.octets).into_owned();
+                return Some(Mailbox { raw_name: comment, local, comments, ..Mailbox::default() });
+            }
+            return name.map(|name| Mailbox { raw_name: Some(name), comments, ..Mailbox::default() });
         }
         let (local, domain) = split_address(&self.words);
-        Some(Mailbox { raw_name: self.comments.last().cloned(), route: None, local, domain, comments })
+        Some(Mailbox { raw_name: comment, route: None, local, domain, comments })
     }
 }
 
@@ -200,7 +207,11 @@ fn split_route(words: &[Word]) -> (Option<String>, &[Word]) {
     match words.iter().position(|word| word.is(b':')) {
         Some(colon) => {
             let (route, address) = words.split_at(colon);
-            (Some(joined(route)), address.get(1..).unwrap_or_default())
+            // obs-domain-list = *(CFWS / ",") "@" domain *("," [CFWS] ["@" domain]): commas are left out at times
+            let domains = route.split(|word| word.is(b'@')).skip(1);
+            let domains = domains.map(|domain| domain.split(|word| word.is(b',')).map(joined).collect::<String>());
+            let route = domains.map(|domain| format!("@{domain}")).collect::<Vec<_>>().join(",");
+            (Some(route), address.get(1..).unwrap_or_default())
         }
         None => (None, words),
     }
@@ -423,6 +434,9 @@ mod tests {
             ("J. Doe <a@b>", "J. Doe <a@b>"),
             ("a@b <c@d>", "a@b <c@d>"),
             ("nobody", "<nobody>"),
+            ("Ada Lovelace", "Ada Lovelace <>"),
+            ("a@b ()", "<a@b>"),
+            ("\"\" <a@b>", "<a@b>"),
             ("<>", "<>"),
             ("<ada>", "<ada>"),
             ("g: a@b", "g[<a@b>]"),

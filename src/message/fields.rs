@@ -221,12 +221,12 @@ fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((kind, subtype))
 }
 
-/// `[CFWS] token`, and what follows.
+/// `[CFWS] token`, and what follows. UTF-8 is read too.
 fn token(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     skip_cfws(value, &mut at);
     let value = value.get(at..)?;
-    let len = value.iter().position(|octet| !is_token(*octet)).unwrap_or(value.len());
+    let len = value.iter().position(|octet| !is_token(*octet) && *octet < 0x80).unwrap_or(value.len());
     (len > 0).then(|| value.split_at(len))
 }
 
@@ -259,6 +259,13 @@ pub(super) fn ids(value: &[u8]) -> Vec<String> {
     if ids.is_empty() {
         let words = value.split(|octet| octet.is_ascii_whitespace() || matches!(octet, b',' | b'<' | b'>'));
         ids.extend(words.filter(|word| word.contains(&b'@')).map(|word| charset::guess(word).into_owned()));
+    }
+    let only = value.trim_ascii();
+    if ids.is_empty()
+        && !only.is_empty()
+        && !only.iter().any(|octet| octet.is_ascii_whitespace() || b"<>".contains(octet))
+    {
+        ids.push(charset::guess(only).into_owned());
     }
     ids
 }
@@ -312,6 +319,9 @@ mod tests {
             (" a@b, c@d", vec!["a@b", "c@d"]),
             ("Your message of Monday <a@b>", vec!["a@b"]),
             ("<a@b", vec!["a@b"]),
+            ("1234", vec!["1234"]),
+            ("two words", vec![]),
+            ("<>", vec![]),
             ("", vec![]),
         ] {
             assert_eq!(ids(value.as_bytes()), expected, "{value}");

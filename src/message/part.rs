@@ -103,9 +103,23 @@ impl<'a> Part<'a> {
     }
 
     /// The message in a `message/rfc822` or `message/global` part, as a part whose header is the message's. `None` for
-    /// other parts, and where the message is encoded (`decode` it and parse that) or lies beyond a limit.
+    /// other parts, and where the message is encoded (see [`message`](Self::message)) or lies beyond a limit.
     pub fn embedded(self) -> Option<Part<'a>> {
         if self.span().kind == Kind::Message { self.children().next() } else { None }
+    }
+
+    /// The message in a `message/rfc822` or `message/global` part as a message of its own, decoded where it is encoded and
+    /// sharing the octets where it is not. `None` for other parts. It is read anew, with the default
+    /// [`Limits`](super::Limits): a program that goes down by this way counts its own steps.
+    pub fn message(self) -> Option<Message> {
+        let content_type = self.content_type();
+        if !content_type.is("message", "rfc822") && !content_type.is("message", "global") {
+            return None;
+        }
+        Some(match self.decode() {
+            Cow::Borrowed(octets) => Message::parse(self.message.raw().slice_ref(octets)),
+            Cow::Owned(octets) => Message::parse(octets),
+        })
     }
 
     /// Its number as IMAP counts (RFC 9051 §6.4.5.1), empty for the message itself and an embedded message that is a

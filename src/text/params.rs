@@ -32,8 +32,11 @@ impl Params {
         reader.word();
         let mut params = Vec::new();
         while reader.skip_semicolons() {
+            let before = reader.at;
             let name = reader.name();
             if reader.peek() != Some(b'=') {
+                // Something else; and where nothing was read, at least one octet of it.
+                reader.at = reader.at.max(before + 1);
                 reader.word();
                 continue;
             }
@@ -75,14 +78,14 @@ impl Params {
         let sections = if single { sections.get(..1)? } else { &sections[..] };
         let mut label = None;
         let mut octets = Vec::new();
-        let mut wanted = 0;
+        let mut before = None;
         for section in sections {
-            if section.number.is_some_and(|number| number != wanted) {
-                // Another one of the same number: the first counts. A gap: what follows has no place.
+            // Two of the same number: the first counts. Gaps are closed, as most readers do.
+            if before == Some(section.number) {
                 continue;
             }
             let mut value = section.value;
-            if section.encoded && wanted == 0 {
+            if section.encoded && before.is_none() {
                 // initial-section with charset: charset "'" language "'" value
                 let mut parts = value.splitn(3, |octet| *octet == b'\'');
                 if let (Some(charset), Some(_), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
@@ -95,11 +98,9 @@ impl Params {
             } else {
                 octets.extend_from_slice(value)
             }
-            wanted += 1;
+            before = Some(section.number);
         }
-        if wanted == 0 {
-            return None;
-        }
+        before?;
         match label {
             Some(label) => Some(charset::decode(label, &octets).into_owned()),
             None => Some(words::decode(&octets)),
@@ -183,11 +184,12 @@ impl<'a> Reader<'a> {
         self.peek().is_some()
     }
 
-    /// Passes over what stands before the next semicolon.
+    /// Passes over what stands before the next semicolon, or before a parameter where the semicolon was left out.
     fn word(&mut self) {
         while let Some(octet) = self.peek() {
             match octet {
                 b';' => return,
+                _ if octet.is_ascii_whitespace() && begins_parameter(self.rest()) => return,
                 b'"' => drop(self.quoted()),
                 b'(' => {
                     let before = self.at;
@@ -218,14 +220,20 @@ impl<'a> Reader<'a> {
             self.word();
             return value;
         }
-        // A value without quotes goes to the semicolon, whatever it holds; a comment at its end does not belong to it.
+        // A value without quotes goes to the semicolon, whatever it holds, or to the next parameter; a comment at its end
+        // does not belong to it.
         let rest = self.rest();
         let end = rest.iter().position(|octet| *octet == b';').unwrap_or(rest.len());
-        self.at += end;
         let value = rest.get(..end).unwrap_or_default();
-        let spaced = value.windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'('); // windows of two
-        let value = value.get(..spaced.unwrap_or(value.len())).unwrap_or_default();
-        value.trim_ascii_end().to_vec()
+        let mut spaces = value.iter().enumerate().filter(|(_, octet)| octet.is_ascii_whitespace()).map(|(at, _)| at);
+        let cut = spaces.find_map(|at| {
+            let rest = value.get(at..).unwrap_or_default();
+            let comment = rest.get(1) == Some(&b'(');
+            (comment || begins_parameter(rest)).then_some((at, comment))
+        });
+        let (len, comment) = cut.unwrap_or((end, false));
+        self.at += if comment { end } else { len };
+        value.get(..len).unwrap_or_default().trim_ascii_end().to_vec()
     }
 
     /// `quoted-string`; the end of the text ends it too. Folding inside is unfolded.
@@ -247,6 +255,13 @@ impl<'a> Reader<'a> {
         }
         value
     }
+}
+
+/// Whether white space is followed by `name =`.
+fn begins_parameter(rest: &[u8]) -> bool {
+    let rest = rest.trim_ascii_start();
+    let len = rest.iter().position(|octet| !is_token(*octet)).unwrap_or(rest.len());
+    len > 0 && rest.get(len..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
 /// Passes over white space and comments (RFC 5322 §3.2.2). A comment that does not end is not passed over, and the
@@ -363,8 +378,17 @@ mod tests {
             ("a/b; n=plain; n*=utf-8''%C3%A9", "n", Some("é")),
             ("a/b; n*=utf-8''%C3%A9; n=plain", "n", Some("é")),
             ("a/b; n*1=b; n*0=a; n*2=c", "n", Some("abc")),
-            ("a/b; n*0=a; n*2=c", "n", Some("a")),
-            ("a/b; n*1=a", "n", None),
+            ("a/b; n*0=a; n*2=c", "n", Some("ac")),
+            ("a/b; n*0=a; n*0=b; n*1=c", "n", Some("ac")),
+            ("a/b; n*1=a", "n", Some("a")),
+            ("a/b; n*x=a", "n", None),
+            // no semicolons
+            ("a/b; x=y\n n=\"c d\" m=e", "n", Some("c d")),
+            ("a/b; x=y\n n=\"c d\" m=e", "m", Some("e")),
+            ("a/b n*0=c n*1=d", "n", Some("cd")),
+            ("a/b; n=c d e=f", "n", Some("c d")),
+            ("a/b; n=c d e=f", "e", Some("f")),
+            ("a/b; n==?utf-8?q?c d?= x", "n", Some("c d x")),
             ("a/b; n*=no-quotes", "n", Some("no-quotes")),
             ("a/b; n*=%zz%4", "n", Some("%zz%4")),
             ("a/b; n*0*=utf-8''%C3; n*1*=%A9", "n", Some("é")),
