@@ -1,15 +1,16 @@
 //! The queue files of sendmail 8.17, from the suite `queue-sendmail-8.17`: every line is read, says what the input of the
 //! case said, and is written back to the octet; listings equal sendmail's, the directory and the order aside.
+#![cfg(unix)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use facteur::address::Address;
 use facteur::smtp::{Body, ForwardPath, Notify, Ret, ReversePath};
-use facteur::spool::QueueId;
 use facteur::spool::content::{Form, Splitter};
 use facteur::spool::mailq::{Listed, Mailq};
 use facteur::spool::qf::{ControlFile, ControlRecipient};
+use facteur::spool::{Claim, Queue, QueueConfig, QueueId, Spool};
 
 const SUITE: &str = "queue-sendmail-8.17";
 
@@ -76,6 +77,7 @@ struct AskedRecipient {
 
 fn check(case: &Path) -> Result<(), String> {
     let stored = stored(case)?;
+    in_our_hands(case, &stored)?;
     for name in ["mailq.txt", "mailq_v.txt"] {
         if let Ok(listing) = std::fs::read_to_string(case.join(name)) {
             check_listing(&listing, name == "mailq_v.txt", &stored)?;
@@ -173,6 +175,43 @@ fn check_entry(stored: &Stored, asked: &Asked) -> Result<(), String> {
     }
     check_content(stored, asked).err().into_iter().for_each(|fault| faults.push(fault));
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
+/// Our queue takes over the files: it gives the message whole, and writes a control file as it was where nothing is new.
+fn in_our_hands(case: &Path, stored: &[Stored]) -> Result<(), String> {
+    let name = case.file_name().unwrap().to_string_lossy();
+    let directory = std::env::temp_dir().join(format!("facteur-queue-sendmail-{}-{name}", std::process::id()));
+    let queue = Queue::open(QueueConfig::new(&directory)).map_err(|error| error.to_string())?;
+    for Stored { kind, id, control, data } in stored {
+        std::fs::write(directory.join(format!("df{id}")), data).unwrap();
+        std::fs::write(directory.join(format!("{}f{id}", char::from(*kind))), control.write()).unwrap();
+    }
+    let taken =
+        stored.iter().filter(|entry| entry.kind != b'Q').try_for_each(|stored| take(&queue, &directory, stored));
+    std::fs::remove_dir_all(&directory).unwrap();
+    taken
+}
+
+fn take(queue: &Queue, directory: &Path, Stored { kind, id, control, data }: &Stored) -> Result<(), String> {
+    // Programs, files, and users without a domain are no addresses.
+    if control.sender().is_none() || control.recipients().iter().any(|recipient| recipient.path().is_none()) {
+        return Ok(());
+    }
+    let mut claim = queue.claim(id).map_err(|error| error.to_string())?.ok_or("nobody else holds it")?;
+    let entry = claim.entry().clone();
+    if entry.held.is_some() != (*kind == b'h') || entry.recipients.len() != control.recipients().len() {
+        return Err(format!("read as {entry:?}"));
+    }
+    let content = claim.content().map_err(|error| error.to_string())?;
+    let fields = control.fields().filter(|field| !field.condition.contains(&b'P')).map(|field| field.field);
+    let text = fields.map(|field| lossy(&field) + "\n").collect::<String>() + "\n" + &lossy(data);
+    if lossy(&content) != text.replace('\n', "\r\n") {
+        return Err("the message is another one".into());
+    }
+    claim.update(entry).map_err(|error| error.to_string())?;
+    let written =
+        std::fs::read(directory.join(format!("{}f{id}", char::from(*kind)))).map_err(|error| error.to_string())?;
+    if written == control.write() { Ok(()) } else { Err("a change that changes nothing changed the file".into()) }
 }
 
 /// What we keep of the same message is what sendmail kept: the fields of the input stand among its own, the data file is

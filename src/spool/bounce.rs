@@ -214,7 +214,7 @@ impl Reporter {
         let (encoding, header) = match is_clean(header) {
             true if header.is_ascii() => ("7bit", header.to_vec()),
             true => ("8bit", header.to_vec()),
-            // A message cannot be encoded inside of another, but this is text (RFC 3462 §3).
+            // A message cannot be encoded inside of another, but this is text (RFC 3462 §2).
             false => ("quoted-printable", encode_quoted_printable_binary(header).into_bytes()),
         };
         let kind = "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: ";

@@ -43,6 +43,8 @@ use crate::spool::{Entry, QueueId, Spool, SpoolError};
 mod claim;
 mod draft;
 mod ids;
+#[cfg(test)]
+mod tests;
 
 pub use claim::QueueClaim;
 pub use draft::QueueDraft;
