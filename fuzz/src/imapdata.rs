@@ -72,7 +72,10 @@ fn talk(store: &memory::Store, pieces: &[&[u8]]) -> Vec<u8> {
                     false
                 }
                 Ok(Step::Event(ServerEvent::Idle)) => {
-                    backend.look(&mut server);
+                    let mut progress = backend.look(&mut server);
+                    while progress == Progress::More {
+                        progress = backend.step(&mut server);
+                    }
                     false
                 }
                 Ok(Step::Event(_)) => false,

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use facteur::base::{Machine, Secret, Step, Timestamp};
 use facteur::imap::{Backend, Progress, Server, ServerConfig, ServerEvent};
-use facteur::store::memory;
+use facteur::store::{Store, memory};
 
 /// 17-Jul-1996 02:44:25 -0700
 pub const NOW: i64 = 837_596_665;
 
 /// One connection.
-pub struct Session {
+pub struct Session<S: Store = memory::Store> {
     server: Server,
-    backend: Backend<memory::Store>,
+    backend: Backend<S>,
     output: Vec<u8>,
     /// How many octets waited to be sent at most.
     pub most_backlog: usize,
@@ -22,9 +22,9 @@ pub struct Session {
     pub now: Timestamp,
 }
 
-impl Session {
+impl<S: Store + Clone> Session<S> {
     /// A connection on which nothing was said but the greeting.
-    pub fn open(store: &memory::Store) -> Self {
+    pub fn open(store: &S) -> Self {
         let mut config = ServerConfig::new("imap.test");
         config.clear_text = true;
         config.failure_delay = std::time::Duration::ZERO;
@@ -43,14 +43,14 @@ impl Session {
     }
 
     /// A connection logged in.
-    pub fn login(store: &memory::Store) -> Self {
+    pub fn login(store: &S) -> Self {
         let mut session = Self::open(store);
         session.send(b"login LOGIN imapuser password\r\n");
         session
     }
 
     /// A connection with that mailbox selected.
-    pub fn select(store: &memory::Store, mailbox: &str) -> Self {
+    pub fn select(store: &S, mailbox: &str) -> Self {
         let mut session = Self::login(store);
         let answer = session.line(&format!("select SELECT \"{mailbox}\""));
         assert!(answer.contains("select OK"), "{answer}");
@@ -82,9 +82,17 @@ impl Session {
 
     /// While IDLE lasts: looks for changes.
     pub fn look(&mut self) -> String {
-        self.backend.look(&mut self.server);
-        self.flush();
+        self.tell();
         String::from_utf8(self.output()).unwrap().replace("\r\n", "\n")
+    }
+
+    fn tell(&mut self) {
+        let mut progress = self.backend.look(&mut self.server);
+        while progress == Progress::More {
+            self.flush();
+            progress = self.backend.step(&mut self.server);
+        }
+        self.flush();
     }
 
     fn pump(&mut self) {
@@ -104,7 +112,7 @@ impl Session {
                         self.flush();
                     }
                 }
-                Ok(Step::Event(ServerEvent::Idle)) => self.backend.look(&mut self.server),
+                Ok(Step::Event(ServerEvent::Idle)) => self.tell(),
                 Ok(Step::Event(_)) => {}
                 Ok(Step::NeedInput) => break,
                 Ok(Step::Done) | Err(_) => {

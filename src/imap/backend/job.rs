@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
-use crate::imap::backend::selected::{Expunges, LINES_A_STEP, Selected, Telling};
+use crate::imap::backend::selected::{Expunges, LINES_A_STEP, Selected};
 use crate::imap::backend::transfer::Transfer;
-use crate::imap::backend::{Answer, code_of, completed};
+use crate::imap::backend::{Answer, Progress, code_of, completed};
 use crate::imap::command::{By, Command};
 use crate::imap::fetch::{FetchItem, StoreAction};
 use crate::imap::response::{Code, Data, FetchData, Status};
@@ -33,7 +33,7 @@ pub(super) struct Job<M> {
 #[derive(Debug)]
 enum Stage<M> {
     Working(Work<M>),
-    Telling(Telling, By, Answer),
+    Telling(By, Answer),
 }
 
 #[derive(Debug)]
@@ -98,6 +98,11 @@ impl<M: Mailbox> Job<M> {
         Self { name, changes, stage: Stage::Working(work) }
     }
 
+    /// Only tells of changes that were looked for already.
+    pub fn telling() -> Self {
+        Self { name: "", changes: Changes::Ignored, stage: Stage::Telling(By::Sequence, Answer::None) }
+    }
+
     pub fn step<S: Store<Mailbox = M>>(
         &mut self,
         store: &S,
@@ -118,17 +123,13 @@ impl<M: Mailbox> Job<M> {
                 if matches!(answer, Answer::Bye(_)) {
                     return Some(answer);
                 }
-                self.stage = Stage::Telling(selected.begin_telling(expunges), by, answer);
+                selected.begin_telling(expunges);
+                self.stage = Stage::Telling(by, answer);
                 None
             }
-            Stage::Telling(telling, by, answer) => {
-                if let Some(selected) = selected {
-                    selected.tell(telling, *by == By::Uid, out);
-                    if !matches!(telling, Telling::Done) {
-                        return None;
-                    }
-                }
-                Some(answer.clone())
+            Stage::Telling(by, answer) => {
+                let progress = selected.as_mut().map(|selected| selected.tell(*by == By::Uid, out));
+                (progress != Some(Progress::More)).then(|| answer.clone())
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 
 use job::{Changes, Expunge, Fetch, Find, Job, StoreFlags, Work};
 use mailboxes::Access;
-use selected::{Expunges, Selected, Telling};
+use selected::{Expunges, Selected};
 use transfer::{Keep, Transfer};
 
 /// Answers commands out of one user's mailboxes.
@@ -49,7 +49,12 @@ use transfer::{Keep, Transfer};
 ///             // A server on a socket sends what is outgoing between two steps.
 ///             while backend.step(&mut server) == Progress::More {}
 ///         }
-///         Step::Event(ServerEvent::Idle) => backend.look(&mut server),
+///         Step::Event(ServerEvent::Idle) => {
+///             let mut progress = backend.look(&mut server);
+///             while progress == Progress::More {
+///                 progress = backend.step(&mut server);
+///             }
+///         }
 ///         Step::Done => break,
 ///         _ => {}
 ///     }
@@ -77,6 +82,8 @@ pub(crate) enum Answer {
     Status(Status, Option<Code>, String),
     /// `* BYE`: the conversation cannot go on.
     Bye(String),
+    /// None is due: nothing was asked.
+    None,
 }
 
 /// What a step came to.
@@ -148,6 +155,9 @@ impl<S: Store> Backend<S> {
     /// is not yet answered. `now` is the internal date of a message for which APPEND names none. Some work is done here
     /// already: mailboxes are opened and looked at.
     pub fn begin(&mut self, command: Command, now: Timestamp) {
+        if let Some(selected) = &mut self.selected {
+            selected.stop_telling();
+        }
         let name = command.name();
         let changes = Changes::during(&command);
         let work = self.prepare(command, now).unwrap_or_else(|answer| Work::Answered(VecDeque::new(), answer));
@@ -174,32 +184,32 @@ impl<S: Store> Backend<S> {
                 server.shutdown();
                 server.no(Some(Code::NonExistent), &text);
             }
+            Answer::None => {}
         }
         Progress::Finished
     }
 
     /// Looks at what others did to the selected mailbox and tells it: for IDLE (RFC 2177), when it begins and whenever
-    /// something may have changed. Where no mailbox is selected there is nothing to tell.
-    pub fn look(&mut self, server: &mut Server) {
-        let Some(selected) = &mut self.selected else { return };
+    /// something may have changed. This takes the first step; where there is [`Progress::More`], take [`Backend::step`]s as
+    /// with a command, before the server is polled again. Where no mailbox is selected there is nothing to tell.
+    pub fn look(&mut self, server: &mut Server) -> Progress {
+        let Some(selected) = &mut self.selected else { return Progress::Finished };
         match selected.refresh() {
             Ok(()) => {}
             Err(StoreError::NoMailbox) => {
                 self.selected = None;
-                return server.shutdown();
+                server.shutdown();
+                return Progress::Finished;
             }
             Err(error) => {
-                return server.untagged(Data::Status(Status::No, Some(code_of(&error)), error.to_string()));
+                server.untagged(Data::Status(Status::No, Some(code_of(&error)), error.to_string()));
+                return Progress::Finished;
             }
         }
-        let mut telling = selected.begin_telling(Expunges::Told);
-        while !matches!(telling, Telling::Done) {
-            let mut out = Vec::new();
-            selected.tell(&mut telling, false, &mut out);
-            out.into_iter().for_each(|data| server.untagged(data));
-        }
+        selected.begin_telling(Expunges::Told);
+        self.job = Some(Job::telling());
+        self.step(server)
     }
-
     /// What there is to do; `Err` where the answer is known at once.
     fn prepare(&mut self, command: Command, now: Timestamp) -> Result<Work<S::Mailbox>, Answer> {
         let name = command.name();

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use crate::imap::backend::Answer;
+use crate::imap::backend::{Answer, Progress};
 use crate::imap::command::By;
 use crate::imap::response::{Code, Data, FetchData, Status};
 use crate::imap::sequence::SequenceSet;
@@ -32,6 +32,7 @@ pub(super) struct Selected<M> {
     recent: u32,
     /// The keywords of which the client was told that messages can have them.
     keywords: Flags,
+    telling: Telling,
 }
 
 /// Whether sequence numbers may change now.
@@ -45,7 +46,7 @@ pub(super) enum Expunges {
 
 /// How far the telling of changes has come.
 #[derive(Clone, Debug)]
-pub(super) enum Telling {
+enum Telling {
     Expunges {
         /// The next of the known to look at; those from `written` up to here are gone.
         read: usize,
@@ -63,7 +64,16 @@ impl<M: Mailbox> Selected<M> {
         let known = mailbox.messages().iter().map(|entry| entry.uid).collect();
         let recent = recent(mailbox.messages());
         let keywords = keywords(mailbox.messages());
-        Self { mailbox, read_only, known, expunged: false, changed: BTreeSet::new(), recent, keywords }
+        Self {
+            mailbox,
+            read_only,
+            known,
+            expunged: false,
+            changed: BTreeSet::new(),
+            recent,
+            keywords,
+            telling: Telling::Done,
+        }
     }
 
     /// How many messages there are for the client.
@@ -178,20 +188,28 @@ impl<M: Mailbox> Selected<M> {
 
     /// Begins to tell. RFC 3501 §7.4.1: EXPUNGE "MUST NOT be sent when no command is in progress, nor while responding to a
     /// FETCH, STORE, or SEARCH command"; it is kept for a later command then.
-    pub fn begin_telling(&self, expunges: Expunges) -> Telling {
-        match expunges {
+    pub fn begin_telling(&mut self, expunges: Expunges) {
+        self.stop_telling();
+        self.telling = match expunges {
             Expunges::Told if self.expunged => Telling::Expunges { read: 0, written: 0, at: 0 },
             _ => Telling::Flags,
+        };
+    }
+
+    /// Leaves the rest for later.
+    pub fn stop_telling(&mut self) {
+        if let Telling::Expunges { read, written, .. } = std::mem::replace(&mut self.telling, Telling::Done) {
+            self.known.drain(written..read);
         }
     }
 
-    /// Tells some of the changes; whether there are more is in `telling`.
-    pub fn tell(&mut self, telling: &mut Telling, with_uid: bool, out: &mut Vec<Data>) {
-        match telling {
+    /// Tells some of the changes.
+    pub fn tell(&mut self, with_uid: bool, out: &mut Vec<Data>) -> Progress {
+        match &mut self.telling {
             Telling::Expunges { read, written, at } => {
                 while let Some(uid) = self.known.get(*read).copied() {
                     if out.len() >= LINES_A_STEP {
-                        return;
+                        return Progress::More;
                     }
                     *read += 1;
                     let entries = self.mailbox.messages().get(*at..).unwrap_or_default();
@@ -208,13 +226,13 @@ impl<M: Mailbox> Selected<M> {
                 }
                 self.known.truncate(*written);
                 self.expunged = false;
-                *telling = Telling::Flags;
+                self.telling = Telling::Flags;
             }
             Telling::Flags => {
                 while out.len() < LINES_A_STEP {
                     let Some(uid) = self.changed.pop_first() else {
-                        *telling = Telling::Arrivals;
-                        return;
+                        self.telling = Telling::Arrivals;
+                        break;
                     };
                     let flags = self.entry(uid).map(|(_, entry)| entry.flags.clone()).unwrap_or_default();
                     self.tell_keywords(&flags, out);
@@ -237,10 +255,11 @@ impl<M: Mailbox> Selected<M> {
                 let new: BTreeSet<Flag> =
                     self.mailbox.messages().iter().skip(new).flat_map(|entry| &entry.flags).cloned().collect();
                 self.tell_keywords(&new, out);
-                *telling = Telling::Done;
+                self.telling = Telling::Done;
             }
             Telling::Done => {}
         }
+        if matches!(self.telling, Telling::Done) { Progress::Finished } else { Progress::More }
     }
 
     /// `* n FETCH (FLAGS (...))`; `None` where the message is gone.
