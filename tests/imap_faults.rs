@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use facteur::base::Timestamp;
-use facteur::store::{self, Change, Entry, FlagEdit, Flags, Listed, Mailbox as _, Store as _, StoreError, Uid, memory};
+use facteur::store::{self, Change, Entry, FlagEdit, Flags, Listed, Store as _, StoreError, Uid, memory};
 use imap::Session;
 
 /// What fails, and after how many successes.
