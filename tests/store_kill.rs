@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use facteur::base::Timestamp;
@@ -24,6 +24,22 @@ const CHILDREN: u64 = 2;
 const MESSAGES: usize = 40;
 
 struct Random(u64);
+
+/// A process that does not outlive the test.
+struct Worker(Child);
+
+impl Worker {
+    fn is_at_work(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 impl Random {
     fn below(&mut self, below: u64) -> u64 {
@@ -67,7 +83,7 @@ fn work(store: &impl Store, log: &mut File, seed: u64) {
     for count in 0_u64.. {
         let name = format!("{seed}-{count}");
         let here: Vec<Uid> = inbox.messages().iter().map(|entry| entry.uid).collect();
-        let size = if random.below(4) == 0 { random.below(2000) } else { random.below(20) };
+        let size = if random.below(4) == 0 { random.below(10_000) } else { random.below(20) };
         let choice = random.below(8);
         match choice {
             _ if here.len() > MESSAGES => {
@@ -193,32 +209,28 @@ fn run<S: Store>(kind: &str, open: impl Fn(&Path) -> S) {
     let mut left = 0;
     for round in 0..ROUNDS {
         let logs: Vec<PathBuf> = (0..CHILDREN).map(|child| dir.join(format!("log-{round}-{child}"))).collect();
-        let mut children: Vec<Child> = logs
+        let mut children: Vec<Worker> = logs
             .iter()
             .zip(0..)
             .map(|(log, child)| {
-                Command::new(std::env::current_exe().unwrap())
+                let child = Command::new(std::env::current_exe().unwrap())
                     .args(["--exact", "a_process_that_will_be_killed", "--nocapture"])
                     .env("FACTEUR_STORE_KILL", format!("{kind}:{}", round * CHILDREN + child + 1))
                     .env("FACTEUR_STORE_KILL_ROOT", &root)
                     .env("FACTEUR_STORE_KILL_LOG", log)
-                    .spawn()
-                    .unwrap()
+                    .stdout(Stdio::null())
+                    .spawn();
+                Worker(child.unwrap())
             })
             .collect();
         // Until both are at work, and then a while.
         while logs.iter().any(|log| fs::metadata(log).map_or(0, |there| there.len()) < 100) {
             std::thread::sleep(Duration::from_millis(1));
-            for child in &mut children {
-                assert!(child.try_wait().unwrap().is_none(), "a process ended of itself");
-            }
+            assert!(children.iter_mut().all(Worker::is_at_work), "a process ended of itself");
         }
         std::thread::sleep(Duration::from_micros(20_000 + random.below(100_000)));
-        for child in &mut children {
-            assert!(child.try_wait().unwrap().is_none(), "a process ended of itself");
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        assert!(children.iter_mut().all(Worker::is_at_work), "a process ended of itself");
+        drop(children);
         for log in &logs {
             told.read(&fs::read_to_string(log).unwrap());
         }

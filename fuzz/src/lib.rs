@@ -10,6 +10,7 @@ mod message;
 mod pop3;
 mod smtp;
 mod spool;
+mod store;
 
 /// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
 #[rustfmt::skip] // one a line, so that new ones do not meet in a merge
@@ -31,6 +32,9 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("dns_zone", dns::zone),
     ("imap_fetch", imapdata::fetch),
     ("imap_structure", imapdata::structure),
+    ("maildir_name", store::maildir_name),
+    ("mbox", store::mbox),
+    ("uid_list", store::uid_list),
     ("message", message::message),
     ("text", message::text),
     ("spf_record", auth::spf_record),
