@@ -1,6 +1,6 @@
 //! Messages: the part tree against a slow and obvious second reader, and what reads must write back the same.
 
-use facteur::address::list;
+use facteur::address::{Mailbox, list};
 use facteur::message::{DefectKind, Header, HeaderEdit, Message, Part};
 use facteur::text::{Params, charset, transfer, utf7, words};
 
@@ -267,6 +267,13 @@ pub fn text(input: &[u8]) {
     let field = format!("x/y; {}", facteur::text::params::write("name", &text).join("; "));
     assert_eq!(Params::parse(field.as_bytes()).value("name").as_deref(), Some(text.as_str()));
 
+    // What is one address strictly is the same one in a list.
+    if let Ok(strict) = Mailbox::parse(input)
+        && let [entry] = &list::parse(input)[..]
+    {
+        let [mailbox] = entry.mailboxes() else { panic!("one mailbox") };
+        assert_eq!((&mailbox.local, &mailbox.domain), (&strict.local, &strict.domain));
+    }
     for entry in list::parse(input) {
         for mailbox in entry.mailboxes() {
             if let Some(address) = mailbox.address() {

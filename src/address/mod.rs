@@ -12,6 +12,7 @@ use crate::base::ParseError;
 use crate::base::parse::{Parsed, fail, quoted, whole};
 
 pub mod list;
+mod spec;
 
 pub use list::{Entry, Group, Mailbox};
 
@@ -109,9 +110,12 @@ impl Address {
         self.local.is_ascii() && self.domain.is_ascii()
     }
 
-    /// Whether both parts keep the length limits of RFC 5321 §4.5.3.1.
+    /// Whether both parts, as written, keep the length limits of RFC 5321 §4.5.3.1: 64 octets for the local part, 255 for
+    /// the domain, 63 for each of its labels (RFC 1035 §2.3.4), 256 for the whole with its brackets.
     pub fn fits_smtp(&self) -> bool {
-        self.local.len() <= MAX_LOCAL && self.domain.to_string().len() <= MAX_DOMAIN
+        let (written, domain) = (self.to_string(), self.domain.to_string());
+        let labels = !matches!(self.domain, Domain::Name(_)) || domain.split('.').all(|label| label.len() <= 63);
+        written.len() - domain.len() - 1 <= MAX_LOCAL && domain.len() <= MAX_DOMAIN && labels && written.len() <= 254
     }
 }
 

@@ -1,0 +1,237 @@
+//! `addr-spec` of RFC 5322 §3.4.1 read strictly, with the obsolete forms of §4.4: what may stand in a header, and nothing
+//! else. UTF-8 is read (RFC 6532 §3.2).
+
+use crate::address::{Mailbox, is_atext};
+use crate::base::ParseError;
+
+impl Mailbox {
+    /// Reads `addr-spec = local-part "@" domain` with comments, folding white space and the obsolete forms; no display
+    /// name.
+    ///
+    /// ```
+    /// use facteur::address::Mailbox;
+    ///
+    /// let mailbox = Mailbox::parse(b"pete(his account)@silly.test(his host)")?;
+    /// assert_eq!(mailbox.to_string(), "pete@silly.test");
+    /// assert!(Mailbox::parse(b"pete@").is_err());
+    /// # Ok::<(), facteur::base::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader { text, at: 0, comments: Vec::new() };
+        let local = reader.words(true)?;
+        reader.special(b'@', "an at sign")?;
+        reader.cfws()?;
+        let domain = if reader.peek() == Some(b'[') { reader.literal()? } else { reader.words(false)? };
+        if reader.at < text.len() {
+            return reader.fail("the end");
+        }
+        match (String::from_utf8(local), String::from_utf8(domain)) {
+            (Ok(local), Ok(domain)) => {
+                Ok(Self { local, domain: Some(domain), comments: reader.comments, ..Self::default() })
+            }
+            _ => Err(ParseError { expected: "UTF-8", at: 0 }),
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    comments: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn fail<T>(&self, expected: &'static str) -> Result<T, ParseError> {
+        Err(ParseError { expected, at: self.at })
+    }
+
+    fn special(&mut self, special: u8, expected: &'static str) -> Result<(), ParseError> {
+        if self.peek() != Some(special) {
+            return self.fail(expected);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// `obs-local-part = word *("." word)`, `obs-domain = atom *("." atom)`; they include the forms of today.
+    fn words(&mut self, quoted: bool) -> Result<Vec<u8>, ParseError> {
+        let mut words = Vec::new();
+        loop {
+            self.cfws()?;
+            match self.peek() {
+                Some(b'"') if quoted => self.quoted_string(&mut words)?,
+                Some(octet) if is_atext(octet) => {
+                    while let Some(octet) = self.peek().filter(|octet| is_atext(*octet)) {
+                        words.push(octet);
+                        self.at += 1;
+                    }
+                }
+                _ => return self.fail(if quoted { "a word" } else { "an atom" }),
+            }
+            self.cfws()?;
+            if self.peek() != Some(b'.') {
+                return Ok(words);
+            }
+            words.push(b'.');
+            self.at += 1;
+        }
+    }
+
+    /// `quoted-string = DQUOTE *([FWS] qcontent) [FWS] DQUOTE`
+    fn quoted_string(&mut self, out: &mut Vec<u8>) -> Result<(), ParseError> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => out.push(self.quoted_pair()?),
+                Some(b' ' | b'\t' | b'\r' | b'\n') => {
+                    let from = self.at;
+                    self.fws()?;
+                    out.extend(
+                        self.text.iter().take(self.at).skip(from).filter(|octet| !matches!(octet, b'\r' | b'\n')),
+                    );
+                }
+                // obs-qtext = obs-NO-WS-CTL
+                Some(octet) if octet != 0 => {
+                    out.push(octet);
+                    self.at += 1;
+                }
+                _ => return self.fail("the end of the quoted string"),
+            }
+        }
+    }
+
+    /// `quoted-pair = ("\" (VCHAR / WSP)) / obs-qp`
+    fn quoted_pair(&mut self) -> Result<u8, ParseError> {
+        self.at += 1;
+        match self.peek() {
+            Some(octet) => {
+                self.at += 1;
+                Ok(octet)
+            }
+            None => self.fail("the octet that is quoted"),
+        }
+    }
+
+    /// `domain-literal = "[" *([FWS] dtext) [FWS] "]"`
+    fn literal(&mut self) -> Result<Vec<u8>, ParseError> {
+        let mut literal = vec![b'['];
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b']') => {
+                    literal.push(b']');
+                    self.at += 1;
+                    self.cfws()?;
+                    return Ok(literal);
+                }
+                // obs-dtext = obs-NO-WS-CTL / quoted-pair
+                Some(b'\\') => literal.push(self.quoted_pair()?),
+                Some(b' ' | b'\t' | b'\r' | b'\n') => self.fws()?,
+                Some(octet) if !matches!(octet, 0 | b'[') => {
+                    literal.push(octet);
+                    self.at += 1;
+                }
+                _ => return self.fail("a closing bracket"),
+            }
+        }
+    }
+
+    /// `[CFWS]`. Comments nest; the depth is counted, not recursed.
+    fn cfws(&mut self) -> Result<(), ParseError> {
+        let mut depth = 0_usize;
+        let mut comment = Vec::new();
+        loop {
+            let from = self.at;
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\r' | b'\n') => self.fws()?,
+                Some(b'(') => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                Some(b')') if depth > 0 => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                Some(b'\\') if depth > 0 => drop(self.quoted_pair()?),
+                // obs-ctext = obs-NO-WS-CTL
+                Some(octet) if depth > 0 && octet != 0 => self.at += 1,
+                _ if depth > 0 => return self.fail("the end of the comment"),
+                _ => return Ok(()),
+            }
+            comment.extend_from_slice(self.text.get(from..self.at).unwrap_or_default());
+            if depth == 0 && comment.ends_with(b")") {
+                let text = comment.trim_ascii();
+                let inner = text.get(1..text.len() - 1).unwrap_or_default(); // it begins and ends with a bracket
+                self.comments.push(crate::text::words::decode(inner));
+                comment.clear();
+            }
+        }
+    }
+
+    /// `FWS = ([*WSP CRLF] 1*WSP) / obs-FWS`, `obs-FWS = 1*WSP *(CRLF 1*WSP)`
+    fn fws(&mut self) -> Result<(), ParseError> {
+        while let Some(octet) = self.peek() {
+            match octet {
+                b' ' | b'\t' => self.at += 1,
+                b'\r' => match self.text.get(self.at + 1..self.at + 3) {
+                    Some([b'\n', b' ' | b'\t']) => self.at += 3,
+                    _ => return self.fail("CRLF and white space"),
+                },
+                b'\n' => return self.fail("CRLF"),
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_header_may_hold_is_read() {
+        for (text, expected) in [
+            ("a@b", "a@b"),
+            (" a . b @ c . d ", "a.b@c.d"),
+            ("(x)a(y(z))@(\\))b.c(d)", "a@b.c"),
+            ("\"a b\".c@d", "a b.c@d"),
+            ("\"a\\\"b\"@c", "a\"b@c"),
+            ("a@[192.0.2.1]", "a@[192.0.2.1]"),
+            ("a@[ x \r\n y ]", "a@[xy]"),
+            ("a\r\n @b", "a@b"),
+            ("ä@ö", "ä@ö"),
+        ] {
+            assert_eq!(
+                Mailbox::parse(text.as_bytes()).map(|mailbox| mailbox.to_string()).as_deref(),
+                Ok(expected),
+                "{text}"
+            );
+        }
+        assert_eq!(Mailbox::parse(b"a(one)@(two)b").unwrap().comments, ["one", "two"]);
+    }
+
+    #[test]
+    fn what_it_may_not_is_refused() {
+        for text in [
+            "", "a", "@b", "a@", ".a@b", "a.@b", "a..b@c", "a@b.", "a@.b", "a b@c", "a@b c", "a@[b", "a@b]", "(a@b",
+            "a)@b",
+        ] {
+            assert!(Mailbox::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        for text in [&b"a\r\n@b"[..], b"a\n @b", b"\"a\0\"@b", b"a@b\r", b"\"a@b", b"\"a\\"] {
+            assert!(Mailbox::parse(text).is_err(), "{}", text.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The suite `address-isemail`: 164 addresses with what RFC 5321 and RFC 5322 make of them.
+//!
+//! [`Address::parse`] is the Mailbox of RFC 5321, [`Mailbox::parse`] the addr-spec of RFC 5322.
+
+use std::path::{Path, PathBuf};
+
+use facteur::address::{Address, Mailbox};
+
+const SUITE: &str = "address-isemail";
+
+/// Cases that we read otherwise on purpose.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("30 header", "hyphens at the ends of labels: RFC 5322 has no rule of the DNS"),
+    ("31 header", "the same"),
+    ("35 smtp", "a dot at the end of the domain is read and dropped"),
+    ("43 smtp", "an empty local part is refused"),
+    ("60 smtp", "lengths are those of the address as we write it, without needless quoting"),
+    ("66 smtp", "an address literal with a tag that the grammar allows, though no RFC has registered it"),
+    ("71 smtp", "two colons for one group of zeros are read"),
+    ("102 header", "as 30"),
+    ("160 smtp", "UTF-8 is read (RFC 6531)"),
+    ("160 header", "UTF-8 is read (RFC 6532)"),
+];
+
+#[test]
+fn addresses_of_isemail() {
+    let Some(root) = suite() else {
+        println!("conformance {SUITE}: skipped, not there");
+        return;
+    };
+    let text = std::fs::read_to_string(root.join("tests.xml")).unwrap();
+    let (mut total, mut failed) = (0, Vec::new());
+    for case in text.split("<test id=\"").skip(1) {
+        let id = case.split('"').next().unwrap();
+        let element = |name: &str| {
+            let content = case.split(&format!("<{name}>")).nth(1)?.split(&format!("</{name}>")).next()?;
+            Some(unescape(content))
+        };
+        let address = element("address").unwrap_or_default();
+        let (category, diagnosis) = (element("category").unwrap(), element("diagnosis").unwrap());
+        let smtp = ["ISEMAIL_VALID_CATEGORY", "ISEMAIL_DNSWARN", "ISEMAIL_RFC5321"].contains(&category.as_str());
+        let header = smtp || ["ISEMAIL_CFWS", "ISEMAIL_DEPREC", "ISEMAIL_RFC5322"].contains(&category.as_str());
+        for (what, ours, theirs) in [
+            ("smtp", Address::parse(address.as_bytes()).is_ok_and(|address| address.fits_smtp()), smtp),
+            ("header", Mailbox::parse(address.as_bytes()).is_ok(), header),
+        ] {
+            total += 1;
+            if ours != theirs {
+                failed.push((format!("{id} {what}"), format!("{address:?} {diagnosis}: ours {ours}")));
+            }
+        }
+    }
+    assert!(total > 300, "the suite has cases");
+    println!("conformance {SUITE} {}/{total}", total - failed.len());
+    for (name, why) in OTHERWISE {
+        println!("  otherwise: {name}: {why}");
+    }
+    let known = |name: &str| OTHERWISE.iter().any(|(known, _)| *known == name);
+    let unknown: Vec<_> = failed.iter().filter(|(name, _)| !known(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert_eq!(failed.len(), OTHERWISE.len(), "some pass now");
+}
+
+fn suite() -> Option<PathBuf> {
+    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
+        Some(root) => PathBuf::from(root),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
+    };
+    Some(root.join(SUITE)).filter(|path| path.is_dir())
+}
+
+/// XML references, and the pictures of control characters.
+fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let (name, after) = rest[at + 1..].split_once(';').unwrap();
+        out.push(match name {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "apos" => '\'',
+            _ => char::from_u32(u32::from_str_radix(name.trim_start_matches("#x"), 16).unwrap()).unwrap(),
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    let control = |character: char| match character as u32 {
+        code @ 0x2400..=0x2421 => char::from_u32(code - 0x2400).unwrap(),
+        _ => character,
+    };
+    out.chars().map(control).collect()
+}
