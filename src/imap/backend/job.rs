@@ -20,8 +20,8 @@ const TESTS_A_STEP: usize = 20_000;
 /// for thousands of subsets of a header.
 const MOST_COPIED: usize = 16 * 1024 * 1024;
 
-/// How many messages are removed in one step.
-const REMOVED_A_STEP: usize = 1000;
+/// How many messages are removed in one step. Some stores look through the whole mailbox for each.
+const REMOVED_A_STEP: usize = 5000;
 
 #[derive(Debug)]
 pub(super) struct Job<M> {

@@ -53,20 +53,6 @@ impl Pattern {
                 (character, _) => tokens.push(Token::Is(character)),
             }
         }
-        // RFC 9051 §5.1: INBOX is the same in any case of letters; below it and beside it case counts.
-        let inbox: Vec<_> = "INBOX".chars().map(Token::Is).collect();
-        let same = |held: &Token, wanted: &Token| match (held, wanted) {
-            (Token::Is(held), Token::Is(wanted)) => held.eq_ignore_ascii_case(wanted),
-            _ => false,
-        };
-        if let Some(start) = tokens.get_mut(..inbox.len())
-            && start.iter().zip(&inbox).all(|(held, wanted)| same(held, wanted))
-        {
-            let ends = !matches!(tokens.get(inbox.len()), Some(Token::Is(character)) if *character != DELIMITER);
-            if ends && let Some(start) = tokens.get_mut(..inbox.len()) {
-                start.copy_from_slice(&inbox);
-            }
-        }
         let characters = tokens.iter().filter(|token| matches!(token, Token::Is(_))).count();
         Self { tokens, characters }
     }
@@ -80,11 +66,14 @@ impl Pattern {
         let mut here = vec![false; end + 1];
         here[0] = true; // there is always at least one place
         self.pass_wildcards(&mut here);
-        for character in name.chars() {
+        // RFC 9051 §5.1: INBOX is the same in any case of letters; in all else case counts.
+        let inbox = if name.split(DELIMITER).next() == Some("INBOX") { "INBOX".len() } else { 0 };
+        for (place, character) in name.chars().enumerate() {
             let mut next = vec![false; end + 1];
             for (at, token) in self.tokens.iter().enumerate() {
                 let reached = here.get(at).copied().unwrap_or_default();
                 let (stays, goes) = match token {
+                    Token::Is(wanted) if place < inbox => (false, wanted.eq_ignore_ascii_case(&character)),
                     Token::Is(wanted) => (false, *wanted == character),
                     Token::Level => (character != DELIMITER, false),
                     Token::Any => (true, false),
@@ -184,6 +173,11 @@ mod tests {
             ("", "iNbOx*", "INBOX/a", true),
             ("", "inbox/%", "INBOX/a", true),
             ("", "I%", "INBOX", true),
+            ("", "i%x", "INBOX", true),
+            ("", "%n%/Foo", "INBOX/Foo", true),
+            ("", "%n%/foo", "INBOX/Foo", false),
+            ("", "inbox%", "inboxes", true),
+            ("", "INBOX%", "inboxes", false),
             ("", "inboxes", "inboxes", true),
             ("", "Foo", "foo", false),
             ("", "ü%", "übung", true),
