@@ -12,9 +12,12 @@ mod smtp;
 mod spool;
 mod store;
 
+/// What a target does with an input.
+pub type Target = fn(&[u8]);
+
 /// Every target: its name, which is also its folder under `corpus/`, and what it does with an input.
 #[rustfmt::skip] // one a line, so that new ones do not meet in a merge
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("address", base::address),
     ("date", base::date),
     ("imap_command", imap::command),

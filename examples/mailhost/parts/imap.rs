@@ -1,0 +1,105 @@
+//! One IMAP session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use facteur::base::Timestamp;
+use facteur::imap::{Backend, Progress, Server, ServerConfig, ServerEvent};
+use facteur::net::Driver;
+use facteur::net::serve::Connection;
+use facteur::store::maildir;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{block_in_place, spawn_blocking};
+
+use super::config::Service;
+use super::host::{Fault, Host};
+use super::log::log;
+
+/// How often a client in IDLE is told of what other programs did to the mailbox; what is delivered here it hears at once.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Serves one connection.
+pub async fn session(
+    host: Arc<Host>,
+    connection: Connection<TcpStream>,
+    peer: SocketAddr,
+    service: Service,
+) -> Result<(), Fault> {
+    let mut config = ServerConfig::new(&host.config.hostname);
+    config.starttls = !service.is_implicit_tls();
+    config.max_message = u32::try_from(host.config.max_message_size).unwrap_or(u32::MAX);
+    let mut driver = Driver::new(Server::new(config, Instant::now()), connection.stream).with_tls(host.tls.clone());
+    if service.is_implicit_tls() {
+        driver = driver.encrypted().await?;
+    }
+    let mut backend: Option<Backend<maildir::Store>> = None;
+    let mut news: Option<watch::Receiver<u64>> = None;
+    let mut idle = false;
+    let stopping = connection.stopping;
+    let mut told = false;
+    loop {
+        let event = tokio::select! {
+            event = driver.next() => event?,
+            () = stopping.begun(), if !told => {
+                told = true;
+                driver.shutdown();
+                continue;
+            }
+            () = something_new(&mut news), if idle => {
+                if let Some(backend) = &mut backend {
+                    block_in_place(|| backend.look(&mut driver));
+                }
+                continue;
+            }
+        };
+        match event {
+            None => return Ok(()),
+            Some(ServerEvent::Login { user, secret }) => {
+                let (of, name) = (Arc::clone(&host), user.clone());
+                let opened = spawn_blocking(move || {
+                    of.accounts.check(&name, &secret).map(|account| (account.news.subscribe(), account.store()))
+                });
+                match opened.await? {
+                    Some((watch, Ok(store))) => {
+                        log!("imap", "login: user={user}, relay={peer}");
+                        (backend, news) = (Some(Backend::new(store)), Some(watch));
+                        driver.accept();
+                    }
+                    Some((_, Err(error))) => {
+                        log!("imap", "user={user}: {error}");
+                        driver.no(None, "the mailboxes cannot be opened now");
+                    }
+                    None => {
+                        log!("imap", "login refused: user={user}, relay={peer}");
+                        driver.refuse();
+                    }
+                }
+            }
+            Some(ServerEvent::Command(command)) => {
+                let Some(backend) = &mut backend else { return Ok(()) };
+                block_in_place(|| backend.begin(command, Timestamp::from(SystemTime::now())));
+                while block_in_place(|| backend.step(&mut driver)) == Progress::More {
+                    driver.flush().await?;
+                }
+            }
+            Some(ServerEvent::Idle) => {
+                idle = true;
+                if let Some(backend) = &mut backend {
+                    block_in_place(|| backend.look(&mut driver));
+                }
+            }
+            Some(ServerEvent::IdleDone) => idle = false,
+            Some(_) => {}
+        }
+    }
+}
+
+/// Comes when mail was delivered, or it is time to look.
+async fn something_new(news: &mut Option<watch::Receiver<u64>>) {
+    match news {
+        Some(news) => drop(tokio::time::timeout(LOOK, news.changed()).await),
+        None => tokio::time::sleep(LOOK).await,
+    }
+}

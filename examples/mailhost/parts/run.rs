@@ -1,0 +1,210 @@
+//! From the config to the listeners, and from Ctrl-C to the end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur::address::Domain;
+use facteur::base::Secret;
+use facteur::net::serve::{Connection, Incident, Service as Listeners, ServiceConfig};
+use facteur::net::tls::Acceptor;
+use facteur::spool::{Queue, QueueConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::accounts::Accounts;
+use super::config::{Config, Listen, Service};
+use super::host::Host;
+use super::log::{self, log};
+use super::setup::{self, Site};
+use super::{delivery, imap, pop3, smtp};
+
+/// Serves those listeners of the config that are among `services` until the process is told to stop.
+pub fn run(program: &'static str, config: Config, data: &Path, services: &[Service]) -> Result<(), String> {
+    let wanted: Vec<Listen> =
+        config.listen.iter().filter(|listen| services.contains(&listen.service)).cloned().collect();
+    if wanted.is_empty() {
+        return Err("listen: no listener in the config is for this program".to_owned());
+    }
+    log::begin(program, &config.hostname);
+    let site = setup::prepare(data, &config)?;
+    let name: Domain = config.hostname.parse().map_err(|error| format!("hostname: {error}"))?;
+    let accounts = Accounts::new(&config, &site.users, data)?;
+    let tls = acceptor(data, &config)?;
+    let queue = data.join(&config.queue.path);
+    let spool = Queue::open(QueueConfig::new(&queue)).map_err(|error| format!("{}: {error}", queue.display()))?;
+    let recovered = spool.recover().map_err(|error| format!("{}: {error}", queue.display()))?;
+    if recovered.removed > 0 {
+        log!("queue", "removed {} files of messages that were never accepted or are done", recovered.removed);
+    }
+    for id in recovered.damaged {
+        log!(id, "damaged, left as it is in {}", queue.display());
+    }
+    let delivers =
+        wanted.iter().any(|listen| matches!(listen.service, Service::Smtp | Service::Submission | Service::Smtps));
+    let (runner, fresh) = mpsc::unbounded_channel();
+    let (stop, stopping) = watch::channel(false);
+    let host = Arc::new(Host { config, data: data.to_owned(), name, accounts, tls, spool, runner, stop: stopping });
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("threads: {error}"))?;
+    runtime.block_on(async {
+        let mut listeners = Vec::new();
+        for Listen { service, address } in wanted {
+            let listener =
+                TcpListener::bind(address).await.map_err(|error| format!("{address} ({service}): {error}"))?;
+            listeners.push((service, listener));
+        }
+        print_table(&host, &site, &listeners)?;
+        let delivering = delivers.then(|| tokio::spawn(delivery::run(Arc::clone(&host), fresh)));
+        let mut serving = JoinSet::new();
+        let mut running = Vec::new();
+        for (service, listener) in listeners {
+            let listeners = listeners_of(&host, service);
+            running.push(listeners.clone());
+            serving.spawn(serve(Arc::clone(&host), listeners, service, listener)?);
+        }
+        told_to_stop().await.map_err(|error| format!("signals: {error}"))?;
+        log!("stop", "ending sessions, {} s at most", host.config.shutdown_grace);
+        running.iter().for_each(Listeners::stop);
+        while serving.join_next().await.is_some() {}
+        // Nothing is accepted any more: deliveries under way come to their end, the rest stays in the queue.
+        let _ = stop.send(true);
+        if let Some(delivering) = delivering {
+            match delivering.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log!("queue", "the runner ended: {error}"),
+                Err(error) => log!("queue", "the runner ended: {error}"),
+            }
+        }
+        log!("stop", "done");
+        Ok(())
+    })
+}
+
+/// One service with its limits; what goes wrong in it is logged.
+fn listeners_of(host: &Host, service: Service) -> Listeners {
+    let mut config = ServiceConfig::new();
+    config.connections = host.config.max_connections;
+    config.per_address = Some(host.config.max_connections_per_address);
+    config.grace = Duration::from_secs(host.config.shutdown_grace);
+    config.farewell = match service {
+        Service::Smtp | Service::Submission => Some("421 4.7.0 too many connections, try again later\r\n".into()),
+        Service::Pop3 => Some("-ERR [SYS/TEMP] too many connections, try again later\r\n".into()),
+        Service::Imap => Some("* BYE too many connections, try again later\r\n".into()),
+        // In the clear it would be noise to whoever expects TLS.
+        Service::Smtps | Service::Pop3s | Service::Imaps => None,
+    };
+    Listeners::reporting(config, move |incident| match incident {
+        Incident::Refused { peer: Some(peer), limit } => log!(service, "refused: relay={peer}, limit={limit:?}"),
+        Incident::Panicked { peer: Some(peer), message } => log!(service, "panicked: relay={peer}: {message}"),
+        other => log!(service, "{other:?}"),
+    })
+}
+
+/// The accept loop of one listener.
+fn serve(
+    host: Arc<Host>,
+    listeners: Listeners,
+    service: Service,
+    listener: TcpListener,
+) -> Result<impl Future<Output = ()>, String> {
+    let smtp = smtp::config(&host.config, service)?;
+    Ok(async move {
+        let handler = |connection: Connection<TcpStream>| {
+            let (host, smtp) = (Arc::clone(&host), Arc::clone(&smtp));
+            async move {
+                let peer = connection.peer.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+                let ended = match service {
+                    Service::Smtp | Service::Submission | Service::Smtps => {
+                        smtp::session(host, smtp, connection, peer, service).await
+                    }
+                    Service::Pop3 | Service::Pop3s => pop3::session(host, connection, peer, service).await,
+                    Service::Imap | Service::Imaps => imap::session(host, connection, peer, service).await,
+                };
+                if let Err(error) = ended {
+                    log!(service, "relay={peer}: {error}");
+                }
+            }
+        };
+        listeners.run(listener, handler).await;
+    })
+}
+
+fn acceptor(data: &Path, config: &Config) -> Result<Acceptor, String> {
+    let read = |path: &Path| {
+        let path = data.join(path);
+        std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let chain = read(&config.tls.certificate)?;
+    let key = Secret::from(read(&config.tls.key)?);
+    Acceptor::from_pem(&chain, &key)
+        .map_err(|error| format!("{}: {error}", data.join(&config.tls.certificate).display()))
+}
+
+/// Ctrl-C, or the signal of whoever stops services.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+/// The listeners as a table, and what to try. The table ends with an empty line.
+fn print_table(host: &Host, site: &Site, listeners: &[(Service, TcpListener)]) -> Result<(), String> {
+    let mut text = format!("{} serves {}, data in {}\n\n", host.config.hostname, domains(host), site.data.display());
+    let mut found = Vec::new();
+    for (service, listener) in listeners {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        text.push_str(&format!("  {service:<11} {address:<22} {}\n", service.about()));
+        found.push((*service, address));
+    }
+    text.push('\n');
+    if let Some(file) = &site.demo_password {
+        let password = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let (password, certificate) = (password.trim(), site.data.join(&host.config.tls.certificate));
+        text.push_str(&format!("User demo, password {password} (also in {}; delete it when done).\n", file.display()));
+        text.push_str(&tries(&found, &certificate.display().to_string(), password));
+    }
+    use std::io::Write;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| std::io::stdout().flush())
+        .map_err(|error| error.to_string())
+}
+
+fn domains(host: &Host) -> String {
+    let names: Vec<String> = host.config.local_domains.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// Commands for curl: send a letter, read it by POP3, read it by IMAP.
+fn tries(found: &[(Service, SocketAddr)], certificate: &str, password: &str) -> String {
+    let port = |service| found.iter().find(|(known, _)| *known == service).map(|(_, address)| address.port());
+    let login = format!("--cacert {certificate} --user demo:{password}");
+    let mut text = String::new();
+    if let Some(port) = port(Service::Submission) {
+        text.push_str(&format!(
+            "\nSend yourself a letter:\n  printf 'From: demo@localhost\\r\\nTo: demo@localhost\\r\\nSubject: hello\\r\\n\\r\\nIt works.\\r\\n' |\n    curl -sS {login} --ssl-reqd --mail-from demo@localhost --mail-rcpt demo@localhost -T - smtp://localhost:{port}\n"
+        ));
+    }
+    if let Some(port) = port(Service::Pop3s) {
+        text.push_str(&format!("Read it by POP3:\n  curl -sS {login} pop3s://localhost:{port}/1\n"));
+    }
+    if let Some(port) = port(Service::Imaps) {
+        text.push_str(&format!("Read it by IMAP:\n  curl -sS {login} 'imaps://localhost:{port}/INBOX;MAILINDEX=1'\n"));
+    }
+    text.push('\n');
+    text
+}

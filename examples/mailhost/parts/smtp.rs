@@ -1,0 +1,209 @@
+//! One SMTP session: mail from other hosts (`smtp`), or from users (`submission`, `smtps`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use facteur::base::Timestamp;
+use facteur::message::Message;
+use facteur::net::Driver;
+use facteur::net::serve::Connection;
+use facteur::sasl::{Credentials, Identity, Mechanism};
+use facteur::smtp::server::{Content, StartTls};
+use facteur::smtp::{Enhanced, ForwardPath, Reply, Server, ServerConfig, ServerEvent};
+use facteur::spool::{Draft, Spool, SpoolError, Submission};
+use tokio::net::TcpStream;
+use tokio::task::{block_in_place, spawn_blocking};
+
+use super::config::{Config, Service};
+use super::host::{Fault, Host};
+use super::log::log;
+
+/// So much of a message is looked at for its Message-ID.
+const HEAD: usize = 16 * 1024;
+
+/// The config of the machine for each of the three services.
+pub fn config(config: &Config, service: Service) -> Result<Arc<ServerConfig>, String> {
+    let mut server = ServerConfig::new(&config.hostname).map_err(|error| format!("hostname: {error}"))?;
+    server.content = Content::Stream;
+    server.max_size = Some(config.max_message_size);
+    server.auth = vec![Mechanism::Plain, Mechanism::Login];
+    server.starttls = if service.is_implicit_tls() { StartTls::Off } else { StartTls::Offered };
+    if service == Service::Submission {
+        server.starttls = StartTls::Required;
+    }
+    server.require_auth = service != Service::Smtp;
+    Ok(Arc::new(server))
+}
+
+/// Serves one connection.
+pub async fn session(
+    host: Arc<Host>,
+    config: Arc<ServerConfig>,
+    connection: Connection<TcpStream>,
+    peer: SocketAddr,
+    service: Service,
+) -> Result<(), Fault> {
+    let mut driver =
+        Driver::new(Server::new(config, peer.ip(), Instant::now()), connection.stream).with_tls(host.tls.clone());
+    if service.is_implicit_tls() {
+        driver = driver.encrypted().await?;
+    }
+    // The message that is coming in. Dropped before it is committed it was never there.
+    let mut draft = None;
+    // Its first octets: the log names it by its Message-ID.
+    let mut head = Vec::new();
+    let stopping = connection.stopping;
+    let mut told = false;
+    loop {
+        let event = tokio::select! {
+            event = driver.next() => event?,
+            () = stopping.begun(), if !told => {
+                told = true;
+                driver.shutdown();
+                continue;
+            }
+        };
+        match event {
+            None => return Ok(()),
+            Some(ServerEvent::Auth { identity, credentials }) => match check(&host, identity, credentials).await? {
+                Ok(name) => {
+                    log!("auth", "service={service}, user={name}, relay={peer}");
+                    driver.accept_as(name);
+                }
+                Err(name) => {
+                    log!("auth", "refused: service={service}, user={name}, relay={peer}");
+                    driver.reply(Reply::new(535, Enhanced(5, 7, 8), "name or password is wrong"));
+                }
+            },
+            Some(ServerEvent::Mail { .. }) => driver.accept(),
+            Some(ServerEvent::Rcpt { to, .. }) => {
+                let known = driver.session().identity.is_some() || host.config.is_trusted(peer.ip());
+                match refusal(&host, &to, known) {
+                    None => driver.accept(),
+                    Some(reply) => {
+                        let text: Vec<&str> = reply.lines().collect();
+                        log!("ruleset", "to={to}, relay={peer}, reject={} {}", reply.code(), text.join(" "));
+                        driver.reply(reply);
+                    }
+                }
+            }
+            Some(ServerEvent::Chunk(piece)) => {
+                head.extend_from_slice(
+                    piece.get(..HEAD.saturating_sub(head.len()).min(piece.len())).unwrap_or_default(),
+                );
+                let written = block_in_place(|| match &mut draft {
+                    None => {
+                        host.spool.begin().and_then(|mut begun| begun.write(&piece).map(|()| draft = Some(Ok(begun))))
+                    }
+                    Some(Ok(begun)) => begun.write(&piece),
+                    Some(Err(_)) => Ok(()),
+                });
+                if let Err(error) = written {
+                    // The rest of the message is read and dropped; its end gets the answer.
+                    draft = Some(Err(error));
+                }
+            }
+            Some(ServerEvent::Message(mail)) => {
+                let begun = match draft.take() {
+                    Some(begun) => begun,
+                    None => block_in_place(|| host.spool.begin()), // an empty message
+                };
+                let now = Timestamp::from(SystemTime::now());
+                let msgid = message_id(std::mem::take(&mut head));
+                let session = driver.session().clone();
+                let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
+                let committed = match begun {
+                    Err(error) => Err(error),
+                    Ok(begun) => {
+                        let name = host.name.clone();
+                        let received = session.received(name, begun.id().as_str(), &mail.envelope, now).to_string();
+                        let mut submission = Submission::new(mail.envelope, now);
+                        submission.trace.push(received.trim_end().to_owned());
+                        submission.peer = Some(format!("[{}]", peer.ip()));
+                        submission.protocol = Some(session.with(&submission.envelope.params).to_owned());
+                        submission.helo =
+                            session.hello.as_ref().and_then(|hello| hello.name.as_ref().map(ToString::to_string));
+                        spawn_blocking(move || begun.commit(submission)).await?
+                    }
+                };
+                match committed {
+                    // It is on stable storage, and ours from here on.
+                    Ok(id) => {
+                        log!(
+                            id,
+                            "from={from}, size={}, class=0, nrcpts={recipients}, msgid={msgid}, proto={}, daemon={service}, relay=[{}]",
+                            mail.size,
+                            session.with(&facteur::smtp::MailParams::default()),
+                            peer.ip()
+                        );
+                        driver.reply(Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")));
+                        let _ = host.runner.send(id); // the runner looks for itself at its next round, too
+                    }
+                    Err(error) => {
+                        log!("queue", "from={from}, relay={peer}: {error}");
+                        driver.reply(unable(&error));
+                    }
+                }
+            }
+            Some(ServerEvent::Discarded(fault)) => {
+                (draft, head) = (None, Vec::new());
+                log!("ruleset", "relay={peer}, reject message: {fault}");
+            }
+            Some(_) => driver.accept(),
+        }
+    }
+}
+
+/// What stands in the Message-ID field, empty where there is none.
+fn message_id(head: Vec<u8>) -> String {
+    let head = Message::parse(head);
+    head.header().get("Message-ID").map(|field| field.text().trim().to_owned()).unwrap_or_default()
+}
+
+/// Whether the client is who it says: the name of the user, or of who failed to be one.
+async fn check(
+    host: &Arc<Host>,
+    identity: Identity,
+    credentials: Credentials,
+) -> Result<Result<String, String>, Fault> {
+    let name = identity.authcid.clone();
+    let Credentials::Password(password) = credentials else { return Ok(Err(name)) };
+    // Nobody here may act for another.
+    if identity.authzid.is_some_and(|other| other != name) {
+        return Ok(Err(name));
+    }
+    let of = Arc::clone(host);
+    let asked = name.clone();
+    let account = spawn_blocking(move || of.accounts.check(&asked, &password)).await?;
+    Ok(account.map(|account| account.name.clone()).ok_or(name))
+}
+
+/// Why mail for this recipient is not taken; `known` clients may send it anywhere that there is a way to.
+fn refusal(host: &Host, to: &ForwardPath, known: bool) -> Option<Reply> {
+    let domain = match to {
+        ForwardPath::Postmaster => None,
+        ForwardPath::Address(address) => Some(address.domain()),
+    };
+    match domain {
+        Some(domain) if !host.config.is_local(domain) => match (known, host.config.route(domain)) {
+            (false, _) => Some(Reply::new(550, Enhanced(5, 7, 1), "relaying denied")),
+            (true, None) => {
+                Some(Reply::new(550, Enhanced(5, 4, 4), "no route: neither a transport nor a smart host is set"))
+            }
+            (true, Some(_)) => None,
+        },
+        _ if host.accounts.recipient(to).is_some() => None,
+        _ => Some(Reply::new(550, Enhanced(5, 1, 1), "no such user here")),
+    }
+}
+
+/// The answer to a message that could not be stored: trying again later makes sense.
+fn unable(error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Reply::new(452, Enhanced(4, 3, 1), "the queue is full, try again later")
+        }
+        _ => Reply::new(451, Enhanced(4, 3, 0), "the message could not be stored, try again later"),
+    }
+}

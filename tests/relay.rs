@@ -1,0 +1,53 @@
+//! Two mail hosts: what one relays the other delivers, and what the other refuses comes back as a bounce.
+#![cfg(all(feature = "net", unix))]
+
+mod support;
+
+use facteur::message::Message;
+use support::{Folder, Mailhost, expect};
+
+const LETTER: &str = "From: demo@localhost\r\nTo: demo@b.test, nobody@b.test\r\nSubject: across\r\n\r\n.. and back\r\n.\r\n\r\nnot the end\r\n";
+
+#[test]
+fn a_letter_crosses_to_the_next_host_and_a_refusal_comes_back_as_a_bounce() {
+    let folder = Folder::new("relay");
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let route = format!("[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"", b.listeners["smtp"]);
+    let a = Mailhost::start_with(&folder.0.join("a"), &route);
+
+    let mut client = a.submission().unwrap();
+    expect(&client.smtp("MAIL FROM:<demo@localhost>").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<demo@b.test>").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<nobody@b.test>").unwrap(), "250");
+    // There is no route to anywhere else, and the client hears so at once.
+    expect(&client.smtp("RCPT TO:<x@c.test>").unwrap(), "550 5.4.4");
+    expect(&client.smtp("DATA").unwrap(), "354");
+    client.send(LETTER.replace("\r\n.", "\r\n..").as_bytes()).unwrap();
+    expect(&client.smtp(".").unwrap(), "250");
+
+    let arrived = b.settled(1);
+    assert_eq!(arrived.len(), 1);
+    assert!(arrived[0].ends_with(LETTER.as_bytes()), "as it was sent: {}", arrived[0].escape_ascii());
+    let arrived = Message::parse(arrived.into_iter().next().unwrap());
+    assert_eq!(arrived.header().all("Received").count(), 2, "each host has left its mark");
+    let with = |n: usize| arrived.header().all("Received").nth(n).unwrap().text();
+    assert!(with(0).contains("by mx.b.test with ESMTPS id"), "opportunistic TLS between hosts: {}", with(0));
+    assert!(with(1).contains("by mail.localhost with ESMTPSA id"), "{}", with(1));
+
+    let bounces = a.settled(1);
+    assert_eq!(bounces.len(), 1);
+    let bounce = Message::parse(bounces.into_iter().next().unwrap());
+    assert_eq!(bounce.header().get("Return-Path").unwrap().text().trim(), "<>");
+    assert_eq!(bounce.root().content_type().to_string().split(';').next(), Some("multipart/report"));
+    let parts: Vec<_> = bounce.root().children().collect();
+    let status = String::from_utf8(parts[1].decode().to_vec()).unwrap();
+    for line in [
+        "Reporting-MTA: dns; mail.localhost",
+        "Final-Recipient: rfc822; nobody@b.test",
+        "Action: failed",
+        "Status: 5.1.1",
+    ] {
+        assert!(status.contains(line), "{line} in {status}");
+    }
+    assert!(!status.contains("demo@b.test"), "who has it is not reported: {status}");
+}
