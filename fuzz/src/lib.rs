@@ -9,6 +9,7 @@ mod imapdata;
 mod message;
 mod pop3;
 mod smtp;
+mod smtp_client;
 mod spool;
 mod store;
 
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pop3_server", pop3::server),
     ("bounce", spool::bounce),
     ("qf", spool::qf),
+    ("smtp_client", smtp_client::client),
     ("smtp_command", smtp::command),
     ("smtp_data", smtp::data),
     ("smtp_reply", smtp::reply),
