@@ -111,7 +111,7 @@ pub struct Timeouts {
     pub rcpt: Duration,
     /// DATA, up to the go-ahead. 2 minutes (§4.5.3.2.4).
     pub data: Duration,
-    /// The server takes nothing of the text of a message. 3 minutes (§4.5.3.2.5).
+    /// The next 4 KiB of the text of a message, to be taken by the server. 3 minutes (§4.5.3.2.5).
     pub block: Duration,
     /// The end of the text, up to the reply. 10 minutes (§4.5.3.2.6): a server that gave up earlier would send twice.
     pub end: Duration,

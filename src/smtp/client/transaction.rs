@@ -13,6 +13,9 @@ use super::{By, Client, ClientConfig, ClientEvent, Outcome, Outgoing, Pipelining
 /// How much of the text is written in one go, in octets.
 const PIECE: usize = 16 * 1024;
 
+/// How much of the text the server must take within [`Timeouts::block`], in octets.
+const BLOCK: usize = 4 * 1024;
+
 /// One message on its way.
 #[derive(Debug)]
 pub(super) struct Transaction {
@@ -23,6 +26,8 @@ pub(super) struct Transaction {
     fates: Vec<Fate>,
     /// The recipients that go to the server, by their place in the envelope.
     asked: Vec<usize>,
+    /// How much was outgoing when the server was last seen to take a block.
+    outgoing: usize,
     phase: Phase,
 }
 
@@ -97,7 +102,7 @@ impl Transaction {
         };
         let from = message.envelope.from.clone();
         let from = if offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
-        Self { message, from, params, fates: vec![Fate::Open; recipients], asked: Vec::new(), phase }
+        Self { message, from, params, fates: vec![Fate::Open; recipients], asked: Vec::new(), outgoing: 0, phase }
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -337,7 +342,7 @@ impl Client {
                     writer.clone().finish(&mut self.wire);
                     transaction.phase = Phase::LastText;
                 }
-                // The server took enough for more to go out.
+                transaction.outgoing = self.wire.backlog();
                 self.since = None;
                 return Ok(None);
             }
@@ -345,6 +350,10 @@ impl Client {
                 transaction.phase = Phase::End { next: 0 };
                 self.since = None;
                 return Ok(None);
+            }
+            _ if backlog + BLOCK <= transaction.outgoing => {
+                transaction.outgoing = backlog;
+                self.since = None;
             }
             _ => {}
         }
