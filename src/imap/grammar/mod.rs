@@ -28,7 +28,7 @@ mod strings;
 
 use fetch::{fetch_items, flag_list, store_att_flags};
 use search::search;
-use strings::{announcement, astring, list_mailbox, literal, mailbox, nstring, string, upper_atom, word};
+use strings::{announcement, astring, atom, list_mailbox, literal, mailbox, nstring, string, upper_atom, word};
 
 /// RFC 2971 §3.3: "Implementations MUST NOT send more than 30 field-value pairs."
 const MAX_ID_PAIRS: usize = 30;
@@ -124,7 +124,8 @@ fn body<'a>(input: &'a [u8], message: Option<&Bytes>) -> Parsed<'a, Command> {
             .map(|(reference, pattern)| Command::Lsub { reference, pattern })
             .parse(rest),
         b"STATUS" => {
-            let items = delimited(expected("a list", tag(&b"("[..])), separated_list1(sp, status_att), tag(&b")"[..]));
+            let end = expected("the end of the list", tag(&b")"[..]));
+            let items = delimited(expected("a list", tag(&b"("[..])), separated_list1(sp, status_att), end);
             preceded(sp, separated_pair(mailbox, sp, items))
                 .map(|(mailbox, items)| Command::Status { mailbox, items })
                 .parse(rest)
@@ -190,9 +191,10 @@ fn authenticate(input: &[u8]) -> Parsed<'_, Command> {
     }
 }
 
-/// `id_params_list = "(" #(string SP nstring) ")" / nil` (RFC 2971 §4)
+/// `id_params_list = "(" #(string SP nstring) ")" / nil` (RFC 2971 §4). An atom is taken for a value too: Thunderbird 102
+/// writes its version so.
 fn id_params_list(input: &[u8]) -> Parsed<'_, Vec<(Bytes, Option<Bytes>)>> {
-    let pair = || separated_pair(string.map(Bytes::from), sp, nstring);
+    let pair = || separated_pair(string.map(Bytes::from), sp, alt((nstring, astring.map(|value| Some(value.into())))));
     let pairs = alt((
         value(Vec::new(), tag(&b"()"[..])),
         delimited(tag(&b"("[..]), separated_list1(sp, pair()), expected("the end of the list", tag(&b")"[..]))),
@@ -232,8 +234,8 @@ fn date_time(input: &[u8]) -> Parsed<'_, Timestamp> {
 
 /// `status-att`
 fn status_att(input: &[u8]) -> Parsed<'_, StatusItem> {
-    let (rest, name) = expected("a status item", word).parse(input)?;
-    match StatusItem::parse(name) {
+    let (rest, name) = expected("a status item", atom).parse(input)?;
+    match StatusItem::parse(name.as_bytes()) {
         Some(item) => Ok((rest, item)),
         None => fail(input, "a status item"),
     }
@@ -265,6 +267,7 @@ mod tests {
             ("a id nil", "a ID NIL"),
             ("a ID ()", "a ID NIL"),
             (r#"a ID ("name" "x" "os" nil)"#, r#"a ID ("name" "x" "os" NIL)"#),
+            (r#"a ID ("version" 102.7.1)"#, r#"a ID ("version" "102.7.1")"#),
             (r#"a LOGIN "ada" "tans ta\"af""#, r#"a LOGIN ada "tans ta\"af""#),
             ("a LOGIN {3}\r\nada {2+}\r\n\r\n", "a LOGIN ada {2+}\r\n\r\n"),
             ("a LOGIN ada \"\"", "a LOGIN ada \"\""),
@@ -352,6 +355,7 @@ mod tests {
             ("a STATUS x ()", "a status item", 12),
             ("a STATUS x (FROB)", "a status item", 12),
             ("a STATUS x MESSAGES", "a list", 11),
+            ("a STATUS x (UNSEEN DELETED-STORAGE)", "the end of the list", 18),
             ("a APPEND x (\\Recent) {0}\r\n", "a flag that can be changed", 12),
             ("a APPEND x \"7-Feb-1994 21:52:25 -0800\" {0}\r\n", "dd-Mon-yyyy hh:mm:ss +zzzz", 12),
             ("a FETCH 0 FLAGS", "a message number", 8),
