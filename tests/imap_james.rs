@@ -86,7 +86,6 @@ const OTHERWISE: &[(&str, usize, &str)] = &[
     ("FetchSingleMessage", 168, MACRO),
     ("FetchStructureComplex", 782, NO_ITEMS),
     ("Id", 25, "commas between the pairs of ID are wrong, RFC 2971 §3.3"),
-    ("Id", 33, "the value of a pair is a string, RFC 2971 §4"),
     ("InboxDeleteMessages", 24, "the script has no tag here"),
     ("ListPercentWildcard", 65, LEVEL),
     ("ListPercentWildcard", 67, LEVEL),
