@@ -12,13 +12,15 @@ const RECORD: &str =
 
 fn zone() -> Zone {
     format!(
-        "example.org TXT \"{RECORD}\"
+        "
+         example.org TXT \"{RECORD}\"
          _spf.a.example TXT \"v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/25 ip6:2001:db8:1::/48 ~all\"
          _spf.b.example TXT \"v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/25 ip6:2001:db8:1::/48 ~all\"
          _spf.c.example TXT \"v=spf1 ip4:198.51.100.0/24 ip4:203.0.113.0/25 ip6:2001:db8:1::/48 ~all\"
          mail.example.org A 192.0.2.9
          example.org MX 10 mx.example.org
-         mx.example.org A 192.0.2.1"
+         mx.example.org A 192.0.2.1
+        "
     )
     .parse()
     .expect("a zone")

@@ -48,7 +48,7 @@ pub struct Evaluation {
     local: String,
     origin: String,
     /// The name of the host that evaluates, for `%{r}`.
-    receiver: String,
+    receiver: Option<String>,
     /// For `%{t}`.
     now: i64,
     identity: Identity,
@@ -140,7 +140,7 @@ impl Evaluation {
             helo: helo.to_owned(),
             local: local.to_owned(),
             origin: origin.strip_suffix('.').unwrap_or(origin).to_owned(),
-            receiver: "unknown".to_owned(),
+            receiver: None,
             now: 0,
             identity,
             frames: Vec::new(),
@@ -165,7 +165,7 @@ impl Evaluation {
     /// tell (`%{r}`, `%{t}`). Without, they are `unknown` and 0.
     #[must_use]
     pub fn at(mut self, receiver: &str, now: i64) -> Self {
-        receiver.clone_into(&mut self.receiver);
+        self.receiver = Some(receiver.to_owned());
         self.now = now;
         self
     }
@@ -296,7 +296,7 @@ impl Evaluation {
             ip: self.ip,
             helo: &self.helo,
             name: self.best_name(domain),
-            receiver: &self.receiver,
+            receiver: self.receiver.as_deref().unwrap_or("unknown"),
             now: self.now,
         })
     }

@@ -9,6 +9,9 @@ use super::Outcome;
 use super::macros::{MacroString, Place};
 use crate::base::ParseError;
 
+/// How many terms room is made for at first; most records have no more.
+const TERMS: usize = 8;
+
 /// A record whose syntax is right.
 ///
 /// ```
@@ -75,7 +78,7 @@ impl Record {
         if !Self::is_spf(&text) {
             return Err(ParseError { expected: "v=spf1", at: 0 });
         }
-        let (mut directives, mut redirect, mut explanation) = (Vec::new(), None, None);
+        let (mut directives, mut redirect, mut explanation) = (Vec::with_capacity(TERMS), None, None);
         let mut has_all = false;
         for at in words(&text, 6) {
             match term(&text, at)? {
