@@ -94,6 +94,14 @@ pub enum SectionText {
 }
 
 /// `"<" number "." nz-number ">"`: so many octets from there.
+///
+/// ```
+/// use facteur::imap::fetch::Partial;
+///
+/// let partial = Partial { offset: 2, length: 2048.try_into()? };
+/// assert_eq!(partial.of(&"hello".into()), "llo");
+/// # Ok::<(), std::num::TryFromIntError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partial {
     /// The first octet, counted from 0.
@@ -122,7 +130,7 @@ pub struct StoreAction {
     pub flags: Flags,
 }
 
-/// `FLAGS`, `+FLAGS` or `-FLAGS`.
+/// `FLAGS`, `+FLAGS` or `-FLAGS`: see [`StoreAction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // closed by the RFC
 pub enum StoreMode {

@@ -2,6 +2,7 @@
 //!
 //! [`command`] says what a client asks for and [`response`] what a server answers; [`server`] is the machine between them,
 //! which knows the protocol and nothing of mailboxes. Commands are cut out of the stream first and parsed whole then.
+//! [`backend`] answers them out of a [`Store`](crate::store::Store).
 
 pub mod backend;
 pub mod command;
