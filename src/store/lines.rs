@@ -42,7 +42,7 @@ pub(crate) fn to_disk(octets: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'\r', 0, octets).is_none() {
         return Cow::Borrowed(octets);
     }
-    if octets.windows(3).any(|three| three == b"\r\r\n") {
+    if memchr::memmem::find(octets, b"\r\r\n").is_some() {
         return append_crlf(octets);
     }
     let mut out = Vec::with_capacity(octets.len());

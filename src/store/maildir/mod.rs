@@ -427,34 +427,4 @@ fn host() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::store::contract::contract;
-
-    #[test]
-    fn a_delivery_under_a_key_is_found_wherever_its_file_has_moved() {
-        use crate::store::{Flag, FlagEdit, Flags, Mailbox as _};
-        let dir = crate::store::disk::tests::Temporary::new();
-        let store = super::Store::open(dir.0.join("Maildir")).unwrap();
-        let now = crate::base::Timestamp::from_unix(1_172_677_344);
-        store.deliver_as("INBOX", "l1S0aBcD", b"Subject: x\r\n\r\n", now).unwrap();
-        assert!(store.holds("INBOX", "l1S0aBcD").unwrap());
-        assert!(!store.holds("INBOX", "l1S0aBc").unwrap(), "a part of a key is another key");
-        let mut mailbox = crate::store::Store::open(&store, "INBOX").unwrap();
-        let uid = mailbox.messages()[0].uid;
-        mailbox.edit_flags(&[uid], &FlagEdit::Add(Flags::from_iter([Flag::Seen]))).unwrap();
-        assert!(store.holds("INBOX", "l1S0aBcD").unwrap());
-        mailbox.remove(&[uid]).unwrap();
-        assert!(!store.holds("INBOX", "l1S0aBcD").unwrap());
-        for bad in ["", "a/b", "a,b", "a:b", "..", "é"] {
-            assert!(
-                matches!(store.deliver_as("INBOX", bad, b"", now), Err(crate::store::StoreError::BadName(_))),
-                "{bad}"
-            );
-        }
-    }
-
-    contract!(contract, || {
-        let dir = crate::store::disk::tests::Temporary::new();
-        move || crate::store::maildir::Store::open(dir.0.join("Maildir")).unwrap()
-    });
-}
+mod tests;

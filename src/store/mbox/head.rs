@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::Dialect;
-use super::split::{quoted, unquoted};
+use super::split::{header_len, quoted, unquoted};
 use crate::base::crypto::sha256;
 use crate::store::lines::{append_crlf, to_disk};
 use crate::store::{Flag, Flags};
@@ -25,7 +25,7 @@ use crate::store::{Flag, Flags};
 const ROOM: usize = 40;
 /// The header of a message of others is searched this far for its flags.
 const MAX_HEADER: usize = 1 << 16;
-/// A line behind ours: the message had no line end at its end. Ours is taken off again.
+/// One more of ours: the message had no line end at its end. Ours is taken off again.
 const OPEN_END: &[u8] = b"X-Facteur: open-end\n";
 
 /// What stands in front of a message.
@@ -53,15 +53,15 @@ impl Head {
             head.counted = rest.get(..rest.len() - after.len()).unwrap_or_default().to_vec();
             rest = after;
         }
-        let Some(keywords) = field(&mut rest, b"X-Keywords: ") else {
-            head.counted.clear();
-            head.flags = flags_of_others(text);
-            return head;
-        };
         if let Some(after) = rest.strip_prefix(OPEN_END) {
             head.open_end = true;
             rest = after;
         }
+        // Always the last of ours: what follows is the message, whatever it looks like.
+        let Some(keywords) = field(&mut rest, b"X-Keywords: ") else {
+            let flags = flags_of_others(text);
+            return Self { flags, len: 0, room: None, open_end: false, counted: Vec::new() };
+        };
         head.len = text.len() - rest.len();
         match (status, x_status) {
             (Some(status), Some(x_status)) if status.len() == 2 && x_status.len() == 4 => {
@@ -93,10 +93,10 @@ impl Head {
         )
         .into_bytes();
         out.extend_from_slice(&self.counted);
-        out.extend_from_slice(format!("X-Keywords: {keywords:room$}\n").as_bytes());
         if self.open_end {
             out.extend_from_slice(OPEN_END);
         }
+        out.extend_from_slice(format!("X-Keywords: {keywords:room$}\n").as_bytes());
         out
     }
 }
@@ -108,12 +108,8 @@ pub(super) fn stored(dialect: Dialect, message: &[u8], flags: &Flags) -> Vec<u8>
     let open_end = !body.ends_with(b"\n");
     let mut counted = Vec::new();
     if matches!(dialect, Dialect::Mboxcl | Dialect::Mboxcl2) {
-        let header = [&b"\n\n"[..], b"\n\r\n"]
-            .into_iter()
-            .filter_map(|end| memchr::memmem::find(&body, end).map(|at| at + end.len()));
-        let header =
-            if body.starts_with(b"\n") { 1 } else { header.min().unwrap_or(body.len() + usize::from(open_end)) };
-        let len = (body.len() + usize::from(open_end)).saturating_sub(header);
+        let all = body.len() + usize::from(open_end);
+        let len = all - header_len(&body).unwrap_or(all);
         counted = format!("Content-Length: {len}\n").into_bytes();
     }
     let head = Head { flags: Flags::new(), len: 0, room: None, open_end, counted };

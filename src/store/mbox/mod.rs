@@ -13,8 +13,9 @@
 //! In names of files `%` and two hexadecimal digits stand for a dot in front, the dot of `.sbd` and `.lock`, control
 //! characters, and `%` itself.
 //!
-//! A message is written behind a `From ` line and three lines with its flags (`Status`, `X-Status`, `X-Keywords`), which
-//! are taken off when it is read; other fields of these names are left alone. In files that other programs wrote, flags
+//! A message is written behind a `From ` line and three lines with its flags (`Status`, `X-Status`, `X-Keywords`; one more,
+//! `X-Facteur: open-end`, where its last line has no end), which are taken off when it is read; other fields of these
+//! names are left alone. In files that other programs wrote, flags
 //! are read from where those put them. UIDs are in the index only, so that a message need not be written anew to get one;
 //! in a file that another program wrote anew, messages are known again by what is in them.
 //!
@@ -42,6 +43,8 @@ mod mailbox;
 mod split;
 #[cfg(unix)]
 mod store;
+#[cfg(all(unix, test))]
+mod tests;
 
 pub use from_line::FromLine;
 #[cfg(unix)]

@@ -246,11 +246,7 @@ enum Counted {
 fn counted(text: &[u8], whole: bool) -> Counted {
     let Some((body, len)) = claimed(text) else {
         // The header may not have ended yet.
-        return if whole || memmem::find(text, b"\n\n").is_some() || memmem::find(text, b"\n\r\n").is_some() {
-            Counted::Lies
-        } else {
-            Counted::More
-        };
+        return if whole || header_len(text).is_some() { Counted::Lies } else { Counted::More };
     };
     let Some(end) = body.checked_add(len) else { return Counted::Lies };
     let Some(rest) = text.get(end..) else { return if whole { Counted::Lies } else { Counted::More } };
@@ -259,7 +255,10 @@ fn counted(text: &[u8], whole: bool) -> Counted {
     }
     let after = rest.strip_prefix(b"\r\n").or(rest.strip_prefix(b"\n")).unwrap_or(rest);
     if after.is_empty() || after.starts_with(b"From ") {
-        Counted::Ends(end, text.len() - after.len())
+        let next = text.len() - after.len();
+        // Without a body the blank line behind the message may be the one that ended its header.
+        let end = if len == 0 && next == end { without_blank(text.get(..end).unwrap_or_default()) } else { end };
+        Counted::Ends(end, next)
     } else {
         Counted::Lies
     }
@@ -267,19 +266,22 @@ fn counted(text: &[u8], whole: bool) -> Counted {
 
 /// Where the body begins, and what `Content-Length` says of it.
 fn claimed(text: &[u8]) -> Option<(usize, usize)> {
-    let (mut at, mut len) = (0, None);
+    let body = header_len(text)?;
+    // The first field counts: ours stands in front of those that the message came with.
+    let mut lines = text.get(..body)?.split(|octet| *octet == b'\n').filter_map(|line| line.split_at_checked(15));
+    let (_, value) = lines.find(|(name, _)| name.eq_ignore_ascii_case(b"content-length:"))?;
+    Some((body, std::str::from_utf8(value).ok()?.trim().parse().ok()?))
+}
+
+/// The octets of a header with the blank line that ends it; `None` where there is no such line.
+pub(super) fn header_len(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
     loop {
         let rest = text.get(at..)?;
         let end = memchr(b'\n', rest)?;
-        let line = rest.get(..end)?.trim_ascii_end();
         at += end + 1;
-        if line.is_empty() {
-            return Some((at, len?));
-        }
-        if let Some((name, value)) = line.split_at_checked(15)
-            && name.eq_ignore_ascii_case(b"content-length:")
-        {
-            len = std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+        if matches!(rest.get(..end)?, b"" | b"\r") {
+            return Some(at);
         }
     }
 }

@@ -332,12 +332,6 @@ fn decode(file: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::contract::contract;
-
-    contract!(contract, || {
-        let dir = crate::store::disk::tests::Temporary::new();
-        move || crate::store::mbox::Store::open(dir.0.join("mail")).unwrap()
-    });
 
     #[test]
     fn levels_become_files_and_come_back() {
