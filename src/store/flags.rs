@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A flag of a message (RFC 9051 §2.3.2). `\Recent` is no flag here, but [`Entry::recent`].
+/// A flag of a message (RFC 9051 §2.3.2). `\Recent` is no flag here, but [`Entry::recent`](super::Entry::recent).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Flag {
