@@ -270,7 +270,8 @@ impl Client {
         Err(self.fail(error))
     }
 
-    fn stage(&self) -> Stage {
+    /// Where the conversation is.
+    pub fn stage(&self) -> Stage {
         match &self.state {
             State::Greeting => Stage::Connect,
             State::Hello(_) => Stage::Hello,
