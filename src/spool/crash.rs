@@ -27,6 +27,8 @@ struct World {
     steps: usize,
     /// The step at which the machine stops.
     stop: Option<usize>,
+    /// The step that goes wrong, as where the disk is full; the next ones go well.
+    fault: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,9 @@ impl Model {
             return Err(io::Error::other("the machine has stopped"));
         }
         world.steps += 1;
+        if world.fault == Some(world.steps - 1) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
         Ok(world)
     }
 
@@ -417,6 +422,31 @@ fn a_crash_at_any_step_loses_nothing_that_was_accepted() {
         }
     }
     println!("{steps} steps, {crashes} crashes");
+}
+
+#[test]
+fn a_fault_at_any_step_is_told_and_loses_nothing() {
+    let whole = Model::default();
+    day(&whole, &mut Expected::new()).unwrap();
+    let steps = whole.world().steps;
+    let names = whole.world().names.len();
+    for fault in 0..steps {
+        let model = Model::default();
+        model.world().fault = Some(fault);
+        let mut expected = Expected::new();
+        let outcome = day(&model, &mut expected);
+        // Only what is taken away afterwards may fail silently.
+        let silent = outcome.is_ok();
+        for states in expected.values_mut() {
+            // A message that was refused is not there: it will come again.
+            if let [None, Some(_)] = states[..] {
+                states.pop();
+            }
+        }
+        // All that lived is gone, and the locks with it; nothing was forgotten.
+        check(&model.after_crash(|_| true, Data::Kept), &expected, Order::Kept);
+        assert!(!silent || model.world().names.len() >= names, "step {fault}");
+    }
 }
 
 #[test]

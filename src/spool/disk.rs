@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 /// One directory with files in it.
@@ -58,11 +58,15 @@ pub(super) struct Directory {
 impl Directory {
     /// Opens a directory; makes it, and those above it, where it is not there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
+        let new: Vec<_> =
+            path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.is_dir()).collect();
+        if !new.is_empty() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        }
+        for made in new {
             // The name of a new directory stands in the one above.
-            let above = path.canonicalize()?.parent().map(File::open);
-            above.transpose()?.map_or(Ok(()), |above| above.sync_all())?;
+            let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(above)?.sync_all()?;
         }
         Ok(Self { path: path.to_owned(), handle: File::open(path)? })
     }
@@ -150,7 +154,8 @@ impl DiskFile for File {
 
     fn start_sync(&self) {
         // Only a hint: writing begins now, and pages that are not yet written stay.
-        let _ = fadvise(self, 0, None, Advice::DontNeed);
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        let _ = rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -348,9 +348,13 @@ impl Core {
                 self.disk.create(&name)?.ok_or(io::ErrorKind::AlreadyExists)?
             }
         };
-        file.write_all(&control.write())?;
-        file.flush()?;
-        Ok(file)
+        match file.write_all(&control.write()).and_then(|()| file.flush()) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                let _ = self.disk.remove(&name); // the next one would do it, too
+                Err(error)
+            }
+        }
     }
 
     /// Syncs the directory, together with all who ask for it at the same time.
