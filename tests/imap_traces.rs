@@ -58,7 +58,7 @@ fn the_examples_of_rfc_3501_are_read() {
             }
         }
     }
-    println!("conformance imap-rfc3501-traces {passed}/{total} commands ({same} are written as they were read)");
+    println!("conformance imap-rfc3501-traces {passed}/{total} ({same} are written as they were read)");
     assert!(total >= 50 && passed >= total - 6 && same >= passed - 10, "{passed} of {total}, {same} the same");
 }
 
@@ -206,7 +206,7 @@ fn the_commands_of_james_are_read() {
     }
     let total = cases_of_all.len();
     println!(
-        "conformance imap-james-mpt {}/{total} commands: {passed} read, {refused} refused as there; {on_purpose} refused on purpose",
+        "conformance imap-james-mpt (commands) {}/{total}: {passed} read, {refused} refused as there; {on_purpose} refused on purpose",
         passed + refused
     );
     for (word, why) in ON_PURPOSE {

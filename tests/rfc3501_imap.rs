@@ -27,13 +27,8 @@ impl Session {
     fn say(&mut self, sent: &str, lines: &[&str]) {
         self.0.wire().feed(sent.as_bytes());
         let mut output = Vec::new();
-        loop {
-            let step = self.0.poll().unwrap();
-            if let Step::Event(event) = step {
-                answer(&mut self.0, event);
-                continue;
-            }
-            break;
+        while let Step::Event(event) = self.0.poll().unwrap() {
+            answer(&mut self.0, event);
         }
         let wire = self.0.wire();
         while !wire.outgoing().is_empty() {

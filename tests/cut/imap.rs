@@ -1,5 +1,5 @@
-//! The talks of tests/talks/imap, with a program behind the server that answers by rote. What a real backend answers is
-//! shown elsewhere; here it is the machine that speaks.
+//! The talks of tests/talks/imap, with a program behind the server that answers by rote, and those of
+//! tests/talks/imap_store, with the backend over a store in memory.
 //!
 //! `GIVEN config NAME` changes the configuration. The user is `ada`, the password `tanstaaf`; the one mailbox is INBOX.
 
@@ -7,10 +7,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use facteur::base::Secret;
+use facteur::base::{Secret, Timestamp};
 use facteur::imap::fetch::{FetchItem, Section};
-use facteur::imap::{By, Code, Command, Data, FetchData, Server, ServerConfig, ServerEvent, Status};
-use facteur::store::{Flag, Flags, Uid};
+use facteur::imap::{Backend, By, Code, Command, Data, FetchData, Progress, Server, ServerConfig, ServerEvent, Status};
+use facteur::store::{Flag, Flags, Uid, memory};
 
 use crate::talk::{Seen, Side, Talk, play_all};
 
@@ -31,6 +31,33 @@ fn imap_talks() {
                 ServerEvent::Idle => server.untagged(Data::Exists(4)),
                 ServerEvent::IdleDone => {}
                 _ => unreachable!("{seen}"),
+            }
+            Seen::Event(seen)
+        })
+    });
+}
+
+#[test]
+fn imap_talks_over_a_store() {
+    // 17-Jul-1996 02:44:25 -0700
+    let now = Timestamp::from_unix(837_596_665).at_offset(-420);
+    play_all("imap_store", Side::Server, |talk, start| {
+        let mut backend = Backend::new(memory::Store::new());
+        (Server::new(config(talk), start), move |server: &mut Server, event| {
+            let seen = format!("{event:?}");
+            match event {
+                ServerEvent::Login { .. } => server.accept(),
+                ServerEvent::Command(command) => {
+                    backend.begin(command, now);
+                    while backend.step(server) == Progress::More {}
+                }
+                ServerEvent::Idle => {
+                    let mut progress = backend.look(server);
+                    while progress == Progress::More {
+                        progress = backend.step(server);
+                    }
+                }
+                _ => {}
             }
             Seen::Event(seen)
         })
