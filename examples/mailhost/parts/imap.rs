@@ -49,7 +49,7 @@ pub async fn session(
             }
             () = something_new(&mut news), if idle => {
                 if let Some(backend) = &mut backend {
-                    block_in_place(|| backend.look(&mut driver));
+                    look(backend, &mut driver).await?;
                 }
                 continue;
             }
@@ -80,20 +80,39 @@ pub async fn session(
             Some(ServerEvent::Command(command)) => {
                 let Some(backend) = &mut backend else { return Ok(()) };
                 block_in_place(|| backend.begin(command, Timestamp::from(SystemTime::now())));
-                while block_in_place(|| backend.step(&mut driver)) == Progress::More {
-                    driver.flush().await?;
-                }
+                answer(backend, &mut driver).await?;
             }
             Some(ServerEvent::Idle) => {
                 idle = true;
                 if let Some(backend) = &mut backend {
-                    block_in_place(|| backend.look(&mut driver));
+                    look(backend, &mut driver).await?;
                 }
             }
             Some(ServerEvent::IdleDone) => idle = false,
             Some(_) => {}
         }
     }
+}
+
+type Session = Driver<Server, TcpStream>;
+
+/// Tells a client in IDLE what is new.
+async fn look(backend: &mut Backend<maildir::Store>, driver: &mut Session) -> Result<(), Fault> {
+    match block_in_place(|| backend.look(driver)) {
+        Progress::Finished => Ok(()),
+        Progress::More => {
+            driver.flush().await?;
+            answer(backend, driver).await
+        }
+    }
+}
+
+/// Takes the steps of an answer, and sends what each has written before the next.
+async fn answer(backend: &mut Backend<maildir::Store>, driver: &mut Session) -> Result<(), Fault> {
+    while block_in_place(|| backend.step(driver)) == Progress::More {
+        driver.flush().await?;
+    }
+    Ok(())
 }
 
 /// Comes when mail was delivered, or it is time to look.
