@@ -1,4 +1,8 @@
-//! Every building block of internet mail.
+#![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "net"),
+    doc = "Internet mail in one crate; without the feature `net` there are no sockets in it."
+)]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
