@@ -31,6 +31,8 @@ pub struct Config {
     pub shutdown_grace: u64,
     pub smart_host: Option<Route>,
     #[serde(default)]
+    pub direct: bool,
+    #[serde(default)]
     pub transports: Vec<Route>,
     #[serde(default = "queue")]
     pub queue: Queue,
@@ -56,6 +58,15 @@ pub struct Route {
     pub authorities: Option<PathBuf>,
     pub user: Option<String>,
     pub password: Option<String>,
+}
+
+/// How mail leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'a> {
+    /// To this host.
+    Route(&'a Route),
+    /// To the mail hosts of its domain.
+    Direct,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -201,8 +212,8 @@ impl Config {
         self.trusted_networks.iter().any(|network| network.contains(client))
     }
 
-    /// Where mail for a domain goes that is not local.
-    pub fn route(&self, domain: &Domain) -> Option<&Route> {
+    /// Where mail for a domain goes that is not local: the first transport that fits, the smart host, or where the DNS says.
+    pub fn way(&self, domain: &Domain) -> Option<Way<'_>> {
         let name = domain.to_ascii().unwrap_or_else(|| domain.to_string());
         let fits = |wanted: &str| {
             wanted == "*"
@@ -210,7 +221,17 @@ impl Config {
                 || wanted.starts_with('.') && name.ends_with(&wanted.to_ascii_lowercase())
         };
         let transport = self.transports.iter().find(|route| route.domain.as_deref().is_some_and(fits));
-        transport.or(self.smart_host.as_ref())
+        transport.or(self.smart_host.as_ref()).map(Way::Route).or(self.direct.then_some(Way::Direct))
+    }
+}
+
+impl<'a> Way<'a> {
+    /// As logs and reports name it.
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Route(route) => &route.host,
+            Self::Direct => "direct",
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::accounts::Account;
-use super::config::Route;
+use super::config::Way;
 use super::host::{Fault, Host};
 use super::log::log;
 use super::relay;
@@ -96,7 +96,7 @@ async fn deliver(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<(), Faul
     let loops = Message::parse(content.clone()).header().all("Received").count() > MOST_HOPS;
     // Who is to get it here, and who by which route.
     let mut outcomes: Vec<Option<Outcome>> = entry.recipients.iter().map(|_| None).collect();
-    let mut routes: BTreeMap<&str, (&Route, Vec<usize>)> = BTreeMap::new();
+    let mut ways: BTreeMap<&str, (Way<'_>, Vec<usize>)> = BTreeMap::new();
     for (place, pending) in entry.recipients.iter().enumerate() {
         let to = &pending.recipient.to;
         let remote = match to {
@@ -108,9 +108,9 @@ async fn deliver(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<(), Faul
                 Some(Outcome::Failed(Failure::new(Enhanced(5, 4, 6), "too many hops: the message goes in a circle")));
             continue;
         }
-        outcomes[place] = match (remote, remote.and_then(|domain| host.config.route(domain))) {
-            (Some(_), Some(route)) => {
-                routes.entry(&route.host).or_insert_with(|| (route, Vec::new())).1.push(place);
+        outcomes[place] = match (remote, remote.and_then(|domain| host.config.way(domain))) {
+            (Some(_), Some(way)) => {
+                ways.entry(way.name()).or_insert_with(|| (way, Vec::new())).1.push(place);
                 None
             }
             (Some(_), None) => Some(Outcome::Failed(Failure::new(Enhanced(5, 4, 4), "no route to this domain"))),
@@ -120,8 +120,8 @@ async fn deliver(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<(), Faul
             }),
         };
     }
-    for (route, places) in routes.into_values() {
-        let results = relay::send(host, route, &entry, &content, &places).await;
+    for (way, places) in ways.into_values() {
+        let results = relay::send(host, way, &entry, &content, &places).await;
         for (place, result) in places.into_iter().zip(results) {
             outcomes[place] = Some(match result {
                 Ok(text) => Outcome::Delivered(text),

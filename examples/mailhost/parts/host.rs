@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use facteur::address::Domain;
+use facteur::net::Resolver;
 use facteur::net::tls::Acceptor;
 use facteur::spool::{Queue, QueueId};
 use tokio::sync::{mpsc, watch};
@@ -22,6 +23,8 @@ pub struct Host {
     pub name: Domain,
     pub accounts: Accounts,
     pub tls: Acceptor,
+    /// For direct delivery; `None` where that is off.
+    pub resolver: Option<Resolver>,
     pub spool: Queue,
     /// Tells the runner of a message that was just accepted.
     pub runner: mpsc::UnboundedSender<QueueId>,

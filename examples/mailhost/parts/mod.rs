@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use facteur::base::Secret;
+use facteur::spool::{Queue, QueueConfig};
 
 pub mod accounts;
 pub mod config;
@@ -36,6 +37,9 @@ struct Arguments {
     /// Print every setting with its default, and end
     #[arg(long)]
     print_config: bool,
+    /// Print what waits in the queue, and end
+    #[arg(long)]
+    mailq: bool,
     /// Read a password from standard input, print what is stored of it, and end
     #[arg(long)]
     hash_password: bool,
@@ -50,6 +54,7 @@ pub fn main(name: &'static str, about: &'static str, services: &[Service]) -> Ex
             std::io::stdout().write_all(config::DEFAULT.as_bytes()).map_err(|error| error.to_string())
         }
         Ok(arguments) if arguments.hash_password => hash_password(),
+        Ok(arguments) if arguments.mailq => mailq(&arguments),
         Ok(arguments) => Config::load(arguments.config.as_deref())
             .and_then(|config| run::run(name, config, &arguments.data, services)),
     };
@@ -60,6 +65,18 @@ pub fn main(name: &'static str, about: &'static str, services: &[Service]) -> Ex
             ExitCode::FAILURE
         }
     }
+}
+
+fn mailq(arguments: &Arguments) -> Result<(), String> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let path = arguments.data.join(&config.queue.path);
+    if !path.is_dir() {
+        return Err(format!("{}: there is no queue", path.display()));
+    }
+    let fault = |error| format!("{}: {error}", path.display());
+    let queue = Queue::open(QueueConfig::new(&path)).map_err(fault)?;
+    print!("{}", queue.mailq().map_err(fault)?.brief());
+    Ok(())
 }
 
 fn hash_password() -> Result<(), String> {

@@ -1,28 +1,21 @@
 //! To the next host: one message, one connection, an answer for each recipient.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
-use facteur::net::Driver;
+use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
 use facteur::sasl::{Credentials, Identity};
-use facteur::smtp::client::{Login, StartTls};
-use facteur::smtp::{Client, ClientConfig, ClientEvent, Enhanced, Outcome, Outgoing};
+use facteur::smtp::client::{By, Login, StartTls};
+use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing};
 use facteur::spool::{Entry, Failure};
-use tokio::net::TcpStream;
 
-use super::config::{Route, RouteTls};
+use super::config::{Route, RouteTls, Way};
 use super::host::{Fault, Host};
 
-/// How long a connection may take to come about. Half of what TCP itself would wait.
-const CONNECT: Duration = Duration::from_secs(60);
-
 /// Sends the message to those of its recipients that stand at `places`: for each the words of the next host, or why it failed.
-/// A recipient of whom the host has said nothing is to be tried again.
+/// A recipient of whom nobody has said anything is to be tried again.
 pub async fn send(
     host: &Host,
-    route: &Route,
+    way: Way<'_>,
     entry: &Entry,
     content: &Bytes,
     places: &[usize],
@@ -33,77 +26,64 @@ pub async fn send(
         .filter_map(|place| entry.recipients.get(*place))
         .map(|pending| pending.recipient.clone())
         .collect();
-    let message = [&entry.trace[..], content].concat();
-    let mut said: Vec<Option<Result<String, Failure>>> = envelope.recipients.iter().map(|_| None).collect();
     let wanted: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.to.clone()).collect();
-    let ended = converse(host, route, Outgoing::new(envelope, message), |outcome| {
-        // Two recipients may be the same: each outcome is for the first that has none.
-        let place = wanted.iter().zip(&said).position(|(to, said)| *to == outcome.to && said.is_none());
-        if let Some(said) = place.and_then(|place| said.get_mut(place)) {
-            *said = Some(if outcome.is_delivered() {
-                Ok(outcome.reply.to_string())
-            } else {
-                let mut failure = Failure::said_by(route.host.clone(), &outcome.reply);
-                if outcome.is_temporary() {
-                    failure.status.0 = 4;
-                }
-                Err(failure)
-            });
-        }
-    })
-    .await;
-    let unsaid = match ended {
-        Ok(()) => Failure::new(Enhanced(4, 4, 2), format!("{}: the conversation ended early", route.host)),
-        Err(error) => Failure::new(Enhanced(4, 4, 1), format!("{}: {error}", route.host)),
+    let outgoing = Outgoing::new(envelope, [&entry.trace[..], content].concat());
+    let unsaid = |why: String| Failure::new(Enhanced(4, 4, 1), format!("{}: {why}", way.name()));
+    let mut outcomes = match outcomes(host, way, outgoing).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return wanted.iter().map(|_| Err(unsaid(error.to_string()))).collect(),
     };
-    said.into_iter().map(|said| said.unwrap_or_else(|| Err(unsaid.clone()))).collect()
+    // Two recipients may be the same: each takes the first outcome that is for it.
+    let mut take =
+        |to: &ForwardPath| outcomes.iter().position(|outcome| outcome.to == *to).map(|place| outcomes.remove(place));
+    wanted
+        .iter()
+        .map(|to| take(to).map_or_else(|| Err(unsaid("no answer".to_owned())), |outcome| said(way, &outcome)))
+        .collect()
 }
 
-/// The conversation with the next host. Ends without an error once the message has been answered for.
-async fn converse(host: &Host, route: &Route, outgoing: Outgoing, mut tell: impl FnMut(Outcome)) -> Result<(), Fault> {
-    let mut config = ClientConfig::new(&host.config.hostname)?;
-    (config.starttls, config.login) = (
-        match route.tls {
-            RouteTls::Opportunistic => StartTls::Opportunistic,
-            RouteTls::Required => StartTls::Required,
-            RouteTls::None => StartTls::Never,
-        },
-        route.user.as_ref().zip(route.password.as_ref()).map(|(user, password)| {
-            Login::new(Identity::new(user.as_str()), Credentials::Password(password.as_str().into()))
-        }),
-    );
-    let name = route.host.rsplit_once(':').map_or(route.host.as_str(), |(name, _)| name);
-    let connector = match (route.tls, &route.authorities) {
-        (RouteTls::Required, Some(file)) => Connector::with_roots(&tokio::fs::read(host.data.join(file)).await?)?,
-        (RouteTls::Required, None) => Connector::system()?,
-        (RouteTls::Opportunistic | RouteTls::None, _) => Connector::unverified(),
-    };
-    let stream = tokio::time::timeout(CONNECT, TcpStream::connect(&route.host)).await??;
-    stream.set_nodelay(true)?;
-    let side = connector.to(name.trim_matches(['[', ']']))?;
-    let mut driver = Driver::new(Client::new(Arc::new(config), Instant::now()), stream).with_tls(side);
-    let mut outgoing = Some(outgoing);
-    let mut open = outgoing.as_ref().map_or(0, |outgoing| outgoing.envelope.recipients.len());
-    loop {
-        let event = match driver.next().await {
-            // All is said; how the connection ends is of no interest.
-            Err(_) if open == 0 => return Ok(()),
-            event => event?,
-        };
-        match event {
-            None => return Ok(()),
-            Some(ClientEvent::Ready) => match outgoing.take() {
-                Some(outgoing) => driver.send(outgoing),
-                None => driver.quit(),
-            },
-            Some(ClientEvent::Outcome(outcome)) => {
-                open = open.saturating_sub(1);
-                tell(outcome);
-            }
-            Some(ClientEvent::Refused { reply, stage, .. }) => {
-                return Err(format!("{stage}: {reply}").into());
-            }
-            Some(_) => {}
-        }
+/// What an outcome means for the queue.
+fn said(way: Way<'_>, outcome: &Outcome) -> Result<String, Failure> {
+    if outcome.is_delivered() {
+        return Ok(outcome.reply.to_string());
     }
+    let mut failure = match outcome.by {
+        By::Server => Failure::said_by(way.name(), &outcome.reply),
+        By::Client => {
+            let class = if outcome.reply.is_permanent() { 5 } else { 4 };
+            let text = format!("{}: {}", way.name(), outcome.reply.lines().collect::<Vec<_>>().join(" "));
+            Failure::new(outcome.reply.enhanced().unwrap_or(Enhanced(class, 0, 0)), text)
+        }
+    };
+    if outcome.is_temporary() {
+        failure.status.0 = 4;
+    }
+    Err(failure)
+}
+
+async fn outcomes(host: &Host, way: Way<'_>, outgoing: Outgoing) -> Result<Vec<Outcome>, Fault> {
+    let mut config = ClientConfig::new(&host.config.hostname)?;
+    config.starttls = StartTls::Opportunistic;
+    let Way::Route(route) = way else {
+        let resolver = host.resolver.as_ref().ok_or("there is no resolver")?;
+        return Ok(Sender::new(config)?.deliver(resolver, &outgoing).await);
+    };
+    config.starttls = match route.tls {
+        RouteTls::Opportunistic => StartTls::Opportunistic,
+        RouteTls::Required => StartTls::Required,
+        RouteTls::None => StartTls::Never,
+    };
+    config.login = login(route);
+    let sender = match (route.tls, &route.authorities) {
+        (RouteTls::Required, Some(file)) => {
+            Sender::with_connector(config, Connector::with_roots(&tokio::fs::read(host.data.join(file)).await?)?)
+        }
+        _ => Sender::new(config)?,
+    };
+    Ok(sender.send(&route.host, outgoing).await?)
+}
+
+fn login(route: &Route) -> Option<Login> {
+    let (user, password) = (route.user.as_ref()?, route.password.as_ref()?);
+    Some(Login::new(Identity::new(user.as_str()), Credentials::Password(password.as_str().into())))
 }

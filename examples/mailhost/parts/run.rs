@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use facteur::address::Domain;
 use facteur::base::Secret;
+use facteur::net::Resolver;
 use facteur::net::serve::{Connection, Incident, Service as Listeners, ServiceConfig};
 use facteur::net::tls::Acceptor;
 use facteur::spool::{Queue, QueueConfig};
@@ -46,13 +47,15 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         wanted.iter().any(|listen| matches!(listen.service, Service::Smtp | Service::Submission | Service::Smtps));
     let (runner, fresh) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(false);
-    let host = Arc::new(Host { config, data: data.to_owned(), name, accounts, tls, spool, runner, stop: stopping });
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("threads: {error}"))?;
     runtime.block_on(async {
+        let resolver = if config.direct { Some(Resolver::system().map_err(|error| error.to_string())?) } else { None };
+        let data = data.to_owned();
+        let host = Arc::new(Host { config, data, name, accounts, tls, resolver, spool, runner, stop: stopping });
         let mut listeners = Vec::new();
         for Listen { service, address } in wanted {
             let listener =
@@ -75,10 +78,12 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         // Nothing is accepted any more: deliveries under way come to their end, the rest stays in the queue.
         let _ = stop.send(true);
         if let Some(delivering) = delivering {
-            match delivering.await {
-                Ok(Ok(())) => {}
+            let grace = Duration::from_secs(host.config.shutdown_grace);
+            match tokio::time::timeout(grace, delivering).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => log!("queue", "the runner ended: {error}"),
                 Ok(Err(error)) => log!("queue", "the runner ended: {error}"),
-                Err(error) => log!("queue", "the runner ended: {error}"),
+                Err(_) => log!("queue", "deliveries broken off; the messages stay in the queue"),
             }
         }
         log!("stop", "done");

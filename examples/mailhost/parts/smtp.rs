@@ -186,11 +186,13 @@ fn refusal(host: &Host, to: &ForwardPath, known: bool) -> Option<Reply> {
         ForwardPath::Address(address) => Some(address.domain()),
     };
     match domain {
-        Some(domain) if !host.config.is_local(domain) => match (known, host.config.route(domain)) {
+        Some(domain) if !host.config.is_local(domain) => match (known, host.config.way(domain)) {
             (false, _) => Some(Reply::new(550, Enhanced(5, 7, 1), "relaying denied")),
-            (true, None) => {
-                Some(Reply::new(550, Enhanced(5, 4, 4), "no route: neither a transport nor a smart host is set"))
-            }
+            (true, None) => Some(Reply::new(
+                550,
+                Enhanced(5, 4, 4),
+                "no route: neither transport nor smart host nor direct delivery is set",
+            )),
             (true, Some(_)) => None,
         },
         _ if host.accounts.recipient(to).is_some() => None,
