@@ -37,11 +37,16 @@ impl Mailhost {
             text.push_str(&format!("[[listen]]\nservice = \"{service}\"\naddress = \"127.0.0.1:0\"\n"));
         }
         std::fs::write(&config, text).unwrap();
+        Self::start_from(data, &config)
+    }
+
+    /// Starts mailhost over the data folder with this config as it is.
+    pub fn start_from(data: &Path, config: &Path) -> Self {
         let mut process = Command::new(example("mailhost"))
             .arg("--data")
             .arg(data)
             .arg("--config")
-            .arg(&config)
+            .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log")).unwrap())
