@@ -122,8 +122,7 @@ fn cases(script: &str, text: &str) -> Vec<Case> {
         while let Some(size) = announced(&text) {
             text.extend_from_slice(b"\r\n");
             let wanted = text.len() + size;
-            loop {
-                let Some(line) = lines.next() else { break };
+            while let Some(line) = lines.next() {
                 let Some(sent) = line.strip_prefix("C:").map(|sent| sent.strip_prefix(' ').unwrap_or(sent)) else {
                     continue;
                 };
