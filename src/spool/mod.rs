@@ -73,18 +73,19 @@ pub trait Spool: Send + Sync {
     /// Where the spool cannot be read; [`SpoolError::Damaged`] where the entry cannot be understood.
     fn claim(&self, id: &QueueId) -> Result<Option<Self::Claim>, SpoolError>;
 
-    /// The ids of the entries to be tried now, the most urgent first: not on hold, and their time has come. Entries that
-    /// cannot be understood are left out; [`entry`](Self::entry) says what is wrong with them.
+    /// The ids of the entries to be tried now, the most urgent first: not on hold, and their time has come. An entry that
+    /// cannot be read or understood is left out, for it must not keep the others; [`entry`](Self::entry) says what is
+    /// wrong with it.
     ///
     /// # Errors
-    /// Where the spool cannot be read.
+    /// Where the spool cannot be listed.
     fn due(&self, now: Timestamp) -> Result<Vec<QueueId>, SpoolError> {
         let mut due = Vec::new();
         for id in self.list()? {
-            match self.entry(&id) {
-                Ok(entry) if entry.is_due(now) => due.push((entry.priority, entry.arrived.unix(), id)),
-                Ok(_) | Err(SpoolError::NoEntry(_) | SpoolError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
+            if let Ok(entry) = self.entry(&id)
+                && entry.is_due(now)
+            {
+                due.push((entry.priority, entry.arrived.unix(), id));
             }
         }
         due.sort();

@@ -115,8 +115,8 @@ struct Core {
 pub struct Recovered {
     /// How many files were removed that a crash had left: parts of messages that were never accepted, or were done.
     pub removed: usize,
-    /// Entries that cannot be understood, or whose data file is not there or not whole; they are left as they are, for
-    /// somebody to look at. A crash makes none where the disk keeps changes to a directory in their order.
+    /// Entries that cannot be read or understood, or whose data file is not there or not whole; they are left as they are,
+    /// for somebody to look at. A crash makes none where the disk keeps changes to a directory in their order.
     pub damaged: Vec<QueueId>,
 }
 
@@ -167,9 +167,8 @@ impl Queue {
                 "tf" | "xf" => core.is_unfinished(&id, &name)?,
                 "qf" | "hf" => {
                     match self.entry(&id) {
-                        Err(SpoolError::Damaged { .. }) => recovered.damaged.push(id),
                         Ok(_) | Err(SpoolError::NoEntry(_)) => {} // it may have gone in the meantime
-                        Err(error) => return Err(error),
+                        Err(_) => recovered.damaged.push(id),
                     }
                     continue;
                 }
@@ -183,7 +182,7 @@ impl Queue {
     /// The entries that are not on hold, as `mailq` lists them.
     ///
     /// # Errors
-    /// Where the queue cannot be read. Entries that cannot be understood are left out.
+    /// Where the queue cannot be listed. Entries that cannot be read or understood are left out.
     pub fn mailq(&self) -> Result<Mailq, SpoolError> {
         self.listing(Name::Waiting)
     }
@@ -191,7 +190,7 @@ impl Queue {
     /// The entries on hold, as `mailq -qQ` lists them.
     ///
     /// # Errors
-    /// Where the queue cannot be read. Entries that cannot be understood are left out.
+    /// Where the queue cannot be listed. Entries that cannot be read or understood are left out.
     pub fn mailq_held(&self) -> Result<Mailq, SpoolError> {
         self.listing(Name::Held)
     }
@@ -200,11 +199,10 @@ impl Queue {
         let core = &self.0;
         let mut listed = Vec::new();
         for id in self.list()? {
-            let control = match core.find(&id) {
-                Ok((name, _, control)) if name == wanted => control,
-                Ok(_) | Err(SpoolError::Damaged { .. } | SpoolError::NoEntry(_)) => continue,
-                Err(error) => return Err(error),
-            };
+            let Ok((name, _, control)) = core.find(&id) else { continue };
+            if name != wanted {
+                continue;
+            }
             let data_size = core.disk.open(&format!("df{id}"))?.map_or(Ok(0), |data| data.size())?;
             listed.push(Listed::new(id, control, data_size));
         }

@@ -310,6 +310,19 @@ fn what_is_damaged_is_left_alone_and_delivered_to_nobody() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_read_does_not_keep_the_others() {
+    let temporary = Temporary::new();
+    let sound = store(&temporary.queue, b"A: b\r\n\r\nbody\r\n");
+    // Whoever runs the tests may be one who reads any file; nobody reads a directory.
+    std::fs::create_dir(temporary.path.join("qfunreadable")).unwrap();
+    let unreadable: QueueId = "unreadable".parse().unwrap();
+    assert!(matches!(temporary.queue.entry(&unreadable), Err(SpoolError::Io(_))));
+    assert_eq!(temporary.queue.due(at(i64::MAX)).unwrap(), [sound]);
+    assert_eq!(temporary.queue.recover().unwrap().damaged, [unreadable]);
+    temporary.queue.mailq().unwrap();
+}
+
+#[test]
 fn files_that_sendmail_wrote_are_delivered_and_changed_with_care() {
     let temporary = Temporary::new();
     let queue = &temporary.queue;
