@@ -16,7 +16,8 @@ use crate::text::transfer::encode_quoted_printable_binary;
 
 /// Lines of a report are folded here, where they can be (RFC 5322 §2.1.1).
 const FOLD: usize = 78;
-/// What comes from elsewhere is cut after so many octets: a line of a message has at most 998 (RFC 5322 §2.1.1).
+/// What comes from elsewhere is cut after so many octets, here and in control files: a line of a message has at most 998
+/// (RFC 5322 §2.1.1), and what a server says of each of a thousand recipients must not make an entry too large to be read.
 const MAX_WORDS: usize = 900;
 
 /// Who reports, and how.
@@ -327,7 +328,8 @@ fn cut(text: &str) -> &str {
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
-fn one_line(text: &str) -> String {
+/// Control characters as spaces: what comes from elsewhere must not begin a line of its own.
+pub(super) fn one_line(text: &str) -> String {
     cut(text).replace(|character: char| character.is_control(), " ")
 }
 

@@ -164,11 +164,11 @@ pub trait Claim: Send {
 
     /// Replaces the entry: recipients that are done are left out, times and errors are new. Once this returns the change is
     /// on stable storage. What is not the runner's to change stays as it was: the id, the sender, the parameters of MAIL, the
-    /// time of arrival, the trace fields, the size. Line ends in texts become spaces.
+    /// time of arrival, the trace fields, the size. A [`Queue`] keeps each text on one line of at most 900 octets.
     ///
     /// # Errors
-    /// [`SpoolError::Misuse`] where no recipient is left (that is [`remove`](Self::remove)) or text holds line ends; where the spool cannot
-    /// be written, the entry is then as it was.
+    /// [`SpoolError::Misuse`] where no recipient is left (that is [`remove`](Self::remove)), or the entry is too large to be
+    /// kept; where the spool cannot be written. The entry is then as it was.
     fn update(&mut self, entry: Entry) -> Result<(), SpoolError>;
 
     /// Removes the entry: everybody has the message, or has been told that he will not get it.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::base::Timestamp;
 use crate::smtp::{Body, MailParams, Ret, ReversePath, Xtext, xtext};
+use crate::spool::bounce::one_line;
 use crate::spool::content::{Form, Split, crlf};
 use crate::spool::qf::{ControlFile, ControlRecipient, Line, SENDER_MACRO, recipient_lines, reverse_path};
 use crate::spool::{Entry, Failure, Pending, QueueId, Submission, first_priority};
@@ -214,11 +215,6 @@ fn trace_field(field: &str) -> Result<Vec<u8>, &'static str> {
         && lines.all(|line| line.starts_with([' ', '\t']))
         && !field.contains(['\r', '\0']);
     if sound { Ok(field.as_bytes().to_vec()) } else { Err(FAULT) }
-}
-
-/// Control characters as spaces: what comes from outside must not begin a line of its own.
-fn one_line(text: &str) -> String {
-    text.replace(|character: char| character.is_control(), " ")
 }
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {

@@ -67,7 +67,8 @@ pub struct QueueConfig {
     /// A longer header, in octets, goes to the data file as it is. Default 64 KiB: twice what sendmail takes
     /// (`MaxHeadersLength`); it is held in memory while it comes, and read whenever the queue is looked through.
     pub max_header: usize,
-    /// A control file of more octets is read as damaged. Default 16 MiB: a hundred thousand recipients.
+    /// A control file of more octets is not written, and read as damaged. Default 16 MiB: a hundred thousand recipients, or a
+    /// thousand of whom each could not be reached for a reason of many words.
     pub max_control: u64,
 }
 
@@ -336,21 +337,25 @@ impl Core {
     }
 
     /// Writes a control file beside the old one, if there is one; the file is locked.
-    fn write_control(&self, id: &QueueId, control: &ControlFile) -> io::Result<Box<dyn DiskFile>> {
+    fn write_control(&self, id: &QueueId, control: &ControlFile) -> Result<Box<dyn DiskFile>, SpoolError> {
         let name = format!("tf{id}");
+        let text = control.write();
+        if text.len() as u64 > self.config.max_control {
+            return Err(SpoolError::Misuse("an entry of more octets than a control file may have"));
+        }
         let mut file = match self.disk.create(&name)? {
             Some(file) => file,
             None => {
                 // Its writer died, since the lock on the entry is ours.
                 self.disk.remove(&name)?;
-                self.disk.create(&name)?.ok_or(io::ErrorKind::AlreadyExists)?
+                self.disk.create(&name)?.ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?
             }
         };
-        match file.write_all(&control.write()).and_then(|()| file.flush()) {
+        match file.write_all(&text).and_then(|()| file.flush()) {
             Ok(()) => Ok(file),
             Err(error) => {
                 let _ = self.disk.remove(&name); // the next one would do it, too
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -323,6 +323,45 @@ fn an_entry_that_cannot_be_read_does_not_keep_the_others() {
 }
 
 #[test]
+fn what_servers_say_of_each_recipient_does_not_make_an_entry_too_large_to_be_read() {
+    let temporary = Temporary::new();
+    let all: Vec<_> = (0..1000).map(|number| ForwardPath::from(address(&format!("r{number}@b.test")))).collect();
+    let id = temporary.queue.store(Envelope::new(ReversePath::Null, all), b"").unwrap();
+    let mut claim = temporary.queue.claim(&id).unwrap().unwrap();
+    let mut entry = claim.entry().clone();
+    for pending in &mut entry.recipients {
+        // As long as a reply of a client may be; each of its octets that are no UTF-8 has become three.
+        pending.failure = Some(Failure::new(Enhanced(4, 0, 0), "\u{fffd}".repeat(16_384)));
+    }
+    claim.update(entry).unwrap();
+    drop(claim);
+    let entry = temporary.queue.entry(&id).unwrap();
+    assert_eq!(entry.recipients.len(), 1000);
+    assert!(entry.recipients[999].failure.as_ref().unwrap().text.starts_with('\u{fffd}'));
+}
+
+#[test]
+fn an_entry_that_could_not_be_read_again_is_not_written() {
+    let temporary = Temporary::new();
+    let mut config = QueueConfig::new(&temporary.path);
+    config.max_control = 1000;
+    let queue = Queue::open(config).unwrap();
+    let all: Vec<_> = (0..100).map(|number| ForwardPath::from(address(&format!("r{number}@b.test")))).collect();
+    let refused = queue.store(Envelope::new(ReversePath::Null, all), b"");
+    assert!(matches!(refused, Err(SpoolError::Misuse(_))), "{refused:?}");
+    assert!(temporary.names().is_empty());
+    let id = store(&queue, b"");
+    let before = queue.entry(&id).unwrap();
+    let mut claim = queue.claim(&id).unwrap().unwrap();
+    let mut entry = claim.entry().clone();
+    entry.recipients[0].failure = Some(Failure::new(Enhanced(4, 0, 0), "no".repeat(500)));
+    assert!(matches!(claim.update(entry), Err(SpoolError::Misuse(_))));
+    drop(claim);
+    assert_eq!(queue.entry(&id).unwrap(), before);
+    assert_eq!(temporary.names().len(), 2);
+}
+
+#[test]
 fn files_that_sendmail_wrote_are_delivered_and_changed_with_care() {
     let temporary = Temporary::new();
     let queue = &temporary.queue;
