@@ -105,24 +105,6 @@ impl Task {
             }
             return Ok(None);
         }
-        let there = octets(file, self.at, len.min(new))?;
-        let same = there.iter().zip(&self.data).take_while(|(a, b)| a == b).count() as u64;
-        let reached = self.at + same;
-        if self.at == self.old {
-            // An append: a message of others begins where ours was cut off. It may look the same for a while where ours was
-            // cut off before its own beginning.
-            if reached == new || reached == len {
-                return Ok(Some(reached));
-            }
-            let own = memchr::memmem::find(&self.data, b"From ").unwrap_or(0) as u64;
-            for at in [reached, self.at + own, self.at] {
-                let next = octets(file, at, len.min(at + 5))?;
-                if next == b"From " || next.first() == Some(&b'\n') {
-                    return Ok(Some(at));
-                }
-            }
-            return Ok(None);
-        }
         if reached == len && new >= self.old {
             return Ok(Some(len));
         }
