@@ -2,7 +2,7 @@
 
 mod imap;
 
-use facteur::store::memory;
+use facteur::store::{Flags, Store as _, memory};
 use imap::Session;
 
 fn message(subject: &str) -> String {
@@ -211,7 +211,10 @@ fn another_sessions_expunge_waits_until_numbers_may_change() {
     assert!(two.line("d COPY 1:3 INBOX").starts_with("* 2 EXPUNGE\nd NO [EXPUNGEISSUED]"));
     assert_eq!(two.line("e FETCH 3 UID"), "* 3 FETCH (UID 4)\ne OK FETCH completed\n");
     // Nothing was left of the copy.
-    assert_eq!(one.line("c UID SEARCH ALL"), "* SEARCH 1 3 4\nc OK UID SEARCH completed\n");
+    assert_eq!(
+        one.line("c UID SEARCH ALL"),
+        "* SEARCH 1 3 4\n* 2 FETCH (FLAGS (\\Recent \\Flagged) UID 3)\nc OK UID SEARCH completed\n"
+    );
 }
 
 #[test]
@@ -242,6 +245,19 @@ fn noop_tells_flags_arrivals_and_expunges_of_others() {
         "* 1 EXPUNGE\n* 1 FETCH (FLAGS (\\Recent \\Answered))\n* 3 EXISTS\n* 2 RECENT\nb OK NOOP completed\n"
     );
     assert_eq!(one.line("c CHECK"), "c OK CHECK completed\n");
+}
+
+#[test]
+fn who_asks_for_nothing_but_search_or_flags_hears_of_new_mail() {
+    for command in ["SEARCH UNSEEN", "UID SEARCH UNSEEN", "FETCH 1:* FLAGS", "UID FETCH 1:* (UID FLAGS)"] {
+        let store = inbox(1);
+        let mut one = Session::select(&store, "INBOX");
+        store.deliver("INBOX", message("new").as_bytes(), &Flags::new(), one.now).unwrap();
+        let answer = one.line(&format!("a {command}"));
+        assert!(answer.contains("* 2 EXISTS\n") && answer.contains("a OK"), "{answer}");
+        let answer = one.line(&format!("b {command}"));
+        assert!(answer.contains("* SEARCH 1 2\n") || answer.contains("* 2 FETCH"), "{answer}");
+    }
 }
 
 #[test]

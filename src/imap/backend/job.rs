@@ -67,11 +67,14 @@ impl Changes {
                 Self::Looked(Expunges::Told, if uids.is_some() { By::Uid } else { By::Sequence })
             }
             Command::Copy { by, .. } | Command::Move { by, .. } => Self::Looked(Expunges::Told, *by),
-            // STORE looked when it began; FETCH and SEARCH do not look at all.
-            Command::Store { by, .. } | Command::Fetch { by, .. } | Command::Search { by, .. } => match by {
-                By::Sequence => Self::Told(Expunges::Kept, By::Sequence),
-                By::Uid => Self::Told(Expunges::Told, By::Uid),
-            },
+            // Programs that ask for nothing but SEARCH, or for flags, over and over must hear of new mail some day.
+            Command::Search { by, .. } => Self::Looked(Expunges::with(*by), *by),
+            Command::Fetch { by, items, .. } if !items.iter().any(FetchItem::needs_message) => {
+                Self::Looked(Expunges::with(*by), *by)
+            }
+            // STORE looked when it began. A FETCH of contents does not look: it is sent for each of thousands of messages,
+            // and sets `\Seen`, so that each look would find the mailbox changed and read all of it.
+            Command::Store { by, .. } | Command::Fetch { by, .. } => Self::Told(Expunges::with(*by), *by),
             Command::Select { .. } | Command::Examine { .. } | Command::Close | Command::Unselect => Self::Ignored,
             Command::Noop | Command::Check => Self::Looked(Expunges::Told, By::Sequence),
             // RFC 3501 §7: "Normally, this is part of the execution of every command".

@@ -4,8 +4,9 @@
 //! that what waits to be sent stays small and a slow client costs little memory. The store may block; an async program
 //! takes the steps on a thread that may wait.
 //!
-//! What other sessions did is looked at in IDLE and with every command but FETCH and SEARCH, of which clients send thousands. EXPUNGE responses go out only with commands during which sequence numbers may
-//! change (RFC 9051 §7.5.1); until then the client's numbers mean what they meant.
+//! What other sessions did is looked at in IDLE and with every command but a FETCH of contents, of which clients send
+//! thousands. EXPUNGE responses go out only with commands during which sequence numbers may change (RFC 9051 §7.5.1); until
+//! then the client's numbers mean what they meant.
 
 mod job;
 mod mailboxes;
@@ -210,6 +211,7 @@ impl<S: Store> Backend<S> {
         self.job = Some(Job::telling());
         self.step(server)
     }
+
     /// What there is to do; `Err` where the answer is known at once.
     fn prepare(&mut self, command: Command, now: Timestamp) -> Result<Work<S::Mailbox>, Answer> {
         let name = command.name();

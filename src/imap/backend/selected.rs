@@ -44,6 +44,16 @@ pub(super) enum Expunges {
     Kept,
 }
 
+impl Expunges {
+    /// What goes with FETCH, STORE and SEARCH: RFC 3501 §7.4.1 excepts those that name messages by UID.
+    pub fn with(by: By) -> Self {
+        match by {
+            By::Sequence => Self::Kept,
+            By::Uid => Self::Told,
+        }
+    }
+}
+
 /// How far the telling of changes has come.
 #[derive(Clone, Debug)]
 enum Telling {
