@@ -259,6 +259,10 @@ impl Store {
         let mut all = self.subscriptions()?;
         if edit(&mut all) {
             let text: String = all.iter().map(|name| format!("{name}\n")).collect();
+            // What is longer could not be read again.
+            if text.len() as u64 > MAX_SUBSCRIPTIONS {
+                return Err(StoreError::Unsupported("more subscriptions"));
+            }
             disk::replace(&self.root, SUBSCRIPTIONS, text.as_bytes())?;
         }
         Ok(())

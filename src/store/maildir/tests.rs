@@ -196,3 +196,17 @@ fn a_message_that_is_too_large_is_an_error_and_no_wrong_message() {
     assert_eq!(inbox.messages()[0].size, 12);
     assert!(matches!(inbox.read(inbox.messages()[0].uid), Err(StoreError::Io(_))));
 }
+
+#[test]
+fn more_subscriptions_than_can_be_read_are_not_written() {
+    let dir = Temporary::new();
+    let store = Store::open(&dir.0).unwrap();
+    let name = |n: usize| format!("{n:04}{}", "x".repeat(996));
+    let lines: String = (0..1047).map(|n| name(n) + "\n").collect();
+    fs::write(dir.0.join(super::SUBSCRIPTIONS), lines).unwrap();
+    assert!(matches!(store.subscribe(&name(1047)), Err(StoreError::Unsupported(_))));
+    assert_eq!(store.subscribed().unwrap().len(), 1047);
+    store.unsubscribe(&name(5)).unwrap();
+    store.subscribe(&name(1047)).unwrap();
+    assert!(store.subscribed().unwrap().contains(&name(1047)));
+}

@@ -183,3 +183,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_subscriptions_than_can_be_read_are_not_written() {
+    let dir = Temporary::new();
+    let store = Store::open(&dir.0).unwrap();
+    let name = |n: usize| format!("{n:04}{}", "x".repeat(996));
+    let lines: String = (0..1047).map(|n| name(n) + "\n").collect();
+    fs::write(dir.0.join(".facteur/subscriptions"), lines).unwrap();
+    assert!(matches!(store.subscribe(&name(1047)), Err(StoreError::Unsupported(_))));
+    assert_eq!(store.subscribed().unwrap().len(), 1047);
+    store.unsubscribe(&name(5)).unwrap();
+    store.subscribe(&name(1047)).unwrap();
+    assert!(store.subscribed().unwrap().contains(&name(1047)));
+}
