@@ -424,3 +424,24 @@ fn long_answers_come_in_steps() {
     assert_eq!(session.line("g IDLE").lines().filter(|line| *line == "* 1 EXPUNGE").count(), 1000);
     assert!(session.most_backlog < 64 * 1024, "{} octets waited", session.most_backlog);
 }
+
+#[test]
+fn a_mailbox_takes_so_many_keywords_and_no_more() {
+    let store = inbox(2);
+    let mut session = Session::select(&store, "INBOX");
+    let words = |from: usize, to: usize| (from..to).map(|n| format!("k{n}")).collect::<Vec<_>>().join(" ");
+    for n in 0..5 {
+        let answer = session.line(&format!("a STORE 1 +FLAGS.SILENT ({})", words(n * 100, n * 100 + 100)));
+        assert!(answer.ends_with("a OK STORE completed\n"), "{answer}");
+    }
+    // RFC 3501 §7.1, PERMANENTFLAGS: without \* no keyword can be made.
+    assert!(!session.line("b SELECT INBOX").contains("\\*"));
+    let refused = "NO [LIMIT] more than 500 keywords in one mailbox\n";
+    assert_eq!(session.line("c STORE 2 +FLAGS (new)"), format!("c {refused}"));
+    assert_eq!(session.line("c STORE 2 FLAGS (k1 new)"), format!("c {refused}"));
+    assert_eq!(session.append("INBOX", "new", &message("3")), format!("append {refused}"));
+    // Those that are there may be used, and what is not there may be taken away.
+    assert!(session.line("d STORE 2 +FLAGS (K7)").ends_with("d OK STORE completed\n"));
+    assert!(session.line("d STORE 2 -FLAGS (new)").ends_with("d OK STORE completed\n"));
+    assert!(session.append("INBOX", "k1 \\Seen", &message("3")).contains("append OK"));
+}

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::base::Timestamp;
 use crate::imap::backend::job::Work;
 use crate::imap::backend::pattern::{self, Line, Pattern};
-use crate::imap::backend::selected::Selected;
+use crate::imap::backend::selected::{Selected, takes_among};
 use crate::imap::backend::transfer::try_create;
 use crate::imap::backend::{Answer, Backend, completed};
 use crate::imap::fetch::StatusItem;
@@ -120,6 +120,7 @@ impl<S: Store> Backend<S> {
     ) -> Result<Work<S::Mailbox>, Answer> {
         // Opened to look at: `\Recent` is not used up by a session that does not select the mailbox.
         let mut mailbox = self.store.examine(name).map_err(try_create)?;
+        takes_among(mailbox.messages(), flags)?;
         let uid = mailbox.append(message, flags, received)?;
         let code = Code::AppendUid { validity: mailbox.uid_validity(), uid };
         Err(Answer::ok_with(code, "APPEND completed"))

@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 
 use crate::base::Timestamp;
 use crate::imap::command::{By, Command};
+use crate::imap::fetch::StoreMode;
 use crate::imap::response::{Code, Data, Namespaces, Status};
 use crate::imap::sequence::SequenceSet;
 use crate::imap::server::Server;
@@ -255,6 +256,9 @@ impl<S: Store> Backend<S> {
             Command::Search { by, search } => Ok(Work::Find(Find::new(by, &search, selected)?)),
             Command::Store { by, messages, action } => {
                 selected.writable()?;
+                if action.mode != StoreMode::Remove {
+                    selected.takes(&action.flags)?;
+                }
                 let uids = resolve(selected, by, &messages)?;
                 selected.refresh()?;
                 Ok(Work::Store(StoreFlags::new(by, uids, &action)))

@@ -15,7 +15,8 @@ use crate::store::{Change, Entry, Flag, Flags, Mailbox, StoreError, Uid};
 /// How many lines are written before the driver may send them.
 pub(super) const LINES_A_STEP: usize = 200;
 
-/// How many keywords FLAGS names at most: an answer to SELECT should stay readable.
+/// How many keywords a mailbox takes, and FLAGS names at most: an answer to SELECT should stay readable, and each keyword
+/// costs memory and time with each message that has it.
 const MOST_KEYWORDS: usize = 500;
 
 #[derive(Debug)]
@@ -106,8 +107,15 @@ impl<M: Mailbox> Selected<M> {
         let system = [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen];
         let flags: Flags = system.into_iter().chain(self.keywords.iter().cloned()).collect();
         let permanent = if self.read_only { Flags::new() } else { flags.clone() };
-        let code = Code::PermanentFlags { flags: permanent, new_keywords: !self.read_only };
+        let more = self.keywords.iter().len() < MOST_KEYWORDS;
+        let code = Code::PermanentFlags { flags: permanent, new_keywords: more && !self.read_only };
         [Data::Flags(flags), Data::Status(Status::Ok, Some(code), "flags that stay".into())]
+    }
+
+    /// # Errors
+    /// Where messages would come to have more keywords than a mailbox takes.
+    pub fn takes(&self, flags: &Flags) -> Result<(), Answer> {
+        takes(&self.keywords, flags)
     }
 
     /// Tells the client of keywords that were not used before (RFC 3501 §7.2.6).
@@ -280,6 +288,25 @@ impl<M: Mailbox> Selected<M> {
             items.push(FetchData::Uid(uid));
         }
         Some(Data::Fetch { number, items })
+    }
+}
+
+/// # Errors
+/// Where a mailbox with the keywords `used` would come to have more than it takes.
+fn takes(used: &Flags, flags: &Flags) -> Result<(), Answer> {
+    let new = flags.iter().filter(|flag| matches!(flag, Flag::Keyword(_)) && !used.contains(flag)).count();
+    if new > 0 && used.iter().len() + new > MOST_KEYWORDS {
+        return Err(Answer::no(Code::Limit, format!("more than {MOST_KEYWORDS} keywords in one mailbox")));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// Where messages would come to have more keywords than a mailbox takes.
+pub(super) fn takes_among(messages: &[Entry], flags: &Flags) -> Result<(), Answer> {
+    match flags.iter().any(|flag| matches!(flag, Flag::Keyword(_))) {
+        true => takes(&keywords(messages), flags),
+        false => Ok(()),
     }
 }
 

@@ -15,6 +15,11 @@ use crate::base::parse::{Parsed, expected, fail, number, sp};
 use crate::imap::fetch::{FetchItem, Partial, Section, SectionText, StoreAction, StoreMode};
 use crate::store::{Flag, Flags};
 
+/// The most flags that one command names: each is compared with each, and people use a handful.
+const MAX_FLAGS: usize = 100;
+/// The longest keyword in octets. Each is kept with each message that has it; those of clients have some twenty.
+const MAX_KEYWORD: usize = 128;
+
 /// `"ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")"`
 pub(super) fn fetch_items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
     if input.first() == Some(&b'(') {
@@ -113,19 +118,29 @@ pub(super) fn store_att_flags(input: &[u8]) -> Parsed<'_, StoreAction> {
     let (rest, mode) = opt(sign).parse(input)?;
     let (rest, _) = expected("FLAGS", tag_no_case(&b"FLAGS"[..])).parse(rest)?;
     let (rest, silent) = opt(tag_no_case(&b".SILENT"[..])).parse(rest)?;
-    let bare = separated_list1(sp, flag).map(|flags| flags.into_iter().flatten().collect());
-    let (rest, flags) = preceded(sp, alt((flag_list, bare))).parse(rest)?;
+    let (rest, flags) = preceded(sp, alt((flag_list, flags))).parse(rest)?;
     Ok((rest, StoreAction { mode: mode.unwrap_or(StoreMode::Set), silent: silent.is_some(), flags }))
 }
 
 /// `flag-list = "(" [flag *(SP flag)] ")"`
 pub(super) fn flag_list(input: &[u8]) -> Parsed<'_, Flags> {
-    let flags = separated_list1(sp, flag).map(|flags| flags.into_iter().flatten().collect());
     alt((
         value(Flags::new(), tag(&b"()"[..])),
         delimited(tag(&b"("[..]), flags, expected("the end of the list", tag(&b")"[..]))),
     ))
     .parse(input)
+}
+
+/// `flag *(SP flag)`
+fn flags(input: &[u8]) -> Parsed<'_, Flags> {
+    let (rest, flags) = separated_list1(sp, flag).parse(input)?;
+    if flags.len() > MAX_FLAGS {
+        return fail(input, "at most 100 flags");
+    }
+    if flags.iter().flatten().any(|flag| matches!(flag, Flag::Keyword(word) if word.len() > MAX_KEYWORD)) {
+        return fail(input, "keywords of at most 128 octets");
+    }
+    Ok((rest, flags.into_iter().flatten().collect()))
 }
 
 /// `flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword / flag-extension`, which "Does not

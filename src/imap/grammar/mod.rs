@@ -388,6 +388,22 @@ mod tests {
     }
 
     #[test]
+    fn flags_are_bounded_in_number_and_length() {
+        let many = |count: usize| (0..count).map(|n| format!("k{n}")).collect::<Vec<_>>().join(" ");
+        for (flags, expected, at) in [
+            (format!("({})", many(101)), "at most 100 flags", 18),
+            (many(101), "at most 100 flags", 17),
+            (format!("(a {})", "x".repeat(129)), "keywords of at most 128 octets", 18),
+        ] {
+            let error = Command::parse(format!("a STORE 1 +FLAGS {flags}").as_bytes()).unwrap_err();
+            assert_eq!((error.expected, error.at), (expected, at));
+        }
+        for flags in [format!("({})", many(100)), many(100), "x".repeat(128)] {
+            assert!(Command::parse(format!("a STORE 1 FLAGS {flags}").as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
     fn a_search_may_nest_as_deep_as_its_line_is_long() {
         for (open, close) in [("(", ")"), ("NOT ", ""), ("OR 1 ", ""), ("OR (NOT ", ") 2")] {
             let depth = 20_000;
