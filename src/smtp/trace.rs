@@ -78,13 +78,14 @@ impl Session {
     }
 
     /// The Received field for a message of this session, received by the server `by` and kept there as `id`. It names the
-    /// recipient where there is exactly one (RFC 5321 §7.2: several would tell on blind copies).
+    /// recipient where there is exactly one (RFC 5321 §7.2: several would tell on blind copies). Host names are in A-labels:
+    /// a client's umlaut must not make an ASCII message one that the next server cannot take.
     pub fn received(&self, by: Domain, id: &str, envelope: &Envelope, date: Timestamp) -> Received {
         Received {
-            from: self.hello.as_ref().and_then(|hello| hello.name.clone()),
+            from: self.hello.as_ref().and_then(|hello| in_ascii(hello.name.as_ref()?)),
             peer: self.peer,
             peer_name: self.peer_name.clone(),
-            by,
+            by: in_ascii(&by).unwrap_or(by),
             with: self.with(&envelope.params),
             id: id.to_owned(),
             cipher: self.tls.as_ref().map(|tls| tls.cipher.clone()),
@@ -95,6 +96,11 @@ impl Session {
             date,
         }
     }
+}
+
+/// The name without U-labels; `None` where it has no such form.
+fn in_ascii(name: &Domain) -> Option<Domain> {
+    if name.is_ascii() { Some(name.clone()) } else { name.to_ascii()?.parse().ok() }
 }
 
 /// `Time-stamp-line` (RFC 5321 §4.4): a Received field, written with its name, folded, and ended by CRLF.
@@ -226,6 +232,23 @@ mod tests {
         );
         envelope.recipients.push(to.into());
         assert!(!received(&envelope).contains("for "), "several recipients are not told");
+    }
+
+    #[test]
+    fn host_names_beyond_ascii_leave_the_message_ascii() {
+        let envelope = Envelope::new(ReversePath::Null, []);
+        for (name, expected) in [
+            ("b\u{fc}cher.test", "from xn--bcher-kva.test ("),
+            ("[tag:\u{fc}]", "from [192.0.2.1] ("),
+            ("[tag:x]", "from [tag:x] ("),
+        ] {
+            let mut session = session(HelloVerb::Ehlo, false, false);
+            let name = name.parse().unwrap_or_else(|_| Domain::General { tag: "tag".into(), content: "\u{fc}".into() });
+            session.hello = Some(Hello { verb: HelloVerb::Ehlo, name: Some(name) });
+            let by = "mx.\u{fc}.test".parse().unwrap();
+            let text = session.received(by, "1", &envelope, Timestamp::from_unix(0)).to_string();
+            assert!(text.is_ascii() && text.contains(expected) && text.contains("by mx.xn--tda.test "), "{text}");
+        }
     }
 
     #[test]
