@@ -116,9 +116,18 @@ impl Outcome {
         self.stage == Stage::Message && self.reply.is_positive()
     }
 
-    /// Whether it may succeed another time. RFC 5321 §4.5.3.1.10: 552 to RCPT counts as 452, too many recipients.
+    /// Whether it may succeed another time. Of the permanent replies these do not count as such: 552 to RCPT, which is 452,
+    /// too many recipients (RFC 5321 §4.5.3.1.10); and what a server says to a session that it does not let in. There
+    /// nothing was said of the message, and a password may be put right, a block list let go. 521 alone means what it
+    /// says: no mail is taken there at all (RFC 7504 §3).
     pub fn is_temporary(&self) -> bool {
-        self.reply.is_transient() || self.stage == Stage::Rcpt && self.reply.code() == 552
+        self.reply.is_transient()
+            || match self.stage {
+                Stage::Rcpt => self.reply.code() == 552,
+                Stage::Connect => self.by == By::Server && self.reply.code() != 521,
+                Stage::StartTls | Stage::Auth => self.by == By::Server,
+                _ => false,
+            }
     }
 }
 
@@ -506,6 +515,30 @@ impl Machine for Client {
                 self.fail(Fault::EarlyOctets);
             }
             _ => self.misuse("a TLS handshake where none was asked for"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_let_in_may_come_again() {
+        for (stage, code, by, expected) in [
+            (Stage::Connect, 554, By::Server, true),
+            (Stage::Connect, 521, By::Server, false),
+            (Stage::Connect, 556, By::Client, false), // a null MX
+            (Stage::StartTls, 554, By::Server, true),
+            (Stage::Auth, 535, By::Server, true),
+            (Stage::Mail, 550, By::Server, false),
+            (Stage::Rcpt, 550, By::Server, false),
+            (Stage::Rcpt, 552, By::Server, true),
+            (Stage::Message, 552, By::Server, false),
+            (Stage::Message, 451, By::Server, true),
+        ] {
+            let outcome = Outcome { to: ForwardPath::Postmaster, stage, reply: Reply::new(code, None, ""), by };
+            assert_eq!(outcome.is_temporary(), expected, "{stage} {code} {by:?}");
         }
     }
 }
