@@ -137,7 +137,7 @@ fn slowly(input: &[u8], bare: BareNewlines) -> Option<Message> {
         if line == b".\r\n" {
             return Some((text, fault, rest.to_vec()));
         }
-        let line = &line.strip_prefix(b".").unwrap_or(line)[..];
+        let line = line.strip_prefix(b".").unwrap_or(line);
         for octet in &line[..line.len() - 2] {
             match octet {
                 b'\r' | b'\n' if bare == BareNewlines::Refuse => fault = Some(DataFault::BareNewline),

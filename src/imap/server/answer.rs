@@ -19,7 +19,7 @@ impl Server {
     }
 
     /// Answers a login: no, and does not say why (RFC 5530 §3, AUTHENTICATIONFAILED). The client is told
-    /// [later](ServerConfig::failure_delay), and the conversation ends after [so many](ServerConfig::max_failures).
+    /// [later](super::ServerConfig::failure_delay), and the conversation ends after [so many](super::ServerConfig::max_failures).
     pub fn refuse(&mut self) {
         let Some((tag, question, then)) = self.answered() else { return };
         if question != Question::Login {
@@ -62,7 +62,7 @@ impl Server {
         matches!(self.turn, Turn::Closing | Turn::Failed(_))
     }
 
-    /// Whether more waits to be sent than the [config](ServerConfig::max_backlog) likes: pause the answer, let what is
+    /// Whether more waits to be sent than the [config](super::ServerConfig::max_backlog) likes: pause the answer, let what is
     /// outgoing be sent, and go on.
     pub fn is_full(&self) -> bool {
         self.room() == 0
