@@ -29,6 +29,7 @@ pub async fn session(
 ) -> Result<(), Fault> {
     let mut config = ServerConfig::new(&host.config.hostname);
     config.starttls = !service.is_implicit_tls();
+    config.capabilities.push("CHILDREN".to_owned());
     config.max_message = u32::try_from(host.config.max_message_size).unwrap_or(u32::MAX);
     let mut driver = Driver::new(Server::new(config, Instant::now()), connection.stream).with_tls(host.tls.clone());
     if service.is_implicit_tls() {
