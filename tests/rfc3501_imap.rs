@@ -198,7 +198,9 @@ fn misuse_is_an_error_and_not_a_broken_protocol() {
         (error, String::from_utf8(server.wire().outgoing().to_vec()).unwrap())
     }
     let bye = "* BYE internal error\r\n".to_owned();
-    let cases: [(&str, fn(&mut Server), &str); 5] = [
+    /// What is sent, what the application does wrong, and what the machine says of it.
+    type Case = (&'static str, fn(&mut Server), &'static str);
+    let cases: [Case; 5] = [
         ("c NOOP\r\n", |server| server.accept(), "misuse: accept answers a login only"),
         ("c NOOP\r\n", |server| server.refuse(), "misuse: refuse answers a login only"),
         ("", |server| server.ok(None, "done"), "misuse: an answer without a question"),
