@@ -224,3 +224,22 @@ fn a_move_that_can_remove_nothing_says_what_is_left() {
     assert!(session.line("z STATUS INBOX (MESSAGES)").contains("(MESSAGES 4)"));
     assert!(session.line("z STATUS archive (MESSAGES)").contains("(MESSAGES 4)"));
 }
+
+#[test]
+fn a_message_fetched_in_pieces_is_read_once() {
+    let store = Store { inner: memory::Store::new(), fault: Arc::default() };
+    let mut session = Session::login(&store);
+    session.append("INBOX", "", "Subject: x\r\n\r\n0123456789");
+    session.line("a SELECT INBOX");
+    store.fail(Act::Read, 1);
+    for (piece, expected) in [("0.4", "<0> {4}\n0123"), ("4.4", "<4> {4}\n4567"), ("8.4", "<8> {2}\n89")] {
+        let answer = session.line(&format!("b FETCH 1 BODY.PEEK[TEXT]<{piece}>"));
+        assert!(answer.contains(expected), "{answer}");
+    }
+    // After the last piece, and after any other command, it is not held any longer.
+    assert!(session.line("c FETCH 1 BODY.PEEK[TEXT]<0.4>").starts_with("c NO"));
+    store.fail(Act::Read, 1);
+    assert!(session.line("d FETCH 1 BODY.PEEK[TEXT]<0.4>").contains("0123"));
+    session.line("e NOOP");
+    assert!(session.line("f FETCH 1 BODY.PEEK[TEXT]<4.4>").starts_with("f NO"));
+}

@@ -214,7 +214,7 @@ impl Fetch {
 
     fn one<M: Mailbox>(&self, uid: Uid, selected: &mut Selected<M>) -> Result<Data, Fault> {
         let message = match self.needs_message {
-            true => Some(Message::parse(selected.mailbox.read(uid)?)),
+            true => Some(selected.read(uid)?),
             false => None,
         };
         let (_, entry) = selected.entry(uid).ok_or(StoreError::NoMessage)?;
@@ -229,7 +229,7 @@ impl Fetch {
             items.push(flags(entry));
         }
         let most = MOST_COPIED + message.as_ref().map_or(0, |message| 4 * message.raw().len());
-        let mut copied = 0;
+        let (mut copied, mut in_pieces) = (0, false);
         for item in &self.items {
             items.extend(match item {
                 FetchItem::Flags => Some(flags(entry)),
@@ -238,12 +238,27 @@ impl Fetch {
                 FetchItem::Rfc822Size => Some(FetchData::Rfc822Size(entry.size)),
                 item => message.as_ref().and_then(|message| item.of(message)),
             });
+            in_pieces |= items.last().is_some_and(|data| has_more(item, data));
             copied += items.last().map_or(0, |data| copied_for(item, data));
             if copied > most {
                 return Err(Fault::TooMuch);
             }
         }
+        if let Some(message) = message.filter(|_| in_pieces) {
+            selected.hold(uid, message);
+        }
         Ok(Data::Fetch { number, items })
+    }
+}
+
+/// Whether this was a piece as long as it was asked for, so that another is likely to be asked for.
+fn has_more(item: &FetchItem, data: &FetchData) -> bool {
+    match (item, data) {
+        (
+            FetchItem::Section(_, Some(partial)) | FetchItem::Peek(_, Some(partial)),
+            FetchData::Body { content: Some(content), .. },
+        ) => content.len() as u64 == partial.length.get(),
+        _ => false,
     }
 }
 

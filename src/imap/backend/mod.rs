@@ -159,6 +159,9 @@ impl<S: Store> Backend<S> {
     pub fn begin(&mut self, command: Command, now: Timestamp) {
         if let Some(selected) = &mut self.selected {
             selected.stop_telling();
+            if !matches!(command, Command::Fetch { .. }) {
+                selected.release();
+            }
         }
         let name = command.name();
         let changes = Changes::during(&command);
@@ -196,6 +199,7 @@ impl<S: Store> Backend<S> {
     /// with a command, before the server is polled again. Where no mailbox is selected there is nothing to tell.
     pub fn look(&mut self, server: &mut Server) -> Progress {
         let Some(selected) = &mut self.selected else { return Progress::Finished };
+        selected.release();
         match selected.refresh() {
             Ok(()) => {}
             Err(StoreError::NoMailbox) => {

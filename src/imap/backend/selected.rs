@@ -10,6 +10,7 @@ use crate::imap::backend::{Answer, Progress};
 use crate::imap::command::By;
 use crate::imap::response::{Code, Data, FetchData, Status};
 use crate::imap::sequence::SequenceSet;
+use crate::message::Message;
 use crate::store::{Change, Entry, Flag, Flags, Mailbox, StoreError, Uid};
 
 /// How many lines are written before the driver may send them.
@@ -34,6 +35,8 @@ pub(super) struct Selected<M> {
     /// The keywords of which the client was told that messages can have them.
     keywords: Flags,
     telling: Telling,
+    /// A message of which the client has asked for a piece that was not the last.
+    held: Option<(Uid, Message)>,
 }
 
 /// Whether sequence numbers may change now.
@@ -84,6 +87,7 @@ impl<M: Mailbox> Selected<M> {
             recent,
             keywords,
             telling: Telling::Done,
+            held: None,
         }
     }
 
@@ -154,6 +158,25 @@ impl<M: Mailbox> Selected<M> {
                 Some(set.resolve(last).indices_by_uid(&self.known).filter_map(at).collect())
             }
         }
+    }
+
+    /// A message to answer FETCH from. One that is [held](Self::hold) is not read again.
+    pub fn read(&mut self, uid: Uid) -> Result<Message, StoreError> {
+        match self.held.take() {
+            Some((held, message)) if held == uid => Ok(message),
+            _ => Ok(Message::parse(self.mailbox.read(uid)?)),
+        }
+    }
+
+    /// Keeps a message for the next FETCH: clients fetch a large one in some hundred pieces, and reading the whole for each
+    /// would take time with the square of its size.
+    pub fn hold(&mut self, uid: Uid, message: Message) {
+        self.held = Some((uid, message));
+    }
+
+    /// Lets go of the message that is held.
+    pub fn release(&mut self) {
+        self.held = None;
     }
 
     /// The UIDs that the client knows, in the order of their sequence numbers.
