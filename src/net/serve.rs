@@ -81,7 +81,9 @@ pub struct Service(Arc<Shared>);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServiceConfig {
-    /// How many connections there may be at once. 1000: well below what a process may have in file descriptors.
+    /// How many connections there may be at once. 1000: just below the 1024 file descriptors that a process has on Linux
+    /// where nobody raised its limit. Several services in one process, or files that connections open, want a higher limit
+    /// or fewer connections.
     pub connections: usize,
     /// How many of them one address may have. 50, as postfix has it.
     pub per_address: Option<usize>,
