@@ -281,3 +281,12 @@ fn a_client_that_takes_no_replies_is_not_read_from() {
     }
     assert_eq!(replies, 10_000);
 }
+
+#[test]
+fn the_server_names_itself_in_a_labels() {
+    let mut server = server(ServerConfig::new("mx.b\u{fc}cher.test").unwrap());
+    server.wire().feed(b"EHLO a.test\r\n");
+    assert!(matches!(server.poll(), Ok(Step::NeedInput)));
+    let said = String::from_utf8(server.wire().outgoing().to_vec()).unwrap();
+    assert!(said.starts_with("220 mx.xn--bcher-kva.test ESMTP\r\n250-mx.xn--bcher-kva.test\r\n"), "{said}");
+}

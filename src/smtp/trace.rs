@@ -99,7 +99,7 @@ impl Session {
 }
 
 /// The name without U-labels; `None` where it has no such form.
-fn in_ascii(name: &Domain) -> Option<Domain> {
+pub(super) fn in_ascii(name: &Domain) -> Option<Domain> {
     if name.is_ascii() { Some(name.clone()) } else { name.to_ascii()?.parse().ok() }
 }
 

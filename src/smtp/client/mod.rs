@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::trace::HelloVerb;
+use super::trace::{HelloVerb, in_ascii};
 use super::{Command, Enhanced, Error, Extensions, Fault, ForwardPath, Reply, ReplyReader, Stage};
 use crate::base::{Machine, Secret, Step, Tls, Wire};
 use crate::sasl::ClientExchange;
@@ -350,7 +350,8 @@ impl Client {
     }
 
     fn hello(&mut self, verb: HelloVerb) {
-        let name = self.config.name.clone();
+        // RFC 6531 §3.7.1: the client "MUST send only ASCII (LDH label or A-label [RFC5890]) domains in the EHLO command".
+        let name = in_ascii(&self.config.name).unwrap_or_else(|| self.config.name.clone());
         let command = match verb {
             HelloVerb::Helo => Command::Helo(Some(name)),
             HelloVerb::Ehlo => Command::Ehlo(name),
@@ -522,6 +523,14 @@ impl Machine for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_client_greets_in_a_labels() {
+        let mut client = Client::new(ClientConfig::new("b\u{fc}cher.test").unwrap(), Instant::now());
+        client.wire().feed(b"220 mx.test\r\n");
+        assert!(matches!(client.poll(), Ok(Step::NeedInput)));
+        assert_eq!(client.wire().outgoing(), b"EHLO xn--bcher-kva.test\r\n");
+    }
 
     #[test]
     fn who_is_not_let_in_may_come_again() {

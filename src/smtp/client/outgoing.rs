@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::message::{Field, Message};
+use crate::smtp::trace::in_ascii;
 use crate::smtp::{Body, Enhanced, Envelope, Extensions, ForwardPath, MailParams, RcptParams, Reply, ReversePath};
 
 use super::EightBit;
@@ -169,8 +170,7 @@ fn ascii_form(address: &Address) -> Option<Address> {
     if address.is_ascii() {
         return Some(address.clone());
     }
-    let domain = address.domain().to_ascii()?.parse().ok()?;
-    Address::new(address.local(), domain).ok().filter(Address::is_ascii)
+    Address::new(address.local(), in_ascii(address.domain())?).ok().filter(Address::is_ascii)
 }
 
 /// The parameters of RCPT that go to a server with these extensions.

@@ -5,9 +5,11 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 
 use super::{AuthPolicy, Hello, HelloVerb, Incoming, Protocol, Question, Server, ServerEvent, StartTls};
+use crate::address::Domain;
 use crate::base::Secret;
 use crate::sasl::{Mechanism, ServerExchange, ServerStep};
 use crate::smtp::data::{DataFault, DataReader};
+use crate::smtp::trace::in_ascii;
 use crate::smtp::{
     Body, Command, CommandError, Enhanced, Envelope, Error, Extensions, Fault, ForwardPath, MailParams, RcptParams,
     Recipient, Reply, ReversePath, Stage,
@@ -69,17 +71,22 @@ impl Server {
             };
             let greeting = self.config.greeting.as_deref().unwrap_or(protocol);
             // RFC 5321 §4.2: the banner has no enhanced code (RFC 2034 §4).
-            Reply::new(220, None, format!("{} {greeting}", self.config.name))
+            Reply::new(220, None, format!("{} {greeting}", self.name()))
         };
         let reply = reply.unwrap_or_else(standard);
         self.settle(State::Unmet, &reply);
     }
 
+    /// RFC 6531 §3.7.1: domain names in the EHLO response "MUST be in the form of LDH labels or A-labels".
+    fn name(&self) -> Domain {
+        in_ascii(&self.config.name).unwrap_or_else(|| self.config.name.clone())
+    }
+
     /// The greeting is accepted: whatever was before is forgotten (RFC 5321 §4.1.4).
     pub(super) fn greet(&mut self, hello: Hello) {
         let reply = match hello.verb {
-            HelloVerb::Helo => Reply::new(250, None, self.config.name.to_string()),
-            HelloVerb::Ehlo | HelloVerb::Lhlo => self.extensions().reply(&self.config.name),
+            HelloVerb::Helo => Reply::new(250, None, self.name().to_string()),
+            HelloVerb::Ehlo | HelloVerb::Lhlo => self.extensions().reply(&self.name()),
         };
         self.session.hello = Some(hello);
         self.settle(State::Idle, &reply);
@@ -172,7 +179,7 @@ impl Server {
         Some(event)
     }
 
-    fn hello(&mut self, back: State, verb: HelloVerb, name: Option<crate::address::Domain>) -> Option<ServerEvent> {
+    fn hello(&mut self, back: State, verb: HelloVerb, name: Option<Domain>) -> Option<ServerEvent> {
         let hello = Hello { verb, name };
         if self.config.screen.hello {
             let event = ServerEvent::Hello(hello.clone());
