@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use facteur::base::Timestamp;
-use facteur::store::{self, Change, Entry, FlagEdit, Flags, Listed, Store as _, StoreError, Uid, memory};
+use facteur::store::{self, Change, Entry, FlagEdit, Flags, Listed, Mailbox as _, Store as _, StoreError, Uid, memory};
 use imap::Session;
 
 /// What fails, and after how many successes.
@@ -242,4 +242,28 @@ fn a_message_fetched_in_pieces_is_read_once() {
     assert!(session.line("d FETCH 1 BODY.PEEK[TEXT]<0.4>").contains("0123"));
     session.line("e NOOP");
     assert!(session.line("f FETCH 1 BODY.PEEK[TEXT]<4.4>").starts_with("f NO"));
+}
+
+#[test]
+fn a_mailbox_is_opened_once_for_appends_in_a_row() {
+    let store = Store { inner: memory::Store::new(), fault: Arc::default() };
+    let mut session = Session::login(&store);
+    store.fail(Act::Open, 1);
+    for _ in 0..3 {
+        assert!(session.append("INBOX", "\\Seen", "x").contains("append OK"));
+    }
+    session.line("a NOOP");
+    assert!(session.append("INBOX", "", "x").contains("append NO"));
+    // One that was removed and made again meanwhile is another.
+    store.heal();
+    session.line("b CREATE there");
+    assert!(session.append("there", "", "x").contains("append OK"));
+    store.inner.delete("there").unwrap();
+    assert!(session.append("there", "", "x").contains("append NO [TRYCREATE]"));
+    store.inner.create("there").unwrap();
+    assert!(session.append("there", "", "x").contains("append OK"));
+    store.inner.delete("there").unwrap();
+    store.inner.create("there").unwrap();
+    assert!(session.append("there", "", "x").contains("append OK"));
+    assert_eq!(store.inner.open("there").unwrap().messages().len(), 1);
 }

@@ -10,7 +10,7 @@ use crate::imap::backend::transfer::try_create;
 use crate::imap::backend::{Answer, Backend, completed};
 use crate::imap::fetch::StatusItem;
 use crate::imap::response::{Attribute, Code, Data, ListedName, Status};
-use crate::store::{Flag, Flags, Mailbox, Store};
+use crate::store::{Flag, Flags, Mailbox, Store, StoreError};
 
 /// How a mailbox is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +118,24 @@ impl<S: Store> Backend<S> {
         flags: &Flags,
         received: Timestamp,
     ) -> Result<Work<S::Mailbox>, Answer> {
-        // Opened to look at: `\Recent` is not used up by a session that does not select the mailbox.
-        let mut mailbox = self.store.examine(name).map_err(try_create)?;
+        // Opened to look at: `\Recent` is not used up by a session that does not select the mailbox. One that is held may
+        // have more keywords by now.
+        let keywords = flags.iter().any(|flag| matches!(flag, Flag::Keyword(_)));
+        let mut mailbox = match self.target.take().filter(|(held, _)| held == name && !keywords) {
+            Some((_, held)) => held,
+            None => self.store.examine(name).map_err(try_create)?,
+        };
         takes_among(mailbox.messages(), flags)?;
-        let uid = mailbox.append(message, flags, received)?;
+        let uid = match mailbox.append(message, flags, received) {
+            // Removed since it was opened; and made anew, perhaps.
+            Err(StoreError::NoMailbox) => {
+                mailbox = self.store.examine(name).map_err(try_create)?;
+                mailbox.append(message, flags, received)?
+            }
+            uid => uid?,
+        };
         let code = Code::AppendUid { validity: mailbox.uid_validity(), uid };
+        self.target = Some((name.to_owned(), mailbox));
         Err(Answer::ok_with(code, "APPEND completed"))
     }
 

@@ -74,6 +74,9 @@ use transfer::{Keep, Transfer};
 pub struct Backend<S: Store> {
     store: S,
     selected: Option<Selected<S::Mailbox>>,
+    /// The mailbox that the APPEND before this one went to: opening one takes time with the number of its messages, and
+    /// clients that bring mail along send thousands in a row.
+    target: Option<(String, S::Mailbox)>,
     job: Option<Job<S::Mailbox>>,
 }
 
@@ -140,7 +143,7 @@ fn code_of(error: &StoreError) -> Code {
 impl<S: Store> Backend<S> {
     /// A backend with no mailbox selected.
     pub fn new(store: S) -> Self {
-        Self { store, selected: None, job: None }
+        Self { store, selected: None, target: None, job: None }
     }
 
     /// Whether a command has been begun and is not yet answered.
@@ -162,6 +165,9 @@ impl<S: Store> Backend<S> {
             if !matches!(command, Command::Fetch { .. }) {
                 selected.release();
             }
+        }
+        if !matches!(command, Command::Append { .. }) {
+            self.target = None;
         }
         let name = command.name();
         let changes = Changes::during(&command);
@@ -198,6 +204,7 @@ impl<S: Store> Backend<S> {
     /// something may have changed. This takes the first step; where there is [`Progress::More`], take [`Backend::step`]s as
     /// with a command, before the server is polled again. Where no mailbox is selected there is nothing to tell.
     pub fn look(&mut self, server: &mut Server) -> Progress {
+        self.target = None;
         let Some(selected) = &mut self.selected else { return Progress::Finished };
         selected.release();
         match selected.refresh() {
