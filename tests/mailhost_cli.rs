@@ -134,3 +134,33 @@ fn a_stop_lets_a_transaction_end() {
     assert!(said.starts_with("421") || said == "closed", "{said}");
     assert!(stopped.join().unwrap().success());
 }
+
+#[test]
+fn its_parts_run_alone_over_the_same_folder() {
+    let folder = Folder::new("parts");
+    let data = folder.0.join("data");
+    let config = folder.0.join("parts.toml");
+    let listen = |service: &str| format!("[[listen]]\nservice = \"{service}\"\naddress = \"127.0.0.1:0\"\n");
+    std::fs::write(&config, ["submission", "pop3s", "imaps"].map(listen).concat()).unwrap();
+    let mta = Mailhost::start_program("mta", &data, &config);
+    let pop3d = Mailhost::start_program("pop3d", &data, &config);
+    let imapd = Mailhost::start_program("imapd", &data, &config);
+    let served = |host: &Mailhost| host.listeners.keys().cloned().collect::<Vec<_>>();
+    assert_eq!([served(&mta), served(&pop3d), served(&imapd)], [["submission"], ["pop3s"], ["imaps"]]);
+
+    let mut client = mta.submission().unwrap();
+    expect(&client.smtp("MAIL FROM:<demo@localhost>").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<demo@localhost>").unwrap(), "250");
+    expect(&client.smtp("DATA").unwrap(), "354");
+    expect(&client.smtp("Subject: parts\r\n\r\nTogether.\r\n.").unwrap(), "250");
+    let letters = pop3d.settled(1);
+    assert!(letters[0].ends_with(b"Subject: parts\r\n\r\nTogether.\r\n"));
+
+    let mut client = imapd.connect("imaps").unwrap();
+    client.start_tls().unwrap();
+    client
+        .send(format!("a LOGIN demo {}\r\nb STATUS INBOX (MESSAGES UNSEEN)\r\n", imapd.password()).as_bytes())
+        .unwrap();
+    let said = std::iter::from_fn(|| client.line().ok()).find(|line| line.starts_with("* STATUS"));
+    assert_eq!(said.as_deref(), Some("* STATUS INBOX (MESSAGES 1 UNSEEN 1)"));
+}

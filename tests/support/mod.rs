@@ -42,7 +42,12 @@ impl Mailhost {
 
     /// Starts mailhost over the data folder with this config as it is.
     pub fn start_from(data: &Path, config: &Path) -> Self {
-        let mut process = Command::new(example("mailhost"))
+        Self::start_program("mailhost", data, config)
+    }
+
+    /// The same for another of the programs: `mta`, `pop3d`, `imapd`.
+    pub fn start_program(program: &str, data: &Path, config: &Path) -> Self {
+        let mut process = Command::new(example(program))
             .arg("--data")
             .arg(data)
             .arg("--config")
@@ -204,17 +209,16 @@ impl Drop for Folder {
 pub fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests.parent().unwrap().parent().unwrap().join("examples").join(name);
-    static BUILT: std::sync::Once = std::sync::Once::new();
-    BUILT.call_once(|| {
-        if !path.exists() {
-            let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-            let status = Command::new(cargo)
-                .args(["build", "--quiet", "--example", name])
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status();
-            assert!(status.is_ok_and(|status| status.success()), "the example builds");
-        }
-    });
+    static BUILDING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !path.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--example", name])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "the example builds");
+    }
     path
 }
 
