@@ -105,6 +105,12 @@ fn the_first_start_keeps_the_password_in_one_private_file_and_else_only_as_a_has
     assert!(users.contains("SCRAM-SHA-256$") && !users.contains(&password), "{users}");
     assert!(host.submission().is_ok());
 
+    // A first start that was cut off between key and certificate goes on where it was.
+    assert!(host.interrupt().success(), "Ctrl-C ends it cleanly");
+    std::fs::remove_file(data.join("certificate.pem")).unwrap();
+    let host = Mailhost::start(&data);
+    assert!(host.submission().is_ok());
+
     // A second start makes nothing anew, and does without the file once it is deleted.
     let certificate = std::fs::read(data.join("certificate.pem")).unwrap();
     assert!(host.interrupt().success(), "Ctrl-C ends it cleanly");

@@ -4,7 +4,7 @@
 mod support;
 
 use facteur::message::Message;
-use support::{Folder, Mailhost, expect};
+use support::{Client, Folder, Mailhost, expect};
 
 const LETTER: &str = "From: demo@localhost\r\nTo: demo@b.test, nobody@b.test\r\nSubject: across\r\n\r\n.. and back\r\n.\r\n\r\nnot the end\r\n";
 
@@ -50,4 +50,50 @@ fn a_letter_crosses_to_the_next_host_and_a_refusal_comes_back_as_a_bounce() {
         assert!(status.contains(line), "{line} in {status}");
     }
     assert!(!status.contains("demo@b.test"), "who has it is not reported: {status}");
+}
+
+/// Submits a letter to these recipients.
+fn submit(client: &mut Client, recipients: &[&str]) {
+    expect(&client.smtp("MAIL FROM:<demo@localhost>").unwrap(), "250");
+    for to in recipients {
+        expect(&client.smtp(&format!("RCPT TO:<{to}>")).unwrap(), "250");
+    }
+    expect(&client.smtp("DATA").unwrap(), "354");
+    expect(&client.smtp("Subject: x\r\n\r\nHello.\r\n.").unwrap(), "250");
+}
+
+#[test]
+fn a_user_gets_one_copy_however_many_of_his_addresses_are_named() {
+    let folder = Folder::new("one-copy");
+    let host = Mailhost::start(&folder.0.join("data"));
+    let recipients = ["demo@localhost", "demo@mail.localhost", "postmaster@localhost", "Postmaster", "demo@localhost"];
+    submit(&mut host.submission().unwrap(), &recipients);
+    assert_eq!(host.settled(1).len(), 1);
+}
+
+#[test]
+fn a_host_that_has_a_letter_does_not_get_it_again_because_another_is_silent() {
+    let folder = Folder::new("silent");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let routes = format!(
+        "[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n[[transports]]\ndomain = \"hole.test\"\nhost = \"{}\"",
+        b.listeners["smtp"],
+        silent.local_addr().unwrap()
+    );
+    let data = folder.0.join("a");
+    let a = Mailhost::start_with(&data, &routes);
+    submit(&mut a.submission().unwrap(), &["x@hole.test", "demo@b.test", "demo@localhost"]);
+    // It goes to b.test first; once the other host is asked, that is recorded.
+    let mut asked = vec![silent.accept().unwrap()];
+    assert!(a.interrupt().success());
+    for _ in 0..2 {
+        let a = Mailhost::start_with(&data, &routes);
+        asked.push(silent.accept().unwrap());
+        a.kill();
+    }
+    let a = Mailhost::start_with(&data, &routes);
+    asked.push(silent.accept().unwrap());
+    assert_eq!(b.through_pop().len(), 1, "one letter over four starts");
+    assert_eq!(a.through_pop().len(), 1, "and one here");
 }

@@ -1,20 +1,22 @@
-//! The runner: takes what is due from the queue and delivers it, into the Maildirs here or to the next host.
+//! The runner: takes what is due from the queue and delivers it, into the Maildirs here or to the next hosts.
 //!
-//! A message leaves the queue only when each recipient has it, or its sender has been told that he will not get it. Where the
-//! process dies in between, the next one finds the message in the queue and goes on. A Maildir knows by the queue id whether
-//! it has a message already, so that nothing is delivered twice.
+//! A message leaves the queue only when each recipient has it, or its sender has been told that he will not get it. What came of
+//! a recipient is recorded as soon as it is known: after the Maildirs here, and after each next host. Where the process dies
+//! in between, the next one finds the rest in the queue; a Maildir knows by the queue id whether it has a message already. A
+//! next host that had taken the message and was not yet recorded gets it a second time: SMTP has no way to ask.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use facteur::base::Timestamp;
 use facteur::message::Message;
-use facteur::smtp::{Enhanced, ForwardPath};
-use facteur::spool::{Claim, Entry, Failure, QueueId, Reporter, Schedule, Spool, SpoolError};
+use facteur::smtp::{Enhanced, ForwardPath, trace};
+use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Report, Reporter, Schedule, Spool, SpoolError};
 use facteur::store::StoreError;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::accounts::Account;
 use super::config::Way;
@@ -25,173 +27,376 @@ use super::relay;
 /// A message that has passed through more servers goes in a circle.
 const MOST_HOPS: usize = 100;
 
+/// The pauses before recording is tried again, where the disk is full: from the first to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
 /// What came of one recipient.
+#[derive(Clone)]
 enum Outcome {
     /// He has it; the text is for the log.
     Delivered(String),
     Failed(Failure),
 }
 
+/// Who works, and on what.
+struct Workers {
+    /// Deliveries here, and deliveries to other hosts: those wait for others, and must not hold these up.
+    local: Semaphore,
+    remote: Semaphore,
+    busy: Mutex<HashSet<QueueId>>,
+}
+
+/// An id that is worked on; dropped, it is free again.
+struct Busy(Arc<Workers>, QueueId);
+
+/// The entry of one claim, and what is left of it.
+struct Work {
+    claim: <Queue as Spool>::Claim,
+    content: Bytes,
+    started: Instant,
+}
+
 /// Delivers until the host stops, and then ends what is under way.
 pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -> Result<(), Fault> {
-    let spool = Arc::clone(&host);
-    // What is there at the start may have been delivered in part by a process that was killed.
-    let recovered: Arc<HashSet<QueueId>> =
-        Arc::new(spawn_blocking(move || spool.spool.list()).await??.into_iter().collect());
-    let workers = Arc::new(Semaphore::new(host.config.queue.workers));
-    let busy = Arc::new(Mutex::new(HashSet::new()));
+    let count = host.config.queue.workers;
+    let workers =
+        Arc::new(Workers { local: Semaphore::new(count), remote: Semaphore::new(count), busy: Mutex::default() });
     let mut rounds = tokio::time::interval(Duration::from_secs(host.config.queue.interval));
     let mut stop = host.stop.clone();
+    let mut tasks = JoinSet::new();
+    let mut damaged = HashSet::new();
     loop {
-        let due = tokio::select! {
+        // Only a message that was just accepted has surely not been tried by a process that was killed.
+        let (due, again) = tokio::select! {
             () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
-            id = fresh.recv() => id.into_iter().collect(),
+            id = fresh.recv() => (id.into_iter().collect(), false),
             _ = rounds.tick() => {
                 let of = Arc::clone(&host);
-                spawn_blocking(move || of.spool.due(now())).await?.unwrap_or_else(|error| {
+                let (found, seen) = spawn_blocking(move || (due(&of, &mut damaged), damaged)).await?;
+                damaged = seen;
+                (found.unwrap_or_else(|error| {
                     log!("queue", "cannot be read: {error}");
                     Vec::new()
-                })
+                }), true)
             }
         };
         for id in due {
-            if !lock(&busy).insert(id.clone()) {
-                continue;
+            if let Some(busy) = Busy::new(&workers, &id) {
+                tasks.spawn(attempt(Arc::clone(&host), busy, again));
             }
-            let permit = Arc::clone(&workers).acquire_owned().await?;
-            let (host, busy, again) = (Arc::clone(&host), Arc::clone(&busy), recovered.contains(&id));
-            tokio::spawn(async move {
-                if let Err(error) = deliver(&host, &id, again).await {
-                    log!(id, "stat=Deferred: {error}");
-                }
-                lock(&busy).remove(&id);
-                drop(permit);
-            });
         }
+        while tasks.try_join_next().is_some() {}
     }
-    // All permits are back when the last delivery has ended.
-    let _ = workers.acquire_many(u32::try_from(host.config.queue.workers)?).await?;
+    while tasks.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Tries one entry of the queue. `again`: it may have been delivered before, in part.
-async fn deliver(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<(), Fault> {
-    let started = Instant::now();
-    let (of, wanted) = (Arc::clone(host), id.clone());
-    let Some((claim, content)) = spawn_blocking(move || -> Result<_, SpoolError> {
-        let Some(claim) = of.spool.claim(&wanted)? else { return Ok(None) };
-        let content = claim.content()?;
-        Ok(Some((claim, content)))
-    })
-    .await??
-    else {
-        return Ok(()); // another runner has it, or it is done
-    };
-    let entry = claim.entry().clone();
-    if !entry.is_due(now()) {
-        return Ok(());
+/// What is to be tried now, the most urgent first. An entry that cannot be understood is told once.
+fn due(host: &Host, damaged: &mut HashSet<QueueId>) -> Result<Vec<QueueId>, SpoolError> {
+    let now = now();
+    let mut due = Vec::new();
+    for id in host.spool.list()? {
+        match host.spool.entry(&id) {
+            Ok(entry) if entry.is_due(now) => due.push((entry.priority, entry.arrived.unix(), id)),
+            Ok(_) | Err(SpoolError::NoEntry(_)) => {}
+            Err(error) => {
+                if damaged.insert(id.clone()) {
+                    log!(id, "left as it is: {error}");
+                }
+            }
+        }
     }
+    due.sort();
+    Ok(due.into_iter().map(|(_, _, id)| id).collect())
+}
 
-    // RFC 5321 §6.3: a count of Received fields finds loops, and should be no less than 100.
-    let loops = Message::parse(content.clone()).header().all("Received").count() > MOST_HOPS;
-    // Who is to get it here, and who by which route.
-    let mut outcomes: Vec<Option<Outcome>> = entry.recipients.iter().map(|_| None).collect();
-    let mut ways: BTreeMap<&str, (Way<'_>, Vec<usize>)> = BTreeMap::new();
-    for (place, pending) in entry.recipients.iter().enumerate() {
-        let to = &pending.recipient.to;
-        let remote = match to {
-            ForwardPath::Address(address) if !host.config.is_local(address.domain()) => Some(address.domain()),
-            _ => None,
+/// Tries one entry: first here, then at other hosts.
+async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
+    let Busy(workers, id) = &busy;
+    let tried = async {
+        let Some(turn) = turn(&host, &workers.local).await else { return Ok(()) };
+        let elsewhere = here(&host, id, again).await?;
+        drop(turn);
+        if elsewhere && let Some(_turn) = self::turn(&host, &workers.remote).await {
+            there(&host, id).await?;
+        }
+        Ok::<(), Fault>(())
+    };
+    if let Err(error) = tried.await {
+        log!(id, "stat=Deferred: {error}");
+    }
+}
+
+/// Waits for a worker; `None` where the host stops first.
+async fn turn<'a>(host: &Host, workers: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+    let mut stop = host.stop.clone();
+    tokio::select! {
+        biased;
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => None,
+        turn = workers.acquire() => turn.ok(),
+    }
+}
+
+/// Delivers to the users here. Whether there are other recipients.
+async fn here(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<bool, Fault> {
+    let Some(work) = take(host, id).await? else { return Ok(false) };
+    let entry = work.claim.entry().clone();
+    let is_remote = |pending: &Pending| match &pending.recipient.to {
+        ForwardPath::Address(address) => !host.config.is_local(address.domain()),
+        ForwardPath::Postmaster => false,
+    };
+    let elsewhere = entry.recipients.iter().any(is_remote);
+    if entry.recipients.iter().all(is_remote) {
+        return Ok(elsewhere);
+    }
+    let looping = goes_in_circles(&work.content);
+    // Several addresses may be of one user, who wants one copy.
+    let mut by_account: HashMap<String, Outcome> = HashMap::new();
+    let mut outcomes = Vec::new();
+    for (place, pending) in entry.recipients.iter().enumerate().filter(|(_, pending)| !is_remote(pending)) {
+        let outcome = match host.accounts.recipient(&pending.recipient.to) {
+            _ if looping => circle(),
+            None => Outcome::Failed(Failure::new(Enhanced(5, 1, 1), "no such user here")),
+            Some(account) => match by_account.get(&account.name) {
+                Some(outcome) => outcome.clone(),
+                None => {
+                    let outcome = local(account, &entry, &work.content, again).await?;
+                    by_account.insert(account.name.clone(), outcome.clone());
+                    outcome
+                }
+            },
         };
-        if loops {
-            outcomes[place] =
-                Some(Outcome::Failed(Failure::new(Enhanced(5, 4, 6), "too many hops: the message goes in a circle")));
+        outcomes.push((place, outcome));
+    }
+    let tried = if elsewhere { Tried::InPart } else { Tried::Whole };
+    work.record(host, outcomes, tried).await?;
+    Ok(elsewhere)
+}
+
+/// Delivers to other hosts, and records what came of it after each of them.
+async fn there(host: &Arc<Host>, id: &QueueId) -> Result<(), Fault> {
+    let Some(mut work) = take(host, id).await? else { return Ok(()) };
+    let entry = work.claim.entry().clone();
+    let looping = goes_in_circles(&work.content);
+    let mut ways: BTreeMap<String, (Way<'_>, Vec<usize>)> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    for (place, pending) in entry.recipients.iter().enumerate() {
+        let ForwardPath::Address(address) = &pending.recipient.to else { continue };
+        if host.config.is_local(address.domain()) {
             continue;
         }
-        outcomes[place] = match (remote, remote.and_then(|domain| host.config.way(domain))) {
-            (Some(_), Some(way)) => {
-                ways.entry(way.name()).or_insert_with(|| (way, Vec::new())).1.push(place);
-                None
+        match host.config.way(address.domain()) {
+            _ if looping => outcomes.push((place, circle())),
+            Some(way) => {
+                // Direct delivery goes domain by domain, a route is told from another by all that is said of it.
+                let key = match way {
+                    Way::Route(_) => format!("{way:?}"),
+                    Way::Direct => address.domain().to_ascii().unwrap_or_else(|| address.domain().to_string()),
+                };
+                ways.entry(key).or_insert_with(|| (way, Vec::new())).1.push(place);
             }
-            (Some(_), None) => Some(Outcome::Failed(Failure::new(Enhanced(5, 4, 4), "no route to this domain"))),
-            (None, _) => Some(match host.accounts.recipient(to) {
-                Some(account) => local(account, &entry, &content, again).await?,
-                None => Outcome::Failed(Failure::new(Enhanced(5, 1, 1), "no such user here")),
-            }),
-        };
+            None => {
+                outcomes.push((place, Outcome::Failed(Failure::new(Enhanced(5, 4, 4), "no route to this domain"))));
+            }
+        }
     }
+    let mut left = ways.len();
+    // Places count in the entry as it was taken; what is recorded before the last way are recipients that are done.
+    let mut done = Vec::new();
     for (way, places) in ways.into_values() {
-        let results = relay::send(host, way, &entry, &content, &places).await;
-        for (place, result) in places.into_iter().zip(results) {
-            outcomes[place] = Some(match result {
-                Ok(text) => Outcome::Delivered(text),
-                Err(failure) => Outcome::Failed(failure),
-            });
+        left -= 1;
+        let results = relay::send(host, way, &entry, &work.content, &places).await;
+        let results = results.into_iter().map(|result| match result {
+            Ok(text) => Outcome::Delivered(text),
+            Err(failure) => Outcome::Failed(failure),
+        });
+        outcomes.extend(places.into_iter().zip(results));
+        if left > 0 {
+            let (delivered, rest): (Vec<_>, Vec<_>) =
+                outcomes.into_iter().partition(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
+            outcomes = rest;
+            done.extend(delivered.iter().map(|(place, _)| *place));
+            work = work.leave_out(host, &entry, &done, delivered).await?;
+        }
+    }
+    // The claim may hold fewer recipients by now: count as it does.
+    let shift = |place: usize| place - done.iter().filter(|gone| **gone < place).count();
+    let outcomes = outcomes.into_iter().map(|(place, outcome)| (shift(place), outcome)).collect();
+    work.record(host, outcomes, Tried::Whole).await
+}
+
+/// Takes hold of an entry that is due; `None` where another runner has it, or it is done.
+async fn take(host: &Arc<Host>, id: &QueueId) -> Result<Option<Work>, Fault> {
+    let (of, wanted, started) = (Arc::clone(host), id.clone(), Instant::now());
+    let taken = spawn_blocking(move || -> Result<Option<Work>, SpoolError> {
+        match of.spool.claim(&wanted)? {
+            Some(claim) if claim.entry().is_due(now()) => {
+                let content = claim.content()?;
+                Ok(Some(Work { claim, content, started }))
+            }
+            _ => Ok(None),
+        }
+    });
+    Ok(taken.await??)
+}
+
+/// Whether all recipients of an entry have had their try.
+#[derive(Clone, Copy, PartialEq)]
+enum Tried {
+    InPart,
+    Whole,
+}
+
+impl Work {
+    /// Records what came of the recipients at these places, tells the sender where he has to know, and lets the entry go.
+    async fn record(self, host: &Arc<Host>, outcomes: Vec<(usize, Outcome)>, tried: Tried) -> Result<(), Fault> {
+        let entry = self.claim.entry().clone();
+        let now = now();
+        let schedule = schedule(host);
+        self.log(&entry, &outcomes, now);
+        let mut outcomes: BTreeMap<usize, Outcome> = outcomes.into_iter().collect();
+        let mut remaining = entry.clone();
+        remaining.recipients.clear();
+        let mut failed = Vec::new();
+        for (place, mut pending) in entry.recipients.iter().cloned().enumerate() {
+            match outcomes.remove(&place) {
+                Some(Outcome::Delivered(_)) => {}
+                Some(Outcome::Failed(failure)) => {
+                    let gone = failure.is_permanent() || schedule.is_expired(&entry, now);
+                    pending.failure = Some(failure);
+                    if gone { failed.push(pending) } else { remaining.recipients.push(pending) }
+                }
+                None => remaining.recipients.push(pending),
+            }
+        }
+        let reporter = Reporter::new(host.name.clone());
+        let mut reports: Vec<Report> = reporter.failed(&entry, &failed, &self.content, now).into_iter().collect();
+        if tried == Tried::Whole {
+            if !remaining.recipients.is_empty() && schedule.is_late(&remaining, now) {
+                let until =
+                    Timestamp::from_unix(entry.arrived.unix().saturating_add_unsigned(schedule.return_after.as_secs()));
+                reports.extend(reporter.delayed(&entry, &remaining.recipients, &self.content, now, until));
+                remaining.warned = true;
+            }
+            if let Some(first) = remaining.recipients.iter().find_map(|pending| pending.failure.as_ref()) {
+                remaining.message = Some(format!("Deferred: {}", first.text));
+            }
+            remaining.tried(now, schedule.next_try(remaining.tries + 1, now));
+        }
+        self.settle(host, remaining, reports).await
+    }
+
+    /// Leaves out the recipients that have it, whose places are those in `entry`, before others are tried.
+    async fn leave_out(
+        mut self,
+        host: &Arc<Host>,
+        entry: &Entry,
+        done: &[usize],
+        delivered: Vec<(usize, Outcome)>,
+    ) -> Result<Self, Fault> {
+        if delivered.is_empty() {
+            return Ok(self);
+        }
+        self.log(entry, &delivered, now());
+        let mut rest = self.claim.entry().clone();
+        let left = entry.recipients.iter().enumerate().filter(|(place, _)| !done.contains(place));
+        rest.recipients = left.map(|(_, pending)| pending.clone()).collect();
+        let id = rest.id.clone();
+        let mut pause = PAUSES.0;
+        loop {
+            let next = rest.clone();
+            let (work, updated) = spawn_blocking(move || {
+                let updated = self.claim.update(next);
+                (self, updated)
+            })
+            .await?;
+            self = work;
+            let Err(error) = updated else { return Ok(self) };
+            log!(id, "cannot be recorded, tried again in {} s: {error}", pause.as_secs());
+            wait(host, &mut pause).await?;
         }
     }
 
-    // What remains, and who has to be told.
-    let now = now();
-    let schedule = schedule(host);
-    let mut remaining = entry.clone();
-    remaining.recipients.clear();
-    let mut failed = Vec::new();
-    for (mut pending, outcome) in entry.recipients.clone().into_iter().zip(outcomes) {
-        let to = pending.recipient.to.clone();
-        let delay = delay(now.unix() - entry.arrived.unix());
-        let spent = started.elapsed().as_secs();
-        match outcome {
-            Some(Outcome::Delivered(text)) => {
-                log!(id, "to={to}, delay={delay}, xdelay={}, dsn=2.0.0, stat=Sent ({text})", self::delay(spent as i64));
+    /// Stores the reports, each once, and then what remains. Where the disk does not take it the entry stays in our hands, so that
+    /// nobody delivers it a second time, until it does.
+    async fn settle(mut self, host: &Arc<Host>, remaining: Entry, mut reports: Vec<Report>) -> Result<(), Fault> {
+        let id = remaining.id.clone();
+        let mut pause = PAUSES.0;
+        loop {
+            let of = Arc::clone(host);
+            let next = remaining.clone();
+            let (work, left, told, settled) = spawn_blocking(move || {
+                // The sender is told before anything is forgotten: a process that dies here tells him twice rather than never.
+                let mut told = Vec::new();
+                while let Some(report) = reports.last() {
+                    match of.spool.store(report.envelope.clone(), &report.content) {
+                        Ok(id) => told.push(id),
+                        Err(error) => return (Some(self), reports, told, Err(error)),
+                    }
+                    reports.pop();
+                }
+                if !next.recipients.is_empty() {
+                    let settled = self.claim.update(next);
+                    return (Some(self), reports, told, settled);
+                }
+                match self.claim.remove() {
+                    Ok(()) => (None, reports, told, Ok(())),
+                    // Gone from our hands: it is tried again later, and the Maildirs know what they have.
+                    Err(error) => (None, reports, told, Err(error)),
+                }
+            })
+            .await?;
+            for report in told {
+                log!(report, "from=<>, class=0, report on {id}");
+                let _ = host.runner.send(report);
             }
-            Some(Outcome::Failed(failure)) => {
-                let gone = failure.is_permanent() || schedule.is_expired(&entry, now);
-                let stat = if gone { "Service unavailable" } else { "Deferred" };
-                log!(id, "to={to}, delay={delay}, dsn={}, stat={stat}: {}", failure.status, failure.text);
-                pending.failure = Some(failure);
-                if gone { failed.push(pending) } else { remaining.recipients.push(pending) }
+            match (settled, work) {
+                (Ok(()), _) => return Ok(()),
+                (Err(error), None) => return Err(error.into()),
+                (Err(error), Some(work)) => {
+                    (self, reports) = (work, left);
+                    log!(id, "cannot be recorded, tried again in {} s: {error}", pause.as_secs());
+                }
             }
-            None => remaining.recipients.push(pending),
+            wait(host, &mut pause).await?;
         }
     }
-    let of = Arc::clone(host);
-    let warn = !remaining.recipients.is_empty() && schedule.is_late(&remaining, now);
-    let told = spawn_blocking(move || -> Result<Vec<QueueId>, SpoolError> {
-        // The sender is told before anything is forgotten: a process that dies here tells him twice rather than never.
-        let reporter = Reporter::new(of.name.clone());
-        let mut reports = Vec::new();
-        reports.extend(reporter.failed(&entry, &failed, &content, now));
-        if warn {
-            let until = Timestamp::from_unix(entry.arrived.unix() + schedule.return_after.as_secs() as i64);
-            reports.extend(reporter.delayed(&entry, &remaining.recipients, &content, now, until));
-            remaining.warned = true;
+
+    /// A line a recipient.
+    fn log(&self, entry: &Entry, outcomes: &[(usize, Outcome)], now: Timestamp) {
+        let since = delay(now.unix() - entry.arrived.unix());
+        let spent = delay(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
+        for (place, outcome) in outcomes {
+            let Some(Pending { recipient, .. }) = entry.recipients.get(*place) else { continue };
+            let to = &recipient.to;
+            match outcome {
+                Outcome::Delivered(text) => {
+                    log!(entry.id, "to={to}, delay={since}, xdelay={spent}, dsn=2.0.0, stat=Sent ({text})");
+                }
+                Outcome::Failed(Failure { status, text, .. }) => {
+                    let stat = if status.0 == 5 { "Service unavailable" } else { "Deferred" };
+                    log!(entry.id, "to={to}, delay={since}, xdelay={spent}, dsn={status}, stat={stat}: {text}");
+                }
+            }
         }
-        let told = reports
-            .iter()
-            .map(|report| of.spool.store(report.envelope.clone(), &report.content))
-            .collect::<Result<_, _>>()?;
-        if let Some(first) = remaining.recipients.iter().find_map(|pending| pending.failure.as_ref()) {
-            remaining.message = Some(format!("Deferred: {}", first.text));
-        }
-        remaining.tried(now, schedule.next_try(remaining.tries + 1, now));
-        claim.settle(remaining)?;
-        Ok(told)
-    })
-    .await??;
-    let cause = id;
-    for id in told {
-        log!(id, "from=<>, class=0, report on {cause}");
-        let _ = host.runner.send(id);
     }
+}
+
+/// Waits before a disk is asked again, each time longer; an error where the host stops meanwhile.
+async fn wait(host: &Host, pause: &mut Duration) -> Result<(), Fault> {
+    let mut stop = host.stop.clone();
+    tokio::select! {
+        () = tokio::time::sleep(*pause) => {}
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => return Err("stopped before it could be recorded".into()),
+    }
+    *pause = (*pause * 2).min(PAUSES.1);
     Ok(())
 }
 
-/// Into the Maildir of a user, with the trace fields before it.
+/// Into the Maildir of a user, with the trace fields before it. `again`: it may have been delivered before.
 async fn local(account: &Arc<Account>, entry: &Entry, content: &[u8], again: bool) -> Result<Outcome, Fault> {
     // RFC 5321 §4.4: "the final delivery … inserts a return-path line at the beginning of the mail data".
-    let mut message = format!("Return-Path: {}\r\n", entry.from).into_bytes();
-    message.extend_from_slice(&entry.trace);
-    message.extend_from_slice(content);
+    let message = [trace::return_path(&entry.from).as_bytes(), &entry.trace, content].concat();
     let (of, id, arrived) = (Arc::clone(account), entry.id.clone(), entry.arrived);
     let delivered = spawn_blocking(move || -> Result<(), StoreError> {
         let store = of.store()?;
@@ -208,6 +413,15 @@ async fn local(account: &Arc<Account>, entry: &Entry, content: &[u8], again: boo
         }
         Err(error) => Outcome::Failed(Failure::new(Enhanced(4, 2, 0), format!("mailbox of {}: {error}", account.name))),
     })
+}
+
+/// RFC 5321 §6.3: a count of Received fields finds loops, and should be no less than 100.
+fn goes_in_circles(content: &Bytes) -> bool {
+    Message::parse(content.clone()).header().all("Received").count() > MOST_HOPS
+}
+
+fn circle() -> Outcome {
+    Outcome::Failed(Failure::new(Enhanced(5, 4, 6), "too many hops: the message goes in a circle"))
 }
 
 fn schedule(host: &Host) -> Schedule {
@@ -228,6 +442,16 @@ fn delay(seconds: i64) -> String {
     if seconds < 86_400 { clock } else { format!("{}+{clock}", seconds / 86_400) }
 }
 
-fn lock(busy: &Mutex<HashSet<QueueId>>) -> std::sync::MutexGuard<'_, HashSet<QueueId>> {
-    busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+impl Busy {
+    /// `None` where somebody works on it.
+    fn new(workers: &Arc<Workers>, id: &QueueId) -> Option<Self> {
+        let mut busy = workers.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        busy.insert(id.clone()).then(|| Self(Arc::clone(workers), id.clone()))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.1);
+    }
 }

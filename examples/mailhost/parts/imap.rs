@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use facteur::base::Timestamp;
-use facteur::imap::{Backend, Progress, Server, ServerConfig, ServerEvent};
+use facteur::imap::{Backend, Command, Progress, Server, ServerConfig, ServerEvent};
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
 use facteur::store::maildir;
@@ -13,11 +13,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{block_in_place, spawn_blocking};
 
+use super::accounts::Account;
 use super::config::Service;
 use super::host::{Fault, Host};
 use super::log::log;
 
-/// How often a client in IDLE is told of what other programs did to the mailbox; what is delivered here it hears at once.
+/// How often a client in IDLE is told of what other programs did to the mailbox; what is delivered or
+/// changed through this process it hears at once.
 const LOOK: Duration = Duration::from_secs(15);
 
 /// Serves one connection.
@@ -36,6 +38,7 @@ pub async fn session(
         driver = driver.encrypted().await?;
     }
     let mut backend: Option<Backend<maildir::Store>> = None;
+    let mut account: Option<Arc<Account>> = None;
     let mut news: Option<watch::Receiver<u64>> = None;
     let mut idle = false;
     let stopping = connection.stopping;
@@ -59,16 +62,16 @@ pub async fn session(
             None => return Ok(()),
             Some(ServerEvent::Login { user, secret }) => {
                 let (of, name) = (Arc::clone(&host), user.clone());
-                let opened = spawn_blocking(move || {
-                    of.accounts.check(&name, &secret).map(|account| (account.news.subscribe(), account.store()))
-                });
+                let opened =
+                    spawn_blocking(move || of.accounts.check(&name, &secret).map(|account| (account.store(), account)));
                 match opened.await? {
-                    Some((watch, Ok(store))) => {
+                    Some((Ok(store), found)) => {
                         log!("imap", "login: user={user}, relay={peer}");
-                        (backend, news) = (Some(Backend::new(store)), Some(watch));
+                        (backend, news) = (Some(Backend::new(store)), Some(found.news.subscribe()));
+                        account = Some(found);
                         driver.accept();
                     }
-                    Some((_, Err(error))) => {
+                    Some((Err(error), _)) => {
                         log!("imap", "user={user}: {error}");
                         driver.no(None, "the mailboxes cannot be opened now");
                     }
@@ -79,9 +82,13 @@ pub async fn session(
                 }
             }
             Some(ServerEvent::Command(command)) => {
-                let Some(backend) = &mut backend else { return Ok(()) };
+                let Some((backend, account)) = backend.as_mut().zip(account.as_ref()) else { return Ok(()) };
+                let changes = changes(&command);
                 block_in_place(|| backend.begin(command, Timestamp::from(SystemTime::now())));
                 answer(backend, &mut driver).await?;
+                if changes {
+                    account.tell();
+                }
             }
             Some(ServerEvent::Idle) => {
                 idle = true;
@@ -93,6 +100,12 @@ pub async fn session(
             Some(_) => {}
         }
     }
+}
+
+/// Whether other sessions of the user want to hear of it.
+fn changes(command: &Command) -> bool {
+    use Command::{Append, Close, Copy, Expunge, Move, Store};
+    matches!(command, Append { .. } | Close | Copy { .. } | Expunge { .. } | Move { .. } | Store { .. })
 }
 
 type Session = Driver<Server, TcpStream>;

@@ -13,11 +13,11 @@ use facteur::net::tls::Acceptor;
 use facteur::spool::{Queue, QueueConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::accounts::Accounts;
 use super::config::{Config, Listen, Service};
-use super::host::Host;
+use super::host::{Fault, Host};
 use super::log::{self, log};
 use super::setup::{self, Site};
 use super::{delivery, imap, pop3, smtp};
@@ -52,6 +52,7 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         .enable_all()
         .build()
         .map_err(|error| format!("threads: {error}"))?;
+    raise_file_limit();
     runtime.block_on(async {
         let resolver = if config.direct { Some(Resolver::system().map_err(|error| error.to_string())?) } else { None };
         let data = data.to_owned();
@@ -71,24 +72,49 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
             running.push(listeners.clone());
             serving.spawn(serve(Arc::clone(&host), listeners, service, listener)?);
         }
-        told_to_stop().await.map_err(|error| format!("signals: {error}"))?;
+        let mut delivering = delivering;
+        tokio::select! {
+            told = told_to_stop() => told.map_err(|error| format!("signals: {error}"))?,
+            // Without it mail would be accepted that nobody delivers.
+            ended = ended(&mut delivering) => log!("queue", "the runner ended: {ended}"),
+        }
         log!("stop", "ending sessions, {} s at most", host.config.shutdown_grace);
         running.iter().for_each(Listeners::stop);
         while serving.join_next().await.is_some() {}
         // Nothing is accepted any more: deliveries under way come to their end, the rest stays in the queue.
         let _ = stop.send(true);
-        if let Some(delivering) = delivering {
-            let grace = Duration::from_secs(host.config.shutdown_grace);
-            match tokio::time::timeout(grace, delivering).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => log!("queue", "the runner ended: {error}"),
-                Ok(Err(error)) => log!("queue", "the runner ended: {error}"),
-                Err(_) => log!("queue", "deliveries broken off; the messages stay in the queue"),
-            }
+        let grace = Duration::from_secs(host.config.shutdown_grace);
+        if let Some(delivering) = delivering.filter(|delivering| !delivering.is_finished())
+            && tokio::time::timeout(grace, delivering).await.is_err()
+        {
+            log!("queue", "deliveries broken off; the messages stay in the queue");
         }
         log!("stop", "done");
         Ok(())
     })
+}
+
+/// How the runner ended; waits for ever where there is none.
+async fn ended(runner: &mut Option<JoinHandle<Result<(), Fault>>>) -> String {
+    match runner {
+        None => std::future::pending().await,
+        Some(runner) => match runner.await {
+            Ok(Ok(())) => "early".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        },
+    }
+}
+
+/// As many open files as this system lets us have: each connection is one, and each message under way.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Where it cannot be raised the limits of the listeners still hold, or connections are refused for a while.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 /// One service with its limits; what goes wrong in it is logged.

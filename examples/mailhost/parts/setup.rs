@@ -24,13 +24,7 @@ pub fn prepare(data: &Path, config: &Config) -> Result<Site, String> {
         fs::create_dir_all(data).and_then(|()| private_dir(data)).map_err(|error| at(data, error))?;
     }
     let (certificate, key) = (data.join(&config.tls.certificate), data.join(&config.tls.key));
-    if !certificate.exists() && !key.exists() {
-        let names = vec![config.hostname.clone(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let made =
-            rcgen::generate_simple_self_signed(names).map_err(|error| format!("making a certificate: {error}"))?;
-        write_new(&key, made.signing_key.serialize_pem().as_bytes()).map_err(|error| at(&key, error))?;
-        write_new(&certificate, made.cert.pem().as_bytes()).map_err(|error| at(&certificate, error))?;
-    }
+    make_certificate(config, &certificate, &key)?;
     let password_file = data.join("demo.password");
     let mut users = config.users.clone();
     if users.is_empty() {
@@ -43,6 +37,24 @@ pub fn prepare(data: &Path, config: &Config) -> Result<Site, String> {
     }
     let demo_password = password_file.exists().then_some(password_file);
     Ok(Site { data: data.to_owned(), users, demo_password })
+}
+
+/// A self-signed certificate, where there is none. The key comes first: a start that is cut off between the two goes on with it.
+fn make_certificate(config: &Config, certificate: &Path, key: &Path) -> Result<(), String> {
+    let fault = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    if certificate.exists() {
+        return Ok(());
+    }
+    if !key.exists() {
+        let pair = rcgen::KeyPair::generate().map_err(|error| fault(key, &error))?;
+        write_new(key, pair.serialize_pem().as_bytes()).map_err(|error| fault(key, &error))?;
+    }
+    let pem = fs::read_to_string(key).map_err(|error| fault(key, &error))?;
+    let pair = rcgen::KeyPair::from_pem(&pem).map_err(|error| fault(key, &error))?;
+    let names = vec![config.hostname.clone(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let made = rcgen::CertificateParams::new(names).and_then(|params| params.self_signed(&pair));
+    let made = made.map_err(|error| fault(certificate, &error))?;
+    write_new(certificate, made.pem().as_bytes()).map_err(|error| fault(certificate, &error))
 }
 
 /// One user, `demo`, with a password that nobody has chosen. The password goes to a file of its own first: a start that
