@@ -86,7 +86,7 @@ impl Server {
     pub(super) fn greet(&mut self, hello: Hello) {
         let reply = match hello.verb {
             HelloVerb::Helo => Reply::new(250, None, self.name().to_string()),
-            HelloVerb::Ehlo | HelloVerb::Lhlo => self.extensions().reply(&self.name()),
+            HelloVerb::Ehlo | HelloVerb::Lhlo => self.extensions().reply(self.name()),
         };
         self.session.hello = Some(hello);
         self.settle(State::Idle, &reply);
