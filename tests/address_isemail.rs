@@ -2,7 +2,9 @@
 //!
 //! [`Address::parse`] is the Mailbox of RFC 5321, [`Mailbox::parse`] the addr-spec of RFC 5322.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::address::{Address, Mailbox};
 
@@ -62,11 +64,7 @@ fn addresses_of_isemail() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }
 
 /// XML references, and the pictures of control characters.

@@ -1,7 +1,9 @@
 //! The suite `dovecot-vectors`, its tables of message addresses, encoded words, quoted-printable and modified UTF-7.
 //! (Those of SMTP and IMAP are looked at where these are tested.)
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::address::{Entry, list};
 use facteur::text::{transfer, utf7, words};
@@ -94,11 +96,7 @@ fn tables_of_dovecot() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }
 
 /// Name, route, local part and domain of the first entry.

@@ -1,7 +1,9 @@
 //! The suite `headers-javamail`: parameters (strict and lenient) and unfolding as JavaMail reads them. Its tables of
 //! tokens and folds are of its own tokenizer and writer; its UID sets belong to IMAP.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::message::Message;
 use facteur::text::{Params, charset};
@@ -130,9 +132,5 @@ fn unfolding_of_javamail() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }

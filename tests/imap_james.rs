@@ -15,6 +15,7 @@
 //! - doubled spaces, and literals with a length that is not that of their text, in what the scripts send.
 
 mod imap;
+mod suites;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -115,13 +116,7 @@ const LEVEL: &str = "levels above a mailbox are no mailboxes";
 
 #[test]
 fn james_scripts() {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
-    let folder = root.join("imap-james-mpt/scripts");
-    if !folder.is_dir() {
-        println!("imap-james-mpt: skipped, no {}", folder.display());
-        return;
-    }
+    let Some(folder) = suites::find("imap-james-mpt/scripts") else { return };
     let mut scripts: Vec<PathBuf> = [folder.clone(), folder.join("aclIntegration")]
         .iter()
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())

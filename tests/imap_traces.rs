@@ -1,14 +1,14 @@
 //! Commands that others wrote down: the examples of RFC 3501 as imap-codec keeps them, and the scripts of Apache James. Each
 //! is read, written, and read again; what is refused must be refused there too, or here on purpose.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::imap::{Command, Literals, Piece};
 
 fn suite(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    Some(root.join(name)).filter(|suite| suite.exists())
+    suites::find(name)
 }
 
 fn written(tag: &str, command: &Command, literals: Literals) -> Vec<u8> {

@@ -1,6 +1,8 @@
 //! The suite mailbox-variants: one set of messages in each format of a mailbox.
 #![cfg(unix)]
 
+mod suites;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +13,7 @@ use facteur::store::{Mailbox, Store, maildir};
 const ON_PURPOSE: &[(&str, &str)] = &[("MH", "numbered files are not kept yet")];
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    let dir = root.join("mailbox-variants");
-    dir.exists().then_some(dir)
+    suites::find("mailbox-variants")
 }
 
 /// A directory that goes when this goes.

@@ -1,15 +1,14 @@
 //! The suite mbox-mime4j: a file of a mailing list, and its messages one by one.
 
+mod suites;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use facteur::store::mbox::{Dialect, Reader};
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    let dir = root.join("mbox-mime4j/test-1");
-    dir.exists().then_some(dir)
+    suites::find("mbox-mime4j/test-1")
 }
 
 /// The suite keeps the blank line that stands behind each message as a part of it. RFC 4155 appendix A has it terminate

@@ -1,7 +1,9 @@
 //! The suite `mime-cpython`: 47 messages of CPython's own tests. Each is read and written back to the octet, and has the
 //! tree, file names and contents that CPython 3.11 sees (`cpython-email-oracle.jsonl`).
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::message::{HeaderEdit, Message, Part};
 use serde_json::{Value, json};
@@ -53,11 +55,7 @@ fn messages_of_cpython() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }
 
 fn check(message: &Message, row: &Value) -> Result<(), String> {

@@ -2,6 +2,8 @@
 //!
 //! Its expectations are the output of that crate. White space is compared loosely: it collapses folds, we keep them.
 
+mod suites;
+
 use std::path::{Path, PathBuf};
 
 use facteur::address::{Entry, Mailbox};
@@ -110,11 +112,7 @@ fn messages_and_values_of_mail_parser() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }
 
 /// Each CRLF made LF, as the suite did before it was run.

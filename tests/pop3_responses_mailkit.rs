@@ -1,6 +1,8 @@
 //! The suite pop3-responses-mailkit: what real servers say, read by the codecs.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::pop3::{Capability, DropListing, Reply, ScanListing, UniqueId, lines::unstuffed};
 
@@ -8,9 +10,7 @@ use facteur::pop3::{Capability, DropListing, Reply, ScanListing, UniqueId, lines
 const FOR_THE_CLIENT: [&str; 1] = ["comcast/list-error2.txt"];
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
-    Some(root.join("pop3-responses-mailkit")).filter(|suite| suite.is_dir())
+    suites::find("pop3-responses-mailkit")
 }
 
 /// Reads one file as the answer that its name says it is; what it says after `Err` is what could not be read.

@@ -2,6 +2,8 @@
 //! case said, and is written back to the octet; listings equal sendmail's, the directory and the order aside.
 #![cfg(unix)]
 
+mod suites;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -38,11 +40,7 @@ fn queue_files_of_sendmail() {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }
 
 /// A queue entry of a case.

@@ -1,7 +1,9 @@
 //! The suite sasl-rfc-vectors: the mechanisms that are there, both sides.
 
+mod suites;
+
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,10 +12,7 @@ use facteur::sasl::{ClientExchange, Credentials, Identity, Mechanism, ServerExch
 use serde_json::Value;
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    let file = root.join("sasl-rfc-vectors/vectors.json");
-    file.exists().then_some(file)
+    suites::find("sasl-rfc-vectors/vectors.json")
 }
 
 /// What the client sends, after each challenge, must be `messages`; the server must see what the client was given.

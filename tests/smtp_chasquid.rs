@@ -1,6 +1,8 @@
 //! The suite smtp-chasquid-dialogues: what another server answers, code by code.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 use std::time::Instant;
 
 use facteur::base::{Machine, Secret, Step, Tls};
@@ -26,10 +28,7 @@ const ON_PURPOSE: &[(&str, &str, &str)] = &[
 ];
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    let dir = root.join("smtp-chasquid-dialogues/test/t-12-minor_dialogs");
-    dir.exists().then_some(dir)
+    suites::find("smtp-chasquid-dialogues/test/t-12-minor_dialogs")
 }
 
 struct Host {

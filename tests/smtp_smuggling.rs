@@ -1,6 +1,8 @@
 //! The suite smtp-smuggling: every sequence that some server took for the end of a message, and the one that is.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 use std::time::Instant;
 
 use facteur::base::{Machine, Step};
@@ -16,10 +18,7 @@ struct Case {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"));
-    let file = root.join("smtp-smuggling/sequences.json");
-    file.exists().then_some(file)
+    suites::find("smtp-smuggling/sequences.json")
 }
 
 fn octets(hex: &str) -> Vec<u8> {

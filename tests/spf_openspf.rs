@@ -1,6 +1,8 @@
 //! The suite spf-openspf: RFC 7208 and RFC 4408 as openspf.org tested them.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::auth::spf::{Evaluation, Identity, MAX_QUESTIONS};
 use facteur::dns::{Data, Failure, Name, RecordType, Zone};
@@ -72,9 +74,7 @@ impl Value {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = std::env::var_os("FACTEUR_CONFORMANCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
-    Some(root.join("spf-openspf")).filter(|suite| suite.is_dir())
+    suites::find("spf-openspf")
 }
 
 /// The characters are octets.
