@@ -13,6 +13,7 @@ pub fn message(input: &[u8]) {
         matches!(defect.kind, TooDeep | TooManyParts | TooManyFields)
     });
     assert!(message.defects().iter().all(|defect| defect.at <= input.len()));
+    assert!(message.defects().is_sorted_by_key(|defect| defect.at));
 
     for part in message.all_parts() {
         check_part(&message, part);

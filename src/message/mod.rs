@@ -5,7 +5,7 @@
 //! [`Defect`]s.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -48,6 +48,8 @@ pub struct Message {
 struct Inner {
     raw: Bytes,
     tree: Tree,
+    /// Found when first asked for.
+    defects: OnceLock<Vec<Defect>>,
 }
 
 /// How much structure of a message is looked at. What lies beyond is kept as octets, and reported as a [`Defect`].
@@ -83,7 +85,7 @@ impl Message {
     pub fn parse_with(raw: impl Into<Bytes>, limits: &Limits) -> Self {
         let raw = raw.into();
         let tree = scan::scan(&raw, limits);
-        Self { inner: Arc::new(Inner { raw, tree }) }
+        Self { inner: Arc::new(Inner { raw, tree, defects: OnceLock::new() }) }
     }
 
     /// The octets, all of them and as they came.
@@ -134,10 +136,12 @@ impl Message {
         Bodies::of(self)
     }
 
-    /// What is wrong with the structure of the message, in the order in which it was noticed; at most 1000 defects are
-    /// listed.
+    /// What is wrong with the message, in the order of the octets; at most 100 defects of a kind are listed.
+    ///
+    /// [`parse`](Self::parse) notes the faults of the structure. All others are looked for in one pass more when this is
+    /// first called, and kept.
     pub fn defects(&self) -> &[Defect] {
-        &self.inner.tree.defects
+        self.inner.defects.get_or_init(|| defects::all(self))
     }
 
     fn tree(&self) -> &Tree {
@@ -167,7 +171,7 @@ impl fmt::Debug for Message {
             .field("octets", &self.raw().len())
             .field("fields", &self.tree().fields.len())
             .field("parts", &self.tree().parts.len())
-            .field("defects", &self.defects())
+            .field("defects", &self.tree().defects.list())
             .finish()
     }
 }

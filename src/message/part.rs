@@ -85,6 +85,11 @@ impl<'a> Part<'a> {
         self.span().kind == Kind::Multipart
     }
 
+    /// Whether nothing lies in it, as far as it was looked into.
+    pub(super) fn is_leaf(self) -> bool {
+        !matches!(self.span().kind, Kind::Multipart | Kind::Message)
+    }
+
     /// The parts in it: of a multipart its parts, of an embedded message the one message.
     pub fn children(self) -> impl Iterator<Item = Part<'a>> {
         let parts = &self.message.tree().parts;

@@ -66,11 +66,25 @@ impl Params {
 
     /// The text of a parameter: its sections joined, its charset and encoded words decoded.
     pub fn value(&self, name: &str) -> Option<String> {
-        self.extended(name).or_else(|| self.octets(name).map(words::decode))
+        self.extended(name).or_else(|| self.plain(name))
+    }
+
+    /// The text of a parameter in its plain form, where it is there in that form.
+    pub(crate) fn plain(&self, name: &str) -> Option<String> {
+        self.octets(name).map(words::decode)
+    }
+
+    /// The parameters of each name apart, plain ones with those of RFC 2231, by name.
+    pub(crate) fn by_name(&self) -> Vec<Self> {
+        let base = |param: &Param| param.name.split('*').next().unwrap_or_default().to_ascii_lowercase();
+        let mut named: Vec<(String, &Param)> = self.0.iter().map(|param| (base(param), param)).collect();
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        let groups = named.chunk_by(|a, b| a.0 == b.0);
+        groups.map(|group| Self(group.iter().map(|(_, param)| (*param).clone()).collect())).collect()
     }
 
     /// The parameter in the form of RFC 2231, where it is there in that form.
-    fn extended(&self, name: &str) -> Option<String> {
+    pub(crate) fn extended(&self, name: &str) -> Option<String> {
         let mut sections: Vec<Section<'_>> = self.0.iter().filter_map(|param| Section::of(param, name)).collect();
         sections.sort_by_key(|section| section.number);
         // RFC 2231 §4: a single "name*" carries its charset; §3: sections count from 0 without gaps.
