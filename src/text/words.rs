@@ -51,7 +51,14 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
         if !same {
             write_pending(&mut out, &mut pending);
         }
-        word.decode_into(&mut pending.get_or_insert_with(|| (word.charset, Vec::new())).1);
+        let octets = &mut pending.get_or_insert_with(|| (word.charset, Vec::new())).1;
+        let joint = octets.len();
+        word.decode_into(octets);
+        // Words of ISO-2022 end in ASCII and the next one leaves it again; two escapes in a row are an error to decoders.
+        let (before, after) = octets.split_at_checked(joint).unwrap_or_default();
+        if after.starts_with(b"\x1b") && before.ends_with(b"\x1b(B") {
+            octets.drain(joint - 3..joint);
+        }
         rest = candidate.get(word.len..).unwrap_or_default();
         plain = rest;
     }
@@ -234,6 +241,7 @@ mod tests {
             (b"=?utf-8?q?=C3?= =?UTF-8?q?=A9?=", "é"),
             (b"=?utf-8?B?w6k=?= =?utf-8?Q?x?=", "éx"),
             (b"=?utf-8?q?a b?=", "a b"),
+            (b"=?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?= =?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=", "テストテスト"),
             (b"=?utf-8?q?a?b?=", "a?b"),
             (b"=?utf-8?q??= x", " x"),
             (b"a=?utf-8?q?b?=c", "abc"),
