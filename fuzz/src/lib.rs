@@ -4,6 +4,7 @@
 mod auth;
 mod base;
 mod dns;
+mod fields;
 mod imap;
 mod imapdata;
 mod message;
@@ -40,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("maildir_name", store::maildir_name),
     ("mbox", store::mbox),
     ("uid_list", store::uid_list),
+    ("fields", fields::fields),
     ("message", message::message),
     ("text", message::text),
     ("spf_record", auth::spf_record),

@@ -15,14 +15,18 @@ pub mod edit;
 pub mod fields;
 pub mod header;
 pub mod part;
+pub mod protection;
 mod scan;
 
 pub use bodies::Bodies;
 pub use defects::{Defect, DefectKind};
 pub use edit::HeaderEdit;
-pub use fields::{ContentType, Disposition, Encoding};
+pub use fields::{
+    AutoSubmitted, ContentType, Disposition, Encoding, Importance, ListId, Received, ReceivedHost, Resent,
+};
 pub use header::{Field, Header};
 pub use part::Part;
+pub use protection::Protection;
 
 use scan::Tree;
 

@@ -7,6 +7,8 @@ use super::Message;
 use super::fields::{ContentType, Disposition, Encoding};
 use super::header::Header;
 use super::scan::{Kind, NONE, PartSpan};
+use crate::text::enclosed::{self, Enclosed};
+use crate::text::flowed::{self, DelSp, Paragraph};
 use crate::text::{charset, transfer};
 
 /// A view of one part, the outermost included.
@@ -228,6 +230,32 @@ impl<'a> Part<'a> {
         }
         let octets = self.decode();
         Some(charset::decode(&content_type.charset().unwrap_or_default(), &octets).into_owned())
+    }
+
+    /// The paragraphs of a `text/plain` part that says `format=flowed` (RFC 3676 §4.1); `None` for all other parts.
+    ///
+    /// ```
+    /// use facteur::message::Message;
+    ///
+    /// let message = Message::parse("Content-Type: text/plain; format=flowed\n\n> See you \n> at noon.\n");
+    /// let paragraphs = message.root().flowed().unwrap();
+    /// assert_eq!((paragraphs[0].depth, paragraphs[0].text.as_str()), (1, "See you at noon."));
+    /// ```
+    pub fn flowed(self) -> Option<Vec<Paragraph>> {
+        let content_type = self.content_type();
+        let says =
+            |name: &str, word: &str| content_type.param(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
+        if !content_type.is("text", "plain") || !says("format", "flowed") {
+            return None;
+        }
+        let del_sp = if says("delsp", "yes") { DelSp::Yes } else { DelSp::No };
+        Some(flowed::decode(&self.text()?, del_sp))
+    }
+
+    /// The files inside of a `text/*` part, uuencoded or in yEnc. Their places and [`Enclosed::decode`] are of what
+    /// [`decode`](Self::decode) gives. None for all other parts.
+    pub fn enclosed(self) -> Vec<Enclosed> {
+        if self.content_type().kind() == "text" { enclosed::find(&self.decode()) } else { Vec::new() }
     }
 
     /// The name that the sender gave to the content: `filename` of Content-Disposition, or else `name` of Content-Type,

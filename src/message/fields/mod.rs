@@ -1,4 +1,5 @@
-//! Typed reading of header fields: media types, dispositions, encodings, identifiers.
+//! Typed reading of header fields: media types, dispositions, encodings, identifiers; trace, lists and marks in files of
+//! their own.
 //!
 //! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4.
 
@@ -6,6 +7,14 @@ use std::fmt;
 
 use crate::text::charset;
 use crate::text::params::{Params, comment_end, is_token, skip_cfws};
+
+pub mod lists;
+pub mod marks;
+pub mod received;
+
+pub use lists::ListId;
+pub use marks::{AutoSubmitted, Importance, Resent};
+pub use received::{Received, ReceivedHost};
 
 /// The value of a Content-Type field (RFC 2045 §5.1).
 ///

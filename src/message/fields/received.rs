@@ -1,0 +1,394 @@
+//! Received fields, as relays write them and not only as they should.
+//!
+//! RFC 5321 §4.4, RFC 822 §4.3.2, RFC 8314 §4.3 (`tls`). Reading never fails: what is found is given, the rest is left.
+//! Nothing here is proof of anything: whoever wrote the field wrote what they liked.
+
+use std::net::IpAddr;
+
+use crate::address::list::{self, Mailbox};
+use crate::base::Timestamp;
+use crate::text::charset;
+use crate::text::params::comment_end;
+
+/// The value of a Received field.
+///
+/// ```
+/// use facteur::message::Received;
+///
+/// let received = Received::parse(
+///     b"from mail.a.test (host.a.test [192.0.2.1])\r\n\tby mx.b.test (Postfix) with ESMTP id 4X1\r\n\t\
+///       for <bob@b.test>; Mon, 1 Jan 2024 10:00:00 +0100",
+/// );
+/// let from = received.from.unwrap();
+/// assert_eq!((from.helo.as_deref(), from.reverse.as_deref()), (Some("mail.a.test"), Some("host.a.test")));
+/// assert_eq!(from.address, Some([192, 0, 2, 1].into()));
+/// assert_eq!(received.by.unwrap().name, "mx.b.test");
+/// assert_eq!((received.with.as_deref(), received.id.as_deref()), (Some("ESMTP"), Some("4X1")));
+/// assert_eq!(received.recipients[0].to_string(), "bob@b.test");
+/// assert_eq!(received.date.unwrap().unix(), 1704099600);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The client: `from`.
+    pub from: Option<ReceivedHost>,
+    /// The server: `by`.
+    pub by: Option<ReceivedHost>,
+    /// The link: `via`. Words between it and the next clause are kept, joined by single spaces, as for the following.
+    pub via: Option<String>,
+    /// The protocol: `with`. Exchange writes `Microsoft SMTP Server`.
+    pub with: Option<String>,
+    /// The name of the message at the server: `id`, without angle brackets.
+    pub id: Option<String>,
+    /// Whom the message was for: `for`. Mostly one; some servers name several.
+    pub recipients: Vec<Mailbox>,
+    /// The cipher suite: `tls`.
+    pub tls: Option<String>,
+    /// When it was received: what stands behind the last semicolon.
+    pub date: Option<Timestamp>,
+    /// All comments in their order, outer brackets removed; those of `from` and `by` stand there too.
+    pub comments: Vec<String>,
+}
+
+/// A host in a Received field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReceivedHost {
+    /// The word behind `from` or `by`. Mostly what the host calls itself; qmail and Exim write the name of its address here
+    /// and `HELO` in a comment.
+    pub name: String,
+    /// What it called itself.
+    pub helo: Option<String>,
+    /// The name that the server found for its address; `None` where it wrote `unknown` or nothing.
+    pub reverse: Option<String>,
+    /// Its address, out of the TCP-info or wherever else it stands.
+    pub address: Option<IpAddr>,
+    /// The comments behind it, outer brackets removed.
+    pub comments: Vec<String>,
+}
+
+const CLAUSES: [&str; 7] = ["from", "by", "via", "with", "id", "for", "tls"];
+const FROM: usize = 0;
+const BY: usize = 1;
+
+impl Received {
+    /// Reads the value of the field.
+    pub fn parse(value: &[u8]) -> Self {
+        let (clauses, date) = cut_date(value);
+        let mut words: [Option<Vec<&[u8]>>; CLAUSES.len()] = Default::default();
+        let mut comments: [Vec<String>; CLAUSES.len()] = Default::default();
+        let mut all = Vec::new();
+        let mut open = None;
+        for token in Tokens::new(clauses) {
+            match token {
+                Token::Comment(octets) => {
+                    let text = one_line(octets);
+                    all.push(text.clone());
+                    if let Some(comments) = open.and_then(|open: usize| comments.get_mut(open)) {
+                        comments.push(text);
+                    }
+                }
+                Token::Word(word) => {
+                    // Each clause once: `with cipher` further on is no second protocol.
+                    let clause = CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()));
+                    let clause = clause.and_then(|clause| Some((clause, words.get_mut(clause)?)));
+                    if let Some((clause, words @ None)) = clause {
+                        *words = Some(Vec::new());
+                        open = Some(clause);
+                    } else if let Some(Some(words)) = open.and_then(|open| words.get_mut(open)) {
+                        words.push(word);
+                    }
+                }
+                Token::Semicolon => {}
+            }
+        }
+        let [from, by, via, with, id, recipients, tls] = words;
+        let joined = |words: Option<Vec<&[u8]>>| words.map(|words| join(&words)).filter(|text| !text.is_empty());
+        let host = |words: Option<Vec<&[u8]>>, comments: &mut Vec<String>| {
+            words.map(|words| ReceivedHost::new(&words, std::mem::take(comments)))
+        };
+        let recipients = list::parse(&recipients.unwrap_or_default().join(&b' '));
+        let mut from = host(from, &mut comments[FROM]); // FROM and BY are clauses
+        // Sendmail for a message made at home: `(from root@localhost)`.
+        if from.is_none()
+            && let Some(local) = all.first().and_then(|comment| comment.strip_prefix("from "))
+        {
+            from = Some(ReceivedHost { name: local.trim().to_owned(), ..Default::default() });
+        }
+        Self {
+            from,
+            by: host(by, &mut comments[BY]),
+            via: joined(via),
+            with: joined(with),
+            id: joined(id).map(|id| id.trim_start_matches('<').trim_end_matches('>').to_owned()),
+            recipients: recipients.iter().flat_map(|entry| entry.mailboxes().to_vec()).collect(),
+            tls: joined(tls),
+            date,
+            comments: all,
+        }
+    }
+}
+
+impl ReceivedHost {
+    fn new(words: &[&[u8]], comments: Vec<String>) -> Self {
+        let name = words.first().map_or(String::new(), |word| charset::guess(word).into_owned());
+        let mut host = Self { address: address(&name), name, comments, ..Default::default() };
+        let (mut helo, mut reverse) = (None, None);
+        for comment in &host.comments {
+            let mut words = comment.split([' ', '\t', '(', ')', ',', ';']).filter(|word| !word.is_empty());
+            let mut first = true;
+            while let Some(word) = words.next() {
+                let (key, value) = word.split_once('=').unwrap_or((word, ""));
+                if ["helo", "ehlo"].iter().any(|verb| key.eq_ignore_ascii_case(verb)) {
+                    let said = if word.contains('=') { Some(value) } else { words.next() };
+                    helo = helo.or(said.filter(|said| !said.is_empty()));
+                } else {
+                    // `IDENT:user@host`, `user@192.0.2.1`
+                    let place = word.rsplit_once('@').map_or(word, |(_, place)| place);
+                    let found = address(place);
+                    host.address = host.address.or(found);
+                    if first && found.is_none() && reverse.is_none() && is_domain(place) {
+                        reverse = Some(place);
+                    }
+                }
+                first = false;
+            }
+        }
+        let named = is_domain(&host.name).then_some(host.name.as_str());
+        let (helo, reverse) = match helo {
+            // The comment says what it called itself, so the word says who it is.
+            Some(helo) => (Some(helo.to_owned()), reverse.or(named).map(str::to_owned)),
+            None if host.name.is_empty() => (None, reverse.map(str::to_owned)),
+            None => (Some(host.name.clone()), reverse.map(str::to_owned)),
+        };
+        Self { helo, reverse, ..host }
+    }
+}
+
+/// A name with a dot in it, or localhost; `unknown` and words of prose are none.
+fn is_domain(word: &str) -> bool {
+    let label = |octet: u8| octet.is_ascii_alphanumeric() || octet >= 0x80 || matches!(octet, b'-' | b'_' | b'.');
+    let dotted = word.trim_end_matches('.').contains('.') && !word.starts_with('.');
+    (dotted || word.eq_ignore_ascii_case("localhost")) && word.bytes().all(label)
+}
+
+/// `[192.0.2.1]`, `[IPv6:2001:db8::1]`, either without brackets, `[192.0.2.1]:25`, `192.0.2.1:25`
+fn address(word: &str) -> Option<IpAddr> {
+    let inside = match word.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => word,
+    };
+    let tag = inside.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+    let inside = tag.map_or(inside, |_| inside.get(5..).unwrap_or_default());
+    let port = || inside.rsplit_once(':').filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
+    inside.parse().ok().or_else(|| port()?.0.parse().ok())
+}
+
+/// The clauses, and the date behind the last semicolon that no comment and no quoted string holds.
+fn cut_date(value: &[u8]) -> (&[u8], Option<Timestamp>) {
+    let mut tokens = Tokens::new(value);
+    let (mut last, mut weekday) = (None, None);
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Semicolon => last = Some(tokens.at),
+            Token::Word(word) if is_weekday(word) => weekday = weekday.or(Some(tokens.at - word.len())),
+            _ => {}
+        }
+    }
+    // Some leave out the semicolon.
+    for at in [last, weekday].into_iter().flatten() {
+        let (clauses, text) = value.split_at_checked(at).unwrap_or((value, b""));
+        if let Ok(date) = Timestamp::parse(text) {
+            return (clauses, Some(date));
+        }
+    }
+    (value, None)
+}
+
+fn is_weekday(word: &[u8]) -> bool {
+    let [name @ .., b','] = word else { return false };
+    ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|day| name.eq_ignore_ascii_case(day.as_bytes()))
+}
+
+fn join(words: &[&[u8]]) -> String {
+    charset::guess(&words.join(&b' ')).into_owned()
+}
+
+/// Runs of white space as single spaces.
+fn one_line(octets: &[u8]) -> String {
+    let words: Vec<&[u8]> = octets.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    join(&words)
+}
+
+enum Token<'a> {
+    Word(&'a [u8]),
+    /// Outer brackets removed.
+    Comment(&'a [u8]),
+    Semicolon,
+}
+
+struct Tokens<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Once one was found without an end, brackets and quotes are ordinary octets: time stays linear.
+    comments: bool,
+    quotes: bool,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, comments: true, quotes: true }
+    }
+
+    /// Behind the quoted string that begins at `at`.
+    fn quoted_end(&self, at: usize) -> Option<usize> {
+        let mut octets = self.text.iter().enumerate().skip(at + 1);
+        while let Some((n, octet)) = octets.next() {
+            match octet {
+                b'"' => return Some(n + 1),
+                b'\\' => drop(octets.next()),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let spaces = self.text.get(self.at..)?.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+        self.at += spaces;
+        let start = self.at;
+        match self.text.get(start)? {
+            b';' => {
+                self.at += 1;
+                return Some(Token::Semicolon);
+            }
+            b'(' if self.comments => match comment_end(self.text, start) {
+                Some(end) => {
+                    self.at = end;
+                    return self.text.get(start + 1..end - 1).map(Token::Comment);
+                }
+                None => self.comments = false,
+            },
+            _ => {}
+        }
+        while let Some(octet) = self.text.get(self.at) {
+            match octet {
+                b';' => break,
+                b'(' if self.comments && self.at > start => break,
+                _ if octet.is_ascii_whitespace() => break,
+                b'"' if self.quotes => match self.quoted_end(self.at) {
+                    Some(end) => self.at = end,
+                    None => self.quotes = false,
+                },
+                _ => self.at += 1,
+            }
+        }
+        self.text.get(start..self.at).map(Token::Word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `helo reverse address | by | via | with | id | for | date`, `-` for what is not there.
+    fn shown(value: &str) -> String {
+        let received = Received::parse(value.as_bytes());
+        let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let from = received.from.map(|from| {
+            format!("{} {} {}", or(from.helo), or(from.reverse), or(from.address.map(|address| address.to_string())))
+        });
+        let recipients: Vec<String> = received.recipients.iter().map(ToString::to_string).collect();
+        [
+            or(from),
+            or(received.by.map(|by| by.name)),
+            or(received.via),
+            or(received.with),
+            or(received.id),
+            or(Some(recipients.join(",")).filter(|text| !text.is_empty())),
+            or(received.date.map(|date| date.unix().to_string())),
+        ]
+        .join("|")
+    }
+
+    #[test]
+    fn fields_of_real_relays_are_read() {
+        let date = "Mon, 1 Jan 2024 00:00:00 +0000";
+        for (value, expected) in [
+            // RFC 5321 §4.4
+            (
+                "from a.test (b.test [192.0.2.1]) by c.test via TCP with ESMTP id 7 for <d@c.test>",
+                "a.test b.test 192.0.2.1|c.test|TCP|ESMTP|7|d@c.test",
+            ),
+            // Sendmail
+            (
+                "from a.test (IDENT:bob@b.test [192.0.2.1] (may be forged))\r\n\tby c.test (8.13.8/8.13.8) with ESMTP id l248\r\n\tfor <d@c.test>",
+                "a.test b.test 192.0.2.1|c.test|-|ESMTP|l248|d@c.test",
+            ),
+            ("(from root@localhost) by c.test (8.13.8/8.13.8/Submit) id l248", "- - -|c.test|-|-|l248|-"),
+            ("from a.test ([192.0.2.1]) by c.test with SMTP id x", "a.test - 192.0.2.1|c.test|-|SMTP|x|-"),
+            // Postfix
+            (
+                "from a (unknown [IPv6:2001:db8::1])\n (using TLSv1.3 with cipher X (256/256 bits))\n (No client certificate requested)\n by c.test (Postfix) with ESMTPS id 4X for <d@c.test>",
+                "a - 2001:db8::1|c.test|-|ESMTPS|4X|d@c.test",
+            ),
+            ("by c.test (Postfix, from userid 0) id 4X", "-|c.test|-|-|4X|-"),
+            // Exim
+            (
+                "from b.test ([192.0.2.1]:4711 helo=a.test) by c.test with esmtps (Exim 4.80) (envelope-from <x@y>) id 1A-2",
+                "a.test b.test 192.0.2.1|c.test|-|esmtps|1A-2|-",
+            ),
+            ("from [192.0.2.1] (helo=a) by c.test with esmtp", "a - 192.0.2.1|c.test|-|esmtp|-|-"),
+            // qmail
+            ("(qmail 1234 invoked by uid 0)", "-|-|-|-|-|-"),
+            ("from unknown (HELO a.test) (192.0.2.1) by c.test with SMTP", "a.test - 192.0.2.1|c.test|-|SMTP|-|-"),
+            ("from b.test (HELO a.test) (bob@192.0.2.1) by 0 with SMTP", "a.test b.test 192.0.2.1|0|-|SMTP|-|-"),
+            // Exchange
+            (
+                "from a.test (2001:db8::1) by c.test (2001:db8::2) with Microsoft SMTP Server (version=TLS1_2, cipher=X) id 15.20.77.7 via Frontend Transport",
+                "a.test - 2001:db8::1|c.test|Frontend Transport|Microsoft SMTP Server|15.20.77.7|-",
+            ),
+            // others
+            ("by 192.0.2.1 with HTTP", "-|192.0.2.1|-|HTTP|-|-"),
+            ("from [192.0.2.1] by web.test via HTTP", "[192.0.2.1] - 192.0.2.1|web.test|HTTP|-|-|-"),
+            ("FROM a.test BY c.test ID <AA28328> FOR list@c.test", "a.test - -|c.test|-|-|AA28328|list@c.test"),
+            (
+                "from a.test by c.test with ESMTP for <d@c.test>,<e@c.test>",
+                "a.test - -|c.test|-|ESMTP|-|d@c.test,e@c.test",
+            ),
+            ("from by c.test", "- - -|c.test|-|-|-|-"),
+        ] {
+            assert_eq!(shown(&format!("{value}; {date}")), format!("{expected}|1704067200"), "{value}");
+            assert_eq!(shown(value), format!("{expected}|-"), "{value}");
+        }
+    }
+
+    #[test]
+    fn broken_fields_give_what_they_have() {
+        for (value, expected) in [
+            ("", "-|-|-|-|-|-|-"),
+            (";", "-|-|-|-|-|-|-"),
+            ("from a.test (open by c.test; Mon, 1 Jan 2024 00:00:00 +0000", "a.test - -|c.test|-|-|-|-|1704067200"),
+            (
+                "from a.test by c.test with SMTP Mon, 1 Jan 2024 00:00:00 +0000",
+                "a.test - -|c.test|-|SMTP|-|-|1704067200",
+            ),
+            ("from a.test (x; y) by c.test; no date", "a.test - -|c.test|-|-|-|-|-"),
+            ("Mon, 1 Jan 2024 00:00:00 +0000", "-|-|-|-|-|-|1704067200"),
+        ] {
+            assert_eq!(shown(value), expected, "{value}");
+        }
+    }
+
+    /// Each would take minutes in quadratic time.
+    #[test]
+    fn hostile_fields_take_linear_time() {
+        for piece in ["(", "\"", "(a) ", "by ", ";", "Mon, ", "(\\", "a(", "<"] {
+            shown(&piece.repeat(1_000_000 / piece.len()));
+        }
+    }
+}
