@@ -258,8 +258,9 @@ impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
-        let spaces = self.text.get(self.at..)?.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
-        self.at += spaces;
+        // A bracket that nothing closes is passed over: `(by a.test`.
+        let blank = |octet: &&u8| octet.is_ascii_whitespace() || **octet == b'(' && !self.comments;
+        self.at += self.text.get(self.at..)?.iter().take_while(blank).count();
         let start = self.at;
         match self.text.get(start)? {
             b';' => {
@@ -271,7 +272,10 @@ impl<'a> Iterator for Tokens<'a> {
                     self.at = end;
                     return self.text.get(start + 1..end - 1).map(Token::Comment);
                 }
-                None => self.comments = false,
+                None => {
+                    self.comments = false;
+                    return self.next();
+                }
             },
             _ => {}
         }
