@@ -330,7 +330,8 @@ pub fn write(name: &str, value: &str) -> Vec<String> {
     if printable && !value.is_empty() && value.bytes().all(is_token) && name.len() + value.len() < WIDTH {
         return vec![format!("{name}={value}")];
     }
-    if printable && name.len() + value.len() + 3 < WIDTH && !value.contains("=?") {
+    let escapes = value.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
+    if printable && name.len() + value.len() + escapes + 3 < WIDTH && !value.contains("=?") {
         let escaped: String =
             value.chars().flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
         return vec![format!("{name}=\"{escaped}\"")];
@@ -414,9 +415,20 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for text in
-            ["", "a", "a b", "a\"b\\c", "é", "a=?b", "100%", "it's", &"日本語".repeat(40), &"x".repeat(300), "a\tb"]
-        {
+        for text in [
+            "",
+            "a",
+            "a b",
+            "a\"b\\c",
+            "é",
+            "a=?b",
+            "100%",
+            "it's",
+            &"日本語".repeat(40),
+            &"x".repeat(300),
+            &"\"".repeat(50),
+            "a\tb",
+        ] {
             let written = write("filename", text);
             assert!(written.iter().all(|piece| piece.len() <= 77), "{written:?}");
             let field = format!("attachment; {}", written.join("; "));
