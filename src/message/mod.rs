@@ -10,15 +10,18 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 pub mod bodies;
+pub mod build;
 pub mod defects;
 pub mod edit;
 pub mod fields;
+mod fold;
 pub mod header;
 pub mod part;
 pub mod protection;
 mod scan;
 
 pub use bodies::Bodies;
+pub use build::{BuildError, Builder, NewPart};
 pub use defects::{Defect, DefectKind};
 pub use edit::HeaderEdit;
 pub use fields::{

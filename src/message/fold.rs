@@ -1,0 +1,312 @@
+//! Writing one header field: folded at 78 characters, encoded words where text needs them (RFC 5322 §2.2.3, RFC 2047).
+//!
+//! Everything goes into the buffer of the message; nothing is kept on the way. A word is never cut, so a line is longer
+//! than 78 only where one word is.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::address::is_atext;
+
+/// RFC 5322 §2.1.1: a line "SHOULD be no more than 78 characters, excluding the CRLF".
+pub(super) const WIDTH: usize = 78;
+/// RFC 5322 §2.1.1: a line "MUST be no more than 998 characters, excluding the CRLF".
+pub(super) const LONGEST: usize = 998;
+/// RFC 2047 §2: a line with an encoded word in it has at most 76 characters, and an encoded word at most 75.
+const ENCODED_WIDTH: usize = 76;
+/// `=?utf-8?Q?` and `?=`
+const FRAME: usize = 12;
+/// Plain words beyond this are encoded words, which can be folded.
+const LONG_WORD: usize = 900;
+
+/// A header field on its way into `out`.
+pub(super) struct Fold<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where the line began.
+    line: usize,
+    /// How long the line may get.
+    limit: usize,
+    /// Nothing but the name is written so far.
+    bare: bool,
+    /// The longest line so far.
+    longest: usize,
+    utf8: bool,
+}
+
+impl<'a> Fold<'a> {
+    /// Begins a field. With `utf8`, text beyond ASCII is written as it is (RFC 6532).
+    pub(super) fn new(out: &'a mut Vec<u8>, name: &str, utf8: bool) -> Self {
+        let line = out.len();
+        out.extend_from_slice(name.as_bytes());
+        out.push(b':');
+        Self { out, line, limit: WIDTH, bare: true, longest: 0, utf8 }
+    }
+
+    /// Ends the field; `false` where one of its lines is longer than any may be.
+    #[must_use]
+    pub(super) fn end(mut self) -> bool {
+        self.end_line();
+        self.longest <= LONGEST
+    }
+
+    /// A word, after a space or a fold.
+    pub(super) fn word(&mut self, word: &[u8]) {
+        self.pieces(b" ", &[word]);
+    }
+
+    /// A word in pieces, after `space` or a fold before `space`.
+    pub(super) fn pieces(&mut self, space: &[u8], pieces: &[&[u8]]) {
+        self.reserve(space.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>());
+        self.out.extend_from_slice(space);
+        for piece in pieces {
+            self.out.extend_from_slice(piece);
+        }
+    }
+
+    /// Begins a new line where `len` more octets do not fit on this one.
+    fn reserve(&mut self, len: usize) {
+        let full = self.column() + len;
+        // Behind the name a fold is worth it only where it makes the word fit.
+        if full > self.limit && (!self.bare || len <= WIDTH || full > LONGEST) {
+            self.end_line();
+        }
+        self.bare = false;
+    }
+
+    /// A value whose syntax is the caller's: folded before white space, and else as it is.
+    pub(super) fn value(&mut self, value: &str) {
+        let mut rest = value.trim_matches([' ', '\t']);
+        let mut space = " ";
+        while !rest.is_empty() {
+            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            self.pieces(space.as_bytes(), &[word.as_bytes()]);
+            rest = after.trim_start_matches([' ', '\t']);
+            space = after.get(..after.len() - rest.len()).unwrap_or_default(); // `rest` is the end of `after`
+        }
+    }
+
+    /// Text as `unstructured` has it: encoded words from the first to the last word that needs them.
+    pub(super) fn text(&mut self, text: &str) {
+        let utf8 = self.utf8;
+        self.words(text, |word| {
+            is_short(word) && word.bytes().all(|octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8)
+        });
+    }
+
+    /// `phrase = 1*word`: atoms, one quoted string, or encoded words.
+    pub(super) fn phrase(&mut self, text: &str) {
+        let utf8 = self.utf8;
+        let is_atom =
+            |word: &str| is_short(word) && word.bytes().all(|octet| is_atext(octet) && (octet < 0x80 || utf8));
+        let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~') || octet >= 0x80 && utf8);
+        let escapes = text.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
+        let fits = text.len() + escapes + 3 < WIDTH;
+        if !fits || !printable || text.contains("=?") || text.split(' ').all(is_atom) {
+            return self.words(text, is_atom);
+        }
+        self.reserve(text.len() + escapes + 3);
+        self.out.extend_from_slice(b" \"");
+        for octet in text.bytes() {
+            if matches!(octet, b'"' | b'\\') {
+                self.out.push(b'\\');
+            }
+            self.out.push(octet);
+        }
+        self.out.push(b'"');
+    }
+
+    /// Words between single spaces; encoded from the first to the last that is not plain.
+    fn words(&mut self, text: &str, plain: impl Fn(&str) -> bool) {
+        let mut run: Option<(usize, usize)> = None;
+        let mut at = 0;
+        for word in text.split(' ') {
+            if !plain(word) {
+                run = Some((run.map_or(at, |(from, _)| from), at + word.len()));
+            }
+            at += word.len() + 1;
+        }
+        if text.is_empty() {
+            return;
+        }
+        let Some((mut from, mut to)) = run else { return text.split(' ').for_each(|word| self.word(word.as_bytes())) };
+        if from == to {
+            // One more space than a line can keep: RFC 2047 §2 knows no empty encoded word, so a neighbour joins.
+            match text.get(to + 1..) {
+                Some(after) => to += 1 + after.find(' ').unwrap_or(after.len()),
+                None => from = text.get(..from - 1).and_then(|before| before.rfind(' ')).map_or(0, |at| at + 1), // text is not empty
+            }
+        }
+        if let Some(before) = from.checked_sub(1).and_then(|end| text.get(..end)) {
+            before.split(' ').for_each(|word| self.word(word.as_bytes()));
+        }
+        self.encoded(text.get(from..to).unwrap_or_default());
+        if let Some(after) = text.get(to + 1..) {
+            after.split(' ').for_each(|word| self.word(word.as_bytes()));
+        }
+    }
+
+    /// Encoded words, each as long as the line allows and cut between characters only (RFC 2047 §5: "each 'encoded-word'
+    /// MUST represent an integral number of characters").
+    fn encoded(&mut self, mut run: &str) {
+        let quoted: usize = run.bytes().map(cost).sum();
+        let base64 = quoted > run.len() * 2;
+        while !run.is_empty() {
+            // A character takes up to 12.
+            if self.column() + 1 + FRAME + 12 > ENCODED_WIDTH {
+                self.end_line();
+            }
+            let room = (ENCODED_WIDTH.saturating_sub(self.column() + 1 + FRAME)).max(12);
+            let mut width = 0;
+            let end = run.char_indices().find_map(|(at, character)| {
+                let mut utf8 = [0; 4];
+                let octets = character.encode_utf8(&mut utf8).bytes();
+                width += if base64 { octets.len() } else { octets.map(cost).sum() };
+                let full = if base64 { width.div_ceil(3) * 4 } else { width };
+                (full > room).then_some(at)
+            });
+            let (piece, rest) = run.split_at(end.unwrap_or(run.len()));
+            self.out.extend_from_slice(if base64 { b" =?utf-8?B?" } else { b" =?utf-8?Q?" });
+            if base64 {
+                base64_line(piece.as_bytes(), self.out)
+            } else {
+                q(piece, self.out)
+            }
+            self.out.extend_from_slice(b"?=");
+            self.limit = ENCODED_WIDTH;
+            self.bare = false;
+            run = rest;
+        }
+    }
+
+    fn column(&self) -> usize {
+        self.out.len() - self.line
+    }
+
+    fn end_line(&mut self) {
+        self.longest = self.longest.max(self.column());
+        self.out.extend_from_slice(b"\r\n");
+        self.line = self.out.len();
+        self.limit = WIDTH;
+        self.bare = false;
+    }
+}
+
+/// Not empty, not too long to be kept whole, and nothing that reads as an encoded word.
+fn is_short(word: &str) -> bool {
+    !word.is_empty() && word.len() <= LONG_WORD && !word.contains("=?")
+}
+
+/// Base64 without line ends.
+pub(super) fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
+    let at = out.len();
+    out.resize(at + octets.len().div_ceil(3) * 4, b'=');
+    if let Some(room) = out.get_mut(at..) {
+        let written = STANDARD.encode_slice(octets, room);
+        debug_assert!(written.is_ok(), "the room is what base64 takes");
+    }
+}
+
+/// The Q encoding (RFC 2047 §4.2), restricted to what a phrase may hold (§5 (3)).
+fn q(piece: &str, out: &mut Vec<u8>) {
+    for octet in piece.bytes() {
+        match octet {
+            b' ' => out.push(b'_'),
+            _ if is_plain(octet) => out.push(octet),
+            _ => out.extend_from_slice(&escape(octet)),
+        }
+    }
+}
+
+/// `=XX`
+pub(super) fn escape(octet: u8) -> [u8; 3] {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    [b'=', DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]] // four bits
+}
+
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!*+-/".contains(&octet)
+}
+
+fn cost(octet: u8) -> usize {
+    if octet == b' ' || is_plain(octet) { 1 } else { 3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::words;
+
+    fn field(write: impl FnOnce(&mut Fold<'_>), utf8: bool) -> String {
+        let mut out = Vec::new();
+        let mut fold = Fold::new(&mut out, "Subject", utf8);
+        write(&mut fold);
+        assert!(fold.end());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn text_is_encoded_where_it_must_be() {
+        for (text, expected) in [
+            ("", "Subject:\r\n"),
+            ("plain, text.", "Subject: plain, text.\r\n"),
+            ("un café noir", "Subject: un =?utf-8?Q?caf=C3=A9?= noir\r\n"),
+            ("日本", "Subject: =?utf-8?B?5pel5pys?=\r\n"),
+            ("a  b", "Subject: a =?utf-8?Q?_b?=\r\n"),
+            (" a", "Subject: =?utf-8?Q?_a?=\r\n"),
+            ("b a ", "Subject: b =?utf-8?Q?a_?=\r\n"),
+            (" ", "Subject: =?utf-8?Q?_?=\r\n"),
+            ("=?x?q?y?=", "Subject: =?utf-8?B?PT94P3E/eT89?=\r\n"),
+            ("tab\there", "Subject: =?utf-8?Q?tab=09here?=\r\n"),
+        ] {
+            assert_eq!(field(|fold| fold.text(text), false), expected, "{text}");
+        }
+        assert_eq!(field(|fold| fold.text("un café"), true), "Subject: un café\r\n");
+    }
+
+    #[test]
+    fn phrases_are_atoms_quoted_or_encoded() {
+        for (text, expected) in [
+            ("Ada Lovelace", "Ada Lovelace"),
+            ("Lovelace, Ada", "\"Lovelace, Ada\""),
+            ("Ada \"A\\\"", "\"Ada \\\"A\\\\\\\"\""),
+            ("J. Ünal", "=?utf-8?Q?J=2E_=C3=9Cnal?="),
+            ("a =?b", "a =?utf-8?B?PT9i?="),
+        ] {
+            assert_eq!(field(|fold| fold.phrase(text), false), format!("Subject: {expected}\r\n"), "{text}");
+        }
+        assert_eq!(field(|fold| fold.phrase("J. Ünal"), true), "Subject: \"J. Ünal\"\r\n");
+    }
+
+    #[test]
+    fn lines_fold_at_78_and_never_pass_998() {
+        let ten = "123456789 ".repeat(20);
+        let folded = field(|fold| fold.text(ten.trim_end()), false);
+        // "Subject:" and seven words of ten characters with their space
+        assert_eq!(folded.split("\r\n").next().unwrap().len(), 78);
+        assert_eq!(folded.replace("\r\n ", " "), format!("Subject: {}\r\n", ten.trim_end()));
+
+        let long = "x".repeat(2000);
+        let folded = field(|fold| fold.text(&long), false);
+        assert!(folded.lines().all(|line| line.len() <= 76), "{folded}");
+        assert_eq!(words::decode(folded["Subject: ".len()..].replace("\r\n", "").as_bytes()), long);
+
+        let word = "x".repeat(77);
+        assert_eq!(field(|fold| fold.text(&word), false), format!("Subject:\r\n {word}\r\n"));
+        let word = "x".repeat(78);
+        assert_eq!(field(|fold| fold.text(&word), false), format!("Subject: {word}\r\n"));
+
+        let mut out = Vec::new();
+        let mut fold = Fold::new(&mut out, "X", false);
+        fold.value(&"x".repeat(998));
+        assert!(!fold.end());
+    }
+
+    #[test]
+    fn values_keep_their_white_space() {
+        let value = format!("a  b\tc {}  \"d  e\"", "x".repeat(70));
+        let folded = field(|fold| fold.value(&value), false);
+        assert_eq!(folded.replace("\r\n ", " ").trim_end(), format!("Subject: {value}"));
+        assert!(folded.lines().all(|line| line.len() <= WIDTH));
+    }
+}
