@@ -116,7 +116,8 @@ pub enum DefectKind {
     TwoCharsets,
     /// Another parameter of a Content-Type or Content-Disposition comes twice in the same form; the first counts.
     RepeatedParam,
-    /// A parameter says one thing in its plain form and another in that of RFC 2231; the latter counts.
+    /// A parameter says one thing in its plain form and another in that of RFC 2231; the latter counts. A plain form with
+    /// `_` or `?` for what ASCII does not have says the same.
     TwoForms,
     /// The `filename` of Content-Disposition is another than the `name` of Content-Type; the former counts.
     TwoNames,
@@ -266,11 +267,22 @@ fn at_odds(params: &Params, at: usize, defects: &mut Defects) {
         }
         if same.raw().count() > 1
             && let (Some(plain), Some(extended)) = (same.plain(base), same.extended(base))
-            && plain != extended
+            && !stands_for(&plain, &extended)
         {
             defects.push(DefectKind::TwoForms, at);
         }
     }
+}
+
+/// Whether a plain form is the extended one, or that with `_` or `?` for what ASCII or a quoted string could not hold: so
+/// senders write names for readers that do not know RFC 2231. Letters, digits and dots, which say what a file is, are the same.
+fn stands_for(plain: &str, extended: &str) -> bool {
+    let mut plain = plain.chars();
+    let same = extended.chars().all(|character| match plain.next() {
+        Some('_' | '?') => !character.is_ascii_alphanumeric() && character != '.',
+        other => other == Some(character),
+    });
+    same && plain.next().is_none()
 }
 
 #[cfg(test)]
@@ -301,6 +313,11 @@ mod tests {
             ("Content-Type: x/y; name=a; name*=utf-8''a\n\n", vec![]),
             ("Content-Type: x/y; name=\"=?utf-8?q?=C3=A9?=\"; name*=utf-8''%C3%A9\n\n", vec![]),
             ("Content-Type: x/y; name=a; name*=utf-8''b\n\n", vec![(TwoForms, 0)]),
+            ("Content-Disposition: x; filename=_.a; filename*=utf-8''%C3%A9.a\n\n", vec![]),
+            ("Content-Disposition: x; filename=_.a; filename*=utf-8''%C3%A9.b\n\n", vec![(TwoForms, 0)]),
+            ("Content-Disposition: x; filename=__a; filename*=utf-8''%C3%A9.a\n\n", vec![(TwoForms, 0)]),
+            ("Content-Disposition: x; filename=_; filename*=utf-8''%C3%A9.a\n\n", vec![(TwoForms, 0)]),
+            ("Content-Disposition: x; filename=_a; filename*=utf-8''%C3%A9\n\n", vec![(TwoForms, 0)]),
             ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; filename=a.exe\n\n", vec![(TwoNames, 30)]),
             ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; filename=a.txt\n\n", vec![]),
             ("Content-Disposition: inline; filename=a.txt\nContent-Type: x/y; name=\"\"\n\n", vec![]),
