@@ -15,8 +15,9 @@ use facteur::message::Message;
 use facteur::smtp::{Enhanced, ForwardPath, trace};
 use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Report, Reporter, Schedule, Spool, SpoolError};
 use facteur::store::StoreError;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::MissedTickBehavior;
 
 use super::accounts::Account;
 use super::config::Way;
@@ -40,28 +41,36 @@ enum Outcome {
 
 /// Who works, and on what.
 struct Workers {
-    /// Deliveries here, and deliveries to other hosts: those wait for others, and must not hold these up.
-    local: Semaphore,
-    remote: Semaphore,
+    /// Deliveries here, and deliveries to other hosts: those wait for others, and must not hold these up. (A silent host holds
+    /// up other hosts, where as many messages wait for it as there are workers.)
+    local: Arc<Semaphore>,
+    remote: Arc<Semaphore>,
     busy: Mutex<HashSet<QueueId>>,
 }
 
 /// An id that is worked on; dropped, it is free again.
 struct Busy(Arc<Workers>, QueueId);
 
-/// The entry of one claim, and what is left of it.
+/// An entry in our hands, its message, and the worker's turn that it takes.
 struct Work {
-    claim: <Queue as Spool>::Claim,
+    claim: QueueClaim,
     content: Bytes,
     started: Instant,
+    turn: OwnedSemaphorePermit,
 }
+
+type QueueClaim = <Queue as Spool>::Claim;
 
 /// Delivers until the host stops, and then ends what is under way.
 pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -> Result<(), Fault> {
     let count = host.config.queue.workers;
-    let workers =
-        Arc::new(Workers { local: Semaphore::new(count), remote: Semaphore::new(count), busy: Mutex::default() });
+    let workers = Arc::new(Workers {
+        local: Arc::new(Semaphore::new(count)),
+        remote: Arc::new(Semaphore::new(count)),
+        busy: Mutex::default(),
+    });
     let mut rounds = tokio::time::interval(Duration::from_secs(host.config.queue.interval));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop = host.stop.clone();
     let mut tasks = JoinSet::new();
     let mut damaged = HashSet::new();
@@ -85,10 +94,21 @@ pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -
                 tasks.spawn(attempt(Arc::clone(&host), busy, again));
             }
         }
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            tell(ended);
+        }
     }
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        tell(ended);
+    }
     Ok(())
+}
+
+/// A delivery that panicked ends alone, and is told.
+fn tell(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        log!("queue", "a delivery broke off: {error}");
+    }
 }
 
 /// What is to be tried now, the most urgent first. An entry that cannot be understood is told once.
@@ -114,11 +134,10 @@ fn due(host: &Host, damaged: &mut HashSet<QueueId>) -> Result<Vec<QueueId>, Spoo
 async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
     let Busy(workers, id) = &busy;
     let tried = async {
-        let Some(turn) = turn(&host, &workers.local).await else { return Ok(()) };
-        let elsewhere = here(&host, id, again).await?;
-        drop(turn);
-        if elsewhere && let Some(_turn) = self::turn(&host, &workers.remote).await {
-            there(&host, id).await?;
+        let Some(turn) = wait_turn(&host, &workers.local).await else { return Ok(()) };
+        let elsewhere = here(&host, id, turn, again).await?;
+        if elsewhere && let Some(turn) = wait_turn(&host, &workers.remote).await {
+            there(&host, id, turn, &workers.remote).await?;
         }
         Ok::<(), Fault>(())
     };
@@ -128,19 +147,20 @@ async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
 }
 
 /// Waits for a worker; `None` where the host stops first.
-async fn turn<'a>(host: &Host, workers: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+async fn wait_turn(host: &Host, workers: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     let mut stop = host.stop.clone();
     tokio::select! {
         biased;
         () = async { drop(stop.wait_for(|stop| *stop).await) } => None,
-        turn = workers.acquire() => turn.ok(),
+        turn = Arc::clone(workers).acquire_owned() => turn.ok(),
     }
 }
 
 /// Delivers to the users here. Whether there are other recipients.
-async fn here(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<bool, Fault> {
-    let Some(work) = take(host, id).await? else { return Ok(false) };
-    let entry = work.claim.entry().clone();
+async fn here(host: &Arc<Host>, id: &QueueId, turn: OwnedSemaphorePermit, again: bool) -> Result<bool, Fault> {
+    let started = Instant::now();
+    let Some(claim) = take(host, id).await? else { return Ok(false) };
+    let entry = claim.entry().clone();
     let is_remote = |pending: &Pending| match &pending.recipient.to {
         ForwardPath::Address(address) => !host.config.is_local(address.domain()),
         ForwardPath::Postmaster => false,
@@ -149,6 +169,7 @@ async fn here(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<bool, Fault
     if entry.recipients.iter().all(is_remote) {
         return Ok(elsewhere);
     }
+    let work = Work::new(claim, started, turn).await?;
     let looping = goes_in_circles(&work.content);
     // Several addresses may be of one user, who wants one copy.
     let mut by_account: HashMap<String, Outcome> = HashMap::new();
@@ -174,8 +195,15 @@ async fn here(host: &Arc<Host>, id: &QueueId, again: bool) -> Result<bool, Fault
 }
 
 /// Delivers to other hosts, and records what came of it after each of them.
-async fn there(host: &Arc<Host>, id: &QueueId) -> Result<(), Fault> {
-    let Some(mut work) = take(host, id).await? else { return Ok(()) };
+async fn there(
+    host: &Arc<Host>,
+    id: &QueueId,
+    turn: OwnedSemaphorePermit,
+    workers: &Arc<Semaphore>,
+) -> Result<(), Fault> {
+    let started = Instant::now();
+    let Some(claim) = take(host, id).await? else { return Ok(()) };
+    let mut work = Work::new(claim, started, turn).await?;
     let entry = work.claim.entry().clone();
     let looping = goes_in_circles(&work.content);
     let mut ways: BTreeMap<String, (Way<'_>, Vec<usize>)> = BTreeMap::new();
@@ -216,7 +244,7 @@ async fn there(host: &Arc<Host>, id: &QueueId) -> Result<(), Fault> {
                 outcomes.into_iter().partition(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
             outcomes = rest;
             done.extend(delivered.iter().map(|(place, _)| *place));
-            work = work.leave_out(host, &entry, &done, delivered).await?;
+            work = work.leave_out(host, workers, &entry, &done, delivered).await?;
         }
     }
     // The claim may hold fewer recipients by now: count as it does.
@@ -226,18 +254,10 @@ async fn there(host: &Arc<Host>, id: &QueueId) -> Result<(), Fault> {
 }
 
 /// Takes hold of an entry that is due; `None` where another runner has it, or it is done.
-async fn take(host: &Arc<Host>, id: &QueueId) -> Result<Option<Work>, Fault> {
-    let (of, wanted, started) = (Arc::clone(host), id.clone(), Instant::now());
-    let taken = spawn_blocking(move || -> Result<Option<Work>, SpoolError> {
-        match of.spool.claim(&wanted)? {
-            Some(claim) if claim.entry().is_due(now()) => {
-                let content = claim.content()?;
-                Ok(Some(Work { claim, content, started }))
-            }
-            _ => Ok(None),
-        }
-    });
-    Ok(taken.await??)
+async fn take(host: &Arc<Host>, id: &QueueId) -> Result<Option<QueueClaim>, Fault> {
+    let (of, wanted) = (Arc::clone(host), id.clone());
+    let claim = spawn_blocking(move || of.spool.claim(&wanted)).await??;
+    Ok(claim.filter(|claim| claim.entry().is_due(now())))
 }
 
 /// Whether all recipients of an entry have had their try.
@@ -248,6 +268,16 @@ enum Tried {
 }
 
 impl Work {
+    /// Reads the message.
+    async fn new(claim: QueueClaim, started: Instant, turn: OwnedSemaphorePermit) -> Result<Self, Fault> {
+        let (claim, content) = spawn_blocking(move || {
+            let content = claim.content();
+            (claim, content)
+        })
+        .await?;
+        Ok(Self { claim, content: content?, started, turn })
+    }
+
     /// Records what came of the recipients at these places, tells the sender where he has to know, and lets the entry go.
     async fn record(self, host: &Arc<Host>, outcomes: Vec<(usize, Outcome)>, tried: Tried) -> Result<(), Fault> {
         let entry = self.claim.entry().clone();
@@ -283,13 +313,16 @@ impl Work {
             }
             remaining.tried(now, schedule.next_try(remaining.tries + 1, now));
         }
-        self.settle(host, remaining, reports).await
+        // What follows needs neither the message nor a worker.
+        let Self { claim, turn, .. } = self;
+        settle(host, claim, turn, remaining, reports).await
     }
 
     /// Leaves out the recipients that have it, whose places are those in `entry`, before others are tried.
     async fn leave_out(
-        mut self,
+        self,
         host: &Arc<Host>,
+        workers: &Arc<Semaphore>,
         entry: &Entry,
         done: &[usize],
         delivered: Vec<(usize, Outcome)>,
@@ -301,65 +334,24 @@ impl Work {
         let mut rest = self.claim.entry().clone();
         let left = entry.recipients.iter().enumerate().filter(|(place, _)| !done.contains(place));
         rest.recipients = left.map(|(_, pending)| pending.clone()).collect();
-        let id = rest.id.clone();
-        let mut pause = PAUSES.0;
+        let Self { claim, content, started, turn } = self;
+        let (claim, error) = update(claim, rest.clone()).await?;
+        let Some(error) = error else { return Ok(Self { claim, content, started, turn }) };
+        // Others may free what is missing meanwhile: they get the turn and the memory.
+        drop((content, turn));
+        let mut waiting = Waiting::new(&rest.id);
+        waiting.after(host, error).await?;
+        let mut claim = claim;
         loop {
-            let next = rest.clone();
-            let (work, updated) = spawn_blocking(move || {
-                let updated = self.claim.update(next);
-                (self, updated)
-            })
-            .await?;
-            self = work;
-            let Err(error) = updated else { return Ok(self) };
-            log!(id, "cannot be recorded, tried again in {} s: {error}", pause.as_secs());
-            wait(host, &mut pause).await?;
-        }
-    }
-
-    /// Stores the reports, each once, and then what remains. Where the disk does not take it the entry stays in our hands, so that
-    /// nobody delivers it a second time, until it does.
-    async fn settle(mut self, host: &Arc<Host>, remaining: Entry, mut reports: Vec<Report>) -> Result<(), Fault> {
-        let id = remaining.id.clone();
-        let mut pause = PAUSES.0;
-        loop {
-            let of = Arc::clone(host);
-            let next = remaining.clone();
-            let (work, left, told, settled) = spawn_blocking(move || {
-                // The sender is told before anything is forgotten: a process that dies here tells him twice rather than never.
-                let mut told = Vec::new();
-                while let Some(report) = reports.last() {
-                    match of.spool.store(report.envelope.clone(), &report.content) {
-                        Ok(id) => told.push(id),
-                        Err(error) => return (Some(self), reports, told, Err(error)),
-                    }
-                    reports.pop();
-                }
-                if !next.recipients.is_empty() {
-                    let settled = self.claim.update(next);
-                    return (Some(self), reports, told, settled);
-                }
-                match self.claim.remove() {
-                    Ok(()) => (None, reports, told, Ok(())),
-                    // Gone from our hands: it is tried again later, and the Maildirs know what they have.
-                    Err(error) => (None, reports, told, Err(error)),
-                }
-            })
-            .await?;
-            for report in told {
-                log!(report, "from=<>, class=0, report on {id}");
-                let _ = host.runner.send(report);
+            let error;
+            (claim, error) = update(claim, rest.clone()).await?;
+            match error {
+                Some(error) => waiting.after(host, error).await?,
+                None => break,
             }
-            match (settled, work) {
-                (Ok(()), _) => return Ok(()),
-                (Err(error), None) => return Err(error.into()),
-                (Err(error), Some(work)) => {
-                    (self, reports) = (work, left);
-                    log!(id, "cannot be recorded, tried again in {} s: {error}", pause.as_secs());
-                }
-            }
-            wait(host, &mut pause).await?;
         }
+        let turn = wait_turn(host, workers).await.ok_or("stopped before the other hosts were asked")?;
+        Self::new(claim, started, turn).await
     }
 
     /// A line a recipient.
@@ -382,15 +374,93 @@ impl Work {
     }
 }
 
-/// Waits before a disk is asked again, each time longer; an error where the host stops meanwhile.
-async fn wait(host: &Host, pause: &mut Duration) -> Result<(), Fault> {
-    let mut stop = host.stop.clone();
-    tokio::select! {
-        () = tokio::time::sleep(*pause) => {}
-        () = async { drop(stop.wait_for(|stop| *stop).await) } => return Err("stopped before it could be recorded".into()),
+/// Stores the reports, each once, and then what remains. Where the disk does not take it the entry stays in our hands until it
+/// does, so that nobody delivers it a second time.
+async fn settle(
+    host: &Arc<Host>,
+    claim: QueueClaim,
+    turn: OwnedSemaphorePermit,
+    remaining: Entry,
+    mut reports: Vec<Report>,
+) -> Result<(), Fault> {
+    let id = remaining.id.clone();
+    let mut waiting = Waiting::new(&id);
+    let mut turn = Some(turn);
+    let mut held = Some(claim);
+    loop {
+        // A claim whose removal failed is gone from our hands.
+        let claim = match held.take() {
+            Some(claim) => claim,
+            None => match take(host, &id).await? {
+                Some(claim) => claim,
+                None => return Ok(()),
+            },
+        };
+        let (of, next) = (Arc::clone(host), remaining.clone());
+        let (kept, left, told, settled) = spawn_blocking(move || {
+            // The sender is told before anything is forgotten: a process that dies here tells him twice rather than never.
+            let mut told = Vec::new();
+            while let Some(report) = reports.last() {
+                match of.spool.store(report.envelope.clone(), &report.content) {
+                    Ok(id) => told.push(id),
+                    Err(error) => return (Some(claim), reports, told, Err(error)),
+                }
+                reports.pop();
+            }
+            if next.recipients.is_empty() {
+                return (None, reports, told, claim.remove());
+            }
+            let mut claim = claim;
+            let settled = claim.update(next);
+            (Some(claim), reports, told, settled)
+        })
+        .await?;
+        (held, reports) = (kept, left);
+        for report in told {
+            log!(report, "from=<>, class=0, report on {id}");
+            let _ = host.runner.send(report);
+        }
+        let Err(error) = settled else { return Ok(()) };
+        // Others may free what is missing meanwhile.
+        turn.take();
+        waiting.after(host, error).await?;
     }
-    *pause = (*pause * 2).min(PAUSES.1);
-    Ok(())
+}
+
+/// One try at an update, and the claim back; the error is for the caller to wait on.
+async fn update(mut claim: QueueClaim, entry: Entry) -> Result<(QueueClaim, Option<SpoolError>), Fault> {
+    Ok(spawn_blocking(move || {
+        let updated = claim.update(entry);
+        (claim, updated.err())
+    })
+    .await?)
+}
+
+/// The pauses before a disk is asked again, each longer than the one before.
+struct Waiting {
+    id: QueueId,
+    pause: Duration,
+}
+
+impl Waiting {
+    fn new(id: &QueueId) -> Self {
+        Self { id: id.clone(), pause: PAUSES.0 }
+    }
+
+    /// Waits, where that may help: an error where it cannot, or the host stops meanwhile.
+    async fn after(&mut self, host: &Host, error: SpoolError) -> Result<(), Fault> {
+        if !matches!(error, SpoolError::Io(_)) {
+            return Err(error.into());
+        }
+        log!(self.id, "cannot be recorded, tried again in {} s: {error}", self.pause.as_secs());
+        let mut stop = host.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => return Err("stopped before it could be recorded".into()),
+        }
+        self.pause = (self.pause * 2).min(PAUSES.1);
+        Ok(())
+    }
 }
 
 /// Into the Maildir of a user, with the trace fields before it. `again`: it may have been delivered before.

@@ -73,11 +73,11 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
             serving.spawn(serve(Arc::clone(&host), listeners, service, listener)?);
         }
         let mut delivering = delivering;
-        tokio::select! {
-            told = told_to_stop() => told.map_err(|error| format!("signals: {error}"))?,
+        let fault = tokio::select! {
+            told = told_to_stop() => told.err().map(|error| format!("signals: {error}")),
             // Without it mail would be accepted that nobody delivers.
-            ended = ended(&mut delivering) => log!("queue", "the runner ended: {ended}"),
-        }
+            ended = ended(&mut delivering) => Some(format!("the runner of the queue ended: {ended}")),
+        };
         log!("stop", "ending sessions, {} s at most", host.config.shutdown_grace);
         running.iter().for_each(Listeners::stop);
         while serving.join_next().await.is_some() {}
@@ -90,7 +90,7 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
             log!("queue", "deliveries broken off; the messages stay in the queue");
         }
         log!("stop", "done");
-        Ok(())
+        fault.map_or(Ok(()), Err)
     })
 }
 

@@ -20,9 +20,7 @@ pub struct Site {
 /// Makes what is missing in the data folder: the folders, a self-signed certificate, and a user to try it with.
 pub fn prepare(data: &Path, config: &Config) -> Result<Site, String> {
     let at = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
-    if !data.exists() {
-        fs::create_dir_all(data).and_then(|()| private_dir(data)).map_err(|error| at(data, error))?;
-    }
+    private_dir(data).map_err(|error| at(data, error))?;
     let (certificate, key) = (data.join(&config.tls.certificate), data.join(&config.tls.key));
     make_certificate(config, &certificate, &key)?;
     let password_file = data.join("demo.password");
@@ -97,13 +95,11 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-#[cfg(unix)]
+/// Makes a folder that only the owner looks into, where it is not there.
 fn private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn private_dir(_: &Path) -> io::Result<()> {
-    Ok(())
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
