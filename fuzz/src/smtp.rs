@@ -279,6 +279,8 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
     let _ = server.poll();
     server.wire().close();
     server.tick(start + Duration::from_secs(1_000_000));
-    assert!(matches!(server.poll(), Err(_) | Ok(Step::Event(_))));
+    let end = server.poll();
+    // Without input the first question may be open still.
+    assert!(matches!(end, Err(_) | Ok(Step::Event(_) | Step::NeedAnswer)), "{end:?}");
     (events, output)
 }

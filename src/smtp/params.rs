@@ -254,10 +254,10 @@ fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
     }
     let kind = String::from_utf8_lossy(kind).into_owned(); // ASCII, as checked above
     let address = if kind.eq_ignore_ascii_case("utf-8") { unitext(address) } else { xtext(address) };
-    match address {
-        Some(address) if !address.is_empty() && value.len() <= MAX_ORCPT => Ok(OriginalRecipient { kind, address }),
-        _ => Err(fault),
-    }
+    let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty()).ok_or(fault)? };
+    // What came as UTF-8 is longer where it has to be written without.
+    let fits = value.len() <= MAX_ORCPT && recipient.to_string().len() <= MAX_ORCPT;
+    if fits { Ok(recipient) } else { Err(fault) }
 }
 
 /// `xtext = *( xchar / hexchar )` (RFC 3461 §4), decoded. `None` where it is malformed or is no UTF-8.
