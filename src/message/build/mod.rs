@@ -11,15 +11,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::address::{Address, Domain, Entry, Mailbox, list};
+use crate::address::{Address, Domain};
 use crate::base::{ParseError, Timestamp, crypto};
 use crate::message::Message;
 use crate::message::fold::Fold;
 
 mod body;
 mod check;
+mod contact;
 mod part;
 
+pub use contact::Contact;
 pub use part::NewPart;
 
 use part::Plan;
@@ -89,72 +91,6 @@ pub enum BuildError {
     /// Multiparts lie in each other more than 100 deep.
     #[error("parts nested too deep")]
     TooDeep,
-}
-
-/// Somebody in an address field: an address, with or without a name.
-///
-/// It is made from an [`Address`], from text as people write it, or from a name and either. What is wrong with text is
-/// said by [`Builder::finish`].
-///
-/// ```
-/// use facteur::message::build::Contact;
-///
-/// let ada = Contact::from("Ada Lovelace <ada@example.org>");
-/// assert_eq!(ada, Contact::from(("Ada Lovelace", "ada@example.org")));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contact {
-    name: Option<String>,
-    address: Result<Address, ParseError>,
-}
-
-impl From<Address> for Contact {
-    fn from(address: Address) -> Self {
-        Self { name: None, address: Ok(address) }
-    }
-}
-
-/// As it was read in a header.
-impl From<&Mailbox> for Contact {
-    fn from(mailbox: &Mailbox) -> Self {
-        let address = mailbox.address().ok_or(ParseError { expected: "an address", at: 0 });
-        Self { name: mailbox.name(), address }
-    }
-}
-
-/// `ada@example.org` or `Ada Lovelace <ada@example.org>`.
-impl From<&str> for Contact {
-    fn from(text: &str) -> Self {
-        let address = Address::parse(text.as_bytes());
-        let Err(error) = address else { return Self { name: None, address } };
-        // What only leniency reads is no address here.
-        let named = text.ends_with('>') && !text.contains(['\r', '\n', '\0']);
-        match &list::parse(text.as_bytes())[..] {
-            [Entry::Mailbox(mailbox)] if named && mailbox.route.is_none() => Self::from(mailbox),
-            _ => Self { name: None, address: Err(error) },
-        }
-    }
-}
-
-/// As `&str`.
-impl From<String> for Contact {
-    fn from(text: String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
-/// A name, and an address without one.
-impl<N: Into<String>> From<(N, &str)> for Contact {
-    fn from((name, address): (N, &str)) -> Self {
-        Self { name: Some(name.into()), address: Address::parse(address.as_bytes()) }
-    }
-}
-
-/// A name and an address.
-impl<N: Into<String>> From<(N, Address)> for Contact {
-    fn from((name, address): (N, Address)) -> Self {
-        Self { name: Some(name.into()), address: Ok(address) }
-    }
 }
 
 /// A message in the making.
