@@ -20,7 +20,7 @@ fn each_cited_rfc_has_its_row() {
         for file in files.split(',').map(str::trim).filter(|file| !file.is_empty() && *file != "-") {
             assert!(root.join(file).exists(), "RFC {number}: there is no {file}");
         }
-        rows.insert(number);
+        assert!(rows.insert(number), "RFC {number}: one row is enough");
     }
     let mut missing: BTreeMap<u32, PathBuf> = BTreeMap::new();
     let mut cited = BTreeSet::new();

@@ -43,7 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mbox", store::mbox),
     ("uid_list", store::uid_list),
     ("fields", fields::fields),
-    ("build", build::build),
+    ("message_build", build::build),
     ("message", message::message),
     ("text", message::text),
     ("spf_record", auth::spf_record),
