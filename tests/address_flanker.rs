@@ -2,7 +2,9 @@
 //! reader of an addr-spec, [`Address::parse`] that of the envelope; a mailbox is taken as valid where one of them reads it. With
 //! a display name it is read as a list of one.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::address::{Address, Mailbox, list};
 
@@ -66,9 +68,5 @@ fn is_name_addr(line: &str) -> bool {
 }
 
 fn suite() -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(SUITE)).filter(|path| path.is_dir())
+    suites::find(SUITE)
 }

@@ -1,7 +1,7 @@
 //! The suite `arf-rfc5965-mail-auth`: feedback reports, read field by field out of their second part. The names of types of
 //! feedback and failure are compared without their hyphens, as that crate has them.
 
-use std::path::{Path, PathBuf};
+mod suites;
 
 use facteur::message::{Field, Header, Message};
 use serde_json::Value;
@@ -10,15 +10,7 @@ const SUITE: &str = "arf-rfc5965-mail-auth";
 
 #[test]
 fn reports_have_the_fields_that_mail_auth_reads() {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    let root = root.join(SUITE);
-    if !root.is_dir() {
-        println!("conformance {SUITE}: skipped, not there");
-        return;
-    }
+    let Some(root) = suites::find(SUITE) else { return };
     let (mut total, mut failed) = (0, Vec::new());
     for entry in std::fs::read_dir(&root).unwrap() {
         let path = entry.unwrap().path();

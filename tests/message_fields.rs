@@ -1,7 +1,9 @@
 //! Trace fields of real mails: those of the suites `mime-ruby-mail`, `mime-php-mime-mail-parser` and `mime-flanker`, and a
 //! way through three relays of different makes.
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::message::{Defect, Message};
 
@@ -83,9 +85,5 @@ fn files(root: PathBuf) -> Vec<PathBuf> {
 }
 
 fn folder(suite: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(suite)).filter(|path| path.is_dir())
+    suites::find(suite)
 }

@@ -2,7 +2,9 @@
 //! read and written back to the octet; where CPython 3.11 finds no defect in it, it has the subject, the tree, the file names
 //! and the contents that CPython sees (`cpython-email-oracle.jsonl`).
 
-use std::path::{Path, PathBuf};
+mod suites;
+
+use std::path::PathBuf;
 
 use facteur::message::{HeaderEdit, Message, Part};
 use serde_json::{Value, json};
@@ -143,11 +145,7 @@ fn run(suite: &str) {
 }
 
 fn folder(suite: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("FACTEUR_CONFORMANCE") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
-    Some(root.join(suite)).filter(|path| path.is_dir())
+    suites::find(suite)
 }
 
 fn check(message: &Message, row: &Value) -> Result<(), String> {
