@@ -6,7 +6,7 @@ use crate::base::ParseError;
 /// Somebody in an address field: an address, with or without a name.
 ///
 /// It is made from an [`Address`], from text as people write it, or from a name and either. What is wrong with text is
-/// said by [`Builder::finish`].
+/// said by [`Builder::finish`](super::Builder::finish).
 ///
 /// ```
 /// use facteur::message::build::Contact;
