@@ -21,7 +21,7 @@ const GROUPS: [Group; 3] = [
 ];
 
 fn main() {
-    let mut rounds = Rounds(15);
+    let mut rounds = Rounds { number: 15, only: "" };
     let mut chosen = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -30,8 +30,12 @@ fn main() {
             "--bench" => {}
             "--help" | "-h" => return help(),
             "--rounds" => match args.next().and_then(|rounds| rounds.parse().ok()) {
-                Some(number) if number > 0 => rounds = Rounds(number),
+                Some(number) if number > 0 => rounds.number = number,
                 _ => fail("--rounds wants a number"),
+            },
+            "--only" => match args.next() {
+                Some(text) => rounds.only = text.leak(),
+                None => fail("--only wants a part of a name"),
             },
             _ => match GROUPS.iter().find(|(name, ..)| *name == arg) {
                 Some(group) => chosen.push(group),
@@ -49,9 +53,11 @@ fn main() {
 
 fn help() {
     println!(
-        "run [--rounds N] [GROUP ...]\n\nMeasures facteur beside its peers, all in turn, and prints for each work a line for each of them"
+        "run [--rounds N] [--only TEXT] [GROUP ...]\n\nMeasures facteur beside its peers, all in turn, and prints for each work a line for each of them"
     );
-    println!("(time an item, allocations an item, octets alive at the most) and the ratio to the fastest peer.\n");
+    println!(
+        "(time an item, allocations an item, octets alive at the most) and the ratio to the fastest peer. --only takes works by a part\nof their name, such as reader/small.\n"
+    );
     for (name, what, _) in GROUPS {
         println!("  {name:<10} {what}");
     }

@@ -87,14 +87,21 @@ pub struct Work<'a> {
     pub target: Option<f64>,
 }
 
-/// How often each round is run.
+/// What is measured of the groups, and how often.
 #[derive(Clone, Copy)]
-pub struct Rounds(pub usize);
+pub struct Rounds {
+    pub number: usize,
+    /// Only works with this in their name.
+    pub only: &'static str,
+}
 
 impl Rounds {
     /// Measures the peers in turn, the first of them ours, and prints a line for each and the ratio.
     pub fn compare(self, work: &Work<'_>, peers: &mut [Peer<'_>]) {
-        let mut times = vec![Vec::with_capacity(self.0); peers.len()];
+        if !work.name.contains(self.only) {
+            return;
+        }
+        let mut times = vec![Vec::with_capacity(self.number); peers.len()];
         let mut seen = Vec::new();
         // To warm up, and to see that all see the same.
         for peer in &mut *peers {
@@ -105,7 +112,7 @@ impl Rounds {
                 println!("differs {} {} saw {}, {} saw {}", work.name, peer.name, seen[n], peers[0].name, seen[0]);
             }
         }
-        for round in 0..self.0 {
+        for round in 0..self.number {
             for turn in 0..peers.len() {
                 let n = (round + turn) % peers.len();
                 let begin = Instant::now();

@@ -24,9 +24,12 @@ pub fn run(rounds: Rounds) {
         ("headers", corpora::headers, [None, Some(2.5), Some(1.5)]),
     ];
     for (corpus, make, [structure, reader, everything]) in corpora {
+        if !["structure", "reader", "everything"].iter().any(|name| format!("{name}/{corpus}").contains(rounds.only)) {
+            continue;
+        }
         let messages = make();
         let octets = messages.iter().map(Bytes::len).sum();
-        let rounds = if octets > 50_000_000 { Rounds(rounds.0.div_ceil(2)) } else { rounds };
+        let rounds = if octets > 50_000_000 { Rounds { number: rounds.number.div_ceil(2), ..rounds } } else { rounds };
         let compare = |name: &str, target, peers: &mut [Peer<'_>]| {
             rounds.compare(&Work { name: &format!("{name}/{corpus}"), items: messages.len(), octets, target }, peers);
         };
