@@ -94,6 +94,7 @@ pub enum DefectKind {
     /// A multipart says that it is encoded, which no multipart may be (RFC 2045 §6.4). It is read as not encoded.
     EncodedMultipart,
     /// A `message/rfc822` part is in base64 or quoted-printable, which RFC 2046 §5.2.1 forbids. It is not looked into.
+    /// A `message/global` may be encoded (RFC 6532 §3.5); [`Part::message`](crate::message::Part::message) reads it.
     EncodedMessage,
     /// Deeper than [`Limits::depth`](crate::message::Limits::depth): not looked into.
     TooDeep,

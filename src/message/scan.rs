@@ -292,18 +292,21 @@ impl Scan<'_> {
         // RFC 2046 §5.1.5: in a digest the default is message/rfc822.
         let in_digest = span.parent != NONE && self.part(span.parent).digest;
         let composite = content_type.map_or(Composite::None, fields::composite);
-        let composite = if content_type.is_none() && in_digest { Composite::Message } else { composite };
+        let composite =
+            if content_type.is_none() && in_digest { Composite::Message { encodable: false } } else { composite };
         let encoded = encoding.is_some_and(|value| fields::Encoding::parse(value).is_encoded());
         let too_deep = self.open.len() > self.limits.depth;
         match composite {
             Composite::None => {}
-            Composite::Message if !has_body => {}
-            Composite::Message if encoded => self.defect(DefectKind::EncodedMessage, start),
-            Composite::Message | Composite::Multipart { .. } if too_deep => {
+            Composite::Message { .. } if !has_body => {}
+            // What is in it has octets of its own, so the tree ends here: Part::message() decodes it.
+            Composite::Message { encodable: true } if encoded => {}
+            Composite::Message { .. } if encoded => self.defect(DefectKind::EncodedMessage, start),
+            Composite::Message { .. } | Composite::Multipart { .. } if too_deep => {
                 self.part(index).kind = Kind::Opaque;
                 self.defect(DefectKind::TooDeep, start);
             }
-            Composite::Message => self.part(index).kind = Kind::Message,
+            Composite::Message { .. } => self.part(index).kind = Kind::Message,
             Composite::Multipart { digest } => {
                 self.part(index).kind = Kind::Hollow;
                 self.part(index).digest = digest;
@@ -500,6 +503,12 @@ mod tests {
                 "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYg".to_owned(),
                 r"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n|QTogYg",
                 vec![(EncodedMessage, 0)],
+            ),
+            // RFC 6532 §3.5: "it allows content-transfer-encoding for message/global"
+            (
+                "Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nQTogYg".to_owned(),
+                r"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\n|QTogYg",
+                vec![],
             ),
             ("Content-type: Message/RFC822\n\nA: b\n\nx".to_owned(), r"[A: b\n\n|x]", vec![]),
             (format!("{MIXED}--b\nContent-Type: message/rfc822\n--b--"), "[Content-Type: message/rfc822|]", vec![]),

@@ -76,6 +76,10 @@ pub enum BuildError {
     /// No `type/subtype` of RFC 2045 §5.1, or a `multipart` that is not made of parts.
     #[error("no media type")]
     MediaType,
+    /// What a `message` type other than `rfc822` and the `global` ones holds is not ASCII, or has lines that no message
+    /// can have: it would have to be encoded, and may not be (RFC 2045 §6.4). RFC 6533 has types for reports in UTF-8.
+    #[error("content that needs an encoding in a part whose Content-Type allows none")]
+    Unencodable,
     /// No parameter can have that name.
     #[error("no parameter of {field}")]
     Param {

@@ -57,7 +57,27 @@ impl NewPart {
         Self::new(format!("text/{subtype}"), Content::Text(text.into())).param("charset", "utf-8")
     }
 
-    /// Octets of a media type, kept as they are. `message/rfc822` is as [`message`](Self::message).
+    /// Octets of a media type, kept as they are.
+    ///
+    /// Types that are made of header lines, `text/rfc822-headers` and those of `message`, have lines: LF is written as CRLF.
+    /// They stay legible, for the subtypes of `message` may not be encoded, but for the `global` ones (RFC 6532 §3.5).
+    /// `message/rfc822` is as [`message`](Self::message).
+    ///
+    /// ```
+    /// use facteur::base::Timestamp;
+    /// use facteur::message::{Message, NewPart};
+    ///
+    /// let report = NewPart::multipart("report", vec![
+    ///     NewPart::text("plain", "Your message has not arrived.\n"),
+    ///     NewPart::octets("message/delivery-status", "Reporting-MTA: dns; mx.test\n\nFinal-Recipient: rfc822; a@b.test\n"),
+    ///     NewPart::octets("text/rfc822-headers", "Subject: lunch\n"),
+    /// ])
+    /// .param("report-type", "delivery-status");
+    /// let message = Message::build().from("mailer-daemon@mx.test").date(Timestamp::from_unix(0)).body(report).finish()?;
+    /// assert_eq!(message.root().content_type().param("report-type").as_deref(), Some("delivery-status"));
+    /// assert!(message.part(&[2]).unwrap().raw_body().starts_with(b"Reporting-MTA: dns; mx.test\r\n\r\nFinal"));
+    /// # Ok::<(), facteur::message::BuildError>(())
+    /// ```
     pub fn octets(media_type: &str, octets: impl Into<Bytes>) -> Self {
         if media_type.eq_ignore_ascii_case("message/rfc822") {
             return Self::message(Message::parse(octets));
@@ -144,9 +164,11 @@ impl NewPart {
     }
 
     fn care(&self) -> Care {
-        let text = self.media_type.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("text/"));
+        let text = starts(&self.media_type, "text/");
+        let lines = starts(&self.media_type, "message/") || self.media_type.eq_ignore_ascii_case("text/rfc822-headers");
         match &self.content {
             Content::Text(_) | Content::Message(_) => Care::Lines,
+            _ if lines => Care::Lines,
             _ if text => Care::Text,
             _ => Care::Octets,
         }
@@ -170,7 +192,7 @@ impl Plan {
         }
         let mut plan = Self { encodings: Vec::new(), tag: seed, utf8 };
         let mut taken = Vec::new();
-        plan.choose(root, eight_bit, true, &mut taken);
+        plan.choose(root, eight_bit, true, &mut taken)?;
         // Each tag that is taken cost 20 octets of content, so this ends soon.
         taken.sort_unstable();
         while taken.binary_search(&plan.tag).is_ok() {
@@ -180,14 +202,20 @@ impl Plan {
     }
 
     /// As deep as `DEPTH`.
-    fn choose(&mut self, part: &NewPart, eight_bit: bool, last: bool, taken: &mut Vec<u64>) -> Encoding {
+    fn choose(
+        &mut self,
+        part: &NewPart,
+        eight_bit: bool,
+        last: bool,
+        taken: &mut Vec<u64>,
+    ) -> Result<Encoding, BuildError> {
         let index = self.encodings.len();
         self.encodings.push(Encoding::SevenBit);
         let mut encoding = Encoding::SevenBit;
         if let Content::Parts(parts) = &part.content {
             // RFC 2045 §6.4: a multipart says 8bit where one of its parts does.
             for inner in parts {
-                if self.choose(inner, eight_bit, false, taken) == Encoding::EightBit {
+                if self.choose(inner, eight_bit, false, taken)? == Encoding::EightBit {
                     encoding = Encoding::EightBit;
                 }
             }
@@ -196,6 +224,11 @@ impl Plan {
             encoding = body::choose(octets, part.care(), eight_bit, last);
             if encoding.is_encoded() && matches!(part.content, Content::Message(_)) {
                 encoding = Encoding::Base64;
+            } else if encoding.is_encoded()
+                && starts(&part.media_type, "message/")
+                && !starts(&part.media_type, "message/global")
+            {
+                return Err(BuildError::Unencodable);
             }
             if !encoding.is_encoded() {
                 taken.extend(memmem::find_iter(octets, b"--=_").filter_map(|at| tag(octets.get(at + 4..)?)));
@@ -204,7 +237,7 @@ impl Plan {
         if let Some(place) = self.encodings.get_mut(index) {
             place.clone_from(&encoding);
         }
-        encoding
+        Ok(encoding)
     }
 
     /// About how many octets the tree takes.
@@ -343,6 +376,11 @@ impl Plan {
         out.extend_from_slice(MARK);
         out.extend_from_slice(format!("{:016x}_{number}_", self.tag).as_bytes());
     }
+}
+
+/// Whether a media type begins so, in any case of letters.
+fn starts(media_type: &str, with: &str) -> bool {
+    media_type.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 /// The sixteen hexadecimal digits of a tag.

@@ -193,8 +193,13 @@ impl fmt::Display for Encoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Composite {
     None,
-    Message,
-    Multipart { digest: bool },
+    /// A message; `encodable` where RFC 6532 §3.5 allows it to be in base64 or quoted-printable.
+    Message {
+        encodable: bool,
+    },
+    Multipart {
+        digest: bool,
+    },
 }
 
 /// As [`ContentType::parse`], for the one question of the scan and without memory.
@@ -205,8 +210,9 @@ pub(super) fn composite(value: &[u8]) -> Composite {
         return Composite::Multipart { digest: is(subtype, "digest") };
     }
     // RFC 2046 §5.2.1, RFC 6532 §3.7, RFC 5537 §2.3
-    let message = is(kind, "message") && (is(subtype, "rfc822") || is(subtype, "global") || is(subtype, "news"));
-    if message { Composite::Message } else { Composite::None }
+    let encodable = is(subtype, "global");
+    let message = is(kind, "message") && (encodable || is(subtype, "rfc822") || is(subtype, "news"));
+    if message { Composite::Message { encodable } } else { Composite::None }
 }
 
 /// The boundary of a multipart: its white space at the end taken away (RFC 2046 §5.1.1); `None` where it is empty.
