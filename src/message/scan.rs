@@ -3,11 +3,17 @@
 //! RFC 5322 §2.2 for headers, RFC 2046 §5.1 for multiparts, §5.2.1 for embedded messages. Open parts are kept on a stack,
 //! never in recursion. Bodies are searched for `LF "--"` only, and not at all where no multipart is open.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use memchr::{memchr, memmem};
 
 use super::Limits;
 use super::defects::{DefectKind, Defects};
 use super::fields::{self, Composite};
+
+/// What a delimiter line begins with; made once, for a search is set up at every delimiter.
+static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
 
 /// No part.
 pub(super) const NONE: u32 = u32::MAX;
@@ -68,8 +74,11 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
     let mut scan = Scan {
         raw,
         limits,
-        tree: Tree { fields: Vec::with_capacity(32), parts: Vec::new(), defects: Defects::default() },
-        open: Vec::new(),
+        tree: Tree { fields: Vec::with_capacity(16), parts: Vec::with_capacity(1), defects: Defects::default() },
+        innermost: NONE,
+        depth: 0,
+        content_type: None,
+        encoding: None,
         boundaries: Vec::new(),
     };
     scan.run();
@@ -80,16 +89,20 @@ struct Scan<'a> {
     raw: &'a [u8],
     limits: &'a Limits,
     tree: Tree,
-    /// The parts that have begun and not ended, each in the one before it.
-    open: Vec<u32>,
-    boundaries: Vec<Boundary>,
+    /// The innermost of the parts that have begun and not ended; each lies in its parent.
+    innermost: u32,
+    /// How many of them there are.
+    depth: usize,
+    /// What the header that was read last says, by the number of the field.
+    content_type: Option<usize>,
+    encoding: Option<usize>,
+    boundaries: Vec<Boundary<'a>>,
 }
 
 /// The boundary of an open multipart.
-struct Boundary {
-    value: Vec<u8>,
-    /// How many parts are open with the multipart itself the last of them.
-    depth: usize,
+struct Boundary<'a> {
+    value: Cow<'a, [u8]>,
+    multipart: u32,
     /// Its last part so far.
     last: u32,
     /// Its final boundary has come.
@@ -109,7 +122,7 @@ struct Delimiter {
     is_final: bool,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
     fn run(&mut self) {
         // Spans are 32 bits wide; NONE is kept free.
         if self.raw.len() >= NONE as usize {
@@ -160,9 +173,9 @@ impl Scan<'_> {
     /// Opens a part in the innermost open one.
     fn begin(&mut self, start: usize) -> u32 {
         let index = self.tree.parts.len() as u32; // fewer parts than octets
-        let parent = self.open.last().copied().unwrap_or(NONE);
+        let parent = self.innermost;
         let mut number = 1;
-        if let Some(boundary) = self.boundaries.last_mut().filter(|boundary| boundary.depth == self.open.len()) {
+        if let Some(boundary) = self.boundaries.last_mut().filter(|boundary| boundary.multipart == parent) {
             let before = std::mem::replace(&mut boundary.last, index);
             if before != NONE {
                 self.part(before).next = index;
@@ -186,7 +199,7 @@ impl Scan<'_> {
             blank: 0,
             digest: false,
         });
-        self.open.push(index);
+        (self.innermost, self.depth) = (index, self.depth + 1);
         index
     }
 
@@ -200,19 +213,19 @@ impl Scan<'_> {
         let mut at = start;
         // Beyond the limit of fields.
         let mut full = false;
+        (self.content_type, self.encoding) = (None, None);
         while let Some(line) = raw.get(at..).filter(|line| !line.is_empty()) {
-            let next = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
             match line {
                 [b'\n', ..] => {
-                    (body, blank) = (next, 1);
+                    (body, blank) = (at + 1, 1);
                     break;
                 }
                 [b'\r', b'\n', ..] => {
-                    (body, blank) = (next, 2);
+                    (body, blank) = (at + 2, 2);
                     break;
                 }
                 [b' ' | b'\t', ..] if self.tree.fields.len() > first => {
-                    at = next;
+                    at += line_len(line);
                     continue;
                 }
                 [b'-', b'-', ..] => {
@@ -223,16 +236,19 @@ impl Scan<'_> {
                     }
                 }
                 _ if full => {
-                    at = next;
+                    at += line_len(line);
                     continue;
                 }
                 _ => {}
             }
             let mut colon = colon(line);
+            let next = at + colon.map_or_else(|| line_len(line), |colon| colon + line_len(&line[colon..])); // within the line
             if self.tree.fields.len() >= self.limits.fields {
                 self.defect(DefectKind::TooManyFields, at);
                 (full, colon) = (true, None);
-            } else if colon.is_none() {
+            } else if let Some(colon) = colon {
+                self.note(line.get(..colon).unwrap_or_default(), at);
+            } else {
                 if !self.belongs_to_header(at, next, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
                     (body, ended) = (at, true);
@@ -246,6 +262,25 @@ impl Scan<'_> {
         let part = self.part(index);
         (part.body, part.blank) = (body as u32, blank);
         (cut, ended || blank > 0)
+    }
+
+    /// Remembers which fields decide what a part is.
+    fn note(&mut self, name: &[u8], at: usize) {
+        const CONTENT_TYPE: &[u8] = b"content-type";
+        if name.len() < CONTENT_TYPE.len() || !matches!(name, [b'c' | b'C', ..]) {
+            return;
+        }
+        let (found, defect) = if is_name(name, CONTENT_TYPE) {
+            (&mut self.content_type, DefectKind::TwoContentTypes)
+        } else if is_name(name, b"content-transfer-encoding") {
+            (&mut self.encoding, DefectKind::TwoEncodings)
+        } else {
+            return;
+        };
+        match found {
+            Some(_) => self.defect(defect, at),
+            None => *found = Some(self.tree.fields.len()),
+        }
     }
 
     /// Whether a line that is no field stands in a header all the same: a header follows it, so the body has not begun.
@@ -269,33 +304,24 @@ impl Scan<'_> {
         let raw = self.raw;
         let span = *self.part(index);
         let end = span.body as usize - usize::from(span.blank);
-        let mut content_type = None;
-        let mut encoding = None;
-        for n in span.first_field as usize..self.tree.fields.len() {
-            let field = self.tree.fields[n]; // below the length
-            let name = raw.get(field.start as usize..field.colon as usize).unwrap_or_default();
-            let (found, defect) = if is_name(name, b"content-type") {
-                (&mut content_type, DefectKind::TwoContentTypes)
-            } else if is_name(name, b"content-transfer-encoding") {
-                (&mut encoding, DefectKind::TwoEncodings)
-            } else {
-                continue;
-            };
-            if found.is_some() {
-                self.defect(defect, field.start as usize);
-                continue;
-            }
-            let to = self.tree.fields.get(n + 1).map_or(end, |next| next.start as usize);
-            *found = Some(raw.get(field.colon as usize + 1..to).unwrap_or_default());
-        }
+        let fields = &self.tree.fields;
+        let value = |n: usize| {
+            let colon = fields.get(n)?.colon as usize;
+            raw.get(colon + 1..fields.get(n + 1).map_or(end, |next| next.start as usize))
+        };
+        let content_type = self.content_type.and_then(value);
+        let encoding = self.encoding.and_then(value);
         let start = span.start as usize;
         // RFC 2046 §5.1.5: in a digest the default is message/rfc822.
         let in_digest = span.parent != NONE && self.part(span.parent).digest;
         let composite = content_type.map_or(Composite::None, fields::composite);
         let composite =
             if content_type.is_none() && in_digest { Composite::Message { encodable: false } } else { composite };
+        if composite == Composite::None {
+            return;
+        }
         let encoded = encoding.is_some_and(|value| fields::Encoding::parse(value).is_encoded());
-        let too_deep = self.open.len() > self.limits.depth;
+        let too_deep = self.depth > self.limits.depth;
         match composite {
             Composite::None => {}
             Composite::Message { .. } if !has_body => {}
@@ -315,8 +341,7 @@ impl Scan<'_> {
                 }
                 match content_type.and_then(fields::boundary) {
                     Some(value) if has_body => {
-                        let depth = self.open.len();
-                        self.boundaries.push(Boundary { value, depth, last: NONE, closed: false });
+                        self.boundaries.push(Boundary { value, multipart: index, last: NONE, closed: false });
                     }
                     Some(_) => self.defect(DefectKind::NoParts, start),
                     None => self.defect(DefectKind::NoBoundary, start),
@@ -334,7 +359,7 @@ impl Scan<'_> {
         // The line end before the first line is looked at too.
         let mut at = from.saturating_sub(1);
         loop {
-            at += memmem::find(self.raw.get(at..)?, b"\n--")? + 1;
+            at += HYPHENS.find(self.raw.get(at..)?)? + 1;
             if let Some(found) = self.delimiter_at(at) {
                 return Some(found);
             }
@@ -363,17 +388,17 @@ impl Scan<'_> {
     }
 
     /// The boundary that the line at `at`, which begins with two hyphens, goes on with.
-    fn boundary_at(&self, at: usize) -> Option<(usize, &Boundary)> {
+    fn boundary_at(&self, at: usize) -> Option<(usize, &Boundary<'a>)> {
         let line = self.raw.get(at + 2..)?;
         // RFC 2046 §5.1.2: boundaries of outer multiparts count inside of inner ones. Where several begin the line, the
         // longest is meant; of equal ones the innermost that is still open.
-        let mut best: Option<(usize, &Boundary)> = None;
+        let mut best: Option<(usize, &Boundary<'a>)> = None;
         for (n, boundary) in self.boundaries.iter().enumerate().rev() {
             let better = best.is_none_or(|(_, best)| {
                 let (len, known) = (boundary.value.len(), best.value.len());
                 len > known || len == known && best.closed && !boundary.closed
             });
-            if better && line.starts_with(&boundary.value) {
+            if better && line.starts_with(&*boundary.value) {
                 best = Some((n, boundary));
             }
         }
@@ -388,25 +413,23 @@ impl Scan<'_> {
         }
         let Some(boundary) = self.boundaries.last_mut() else { return };
         boundary.closed = delimiter.is_final;
-        let depth = boundary.depth;
-        self.end(depth, delimiter.start);
+        let (multipart, last) = (boundary.multipart, boundary.last);
+        self.end(multipart, delimiter.start);
         // It has at least one part, the one that begins now or one that began before.
-        if let Some(multipart) = self.open.last().copied() {
-            let has_parts = !delimiter.is_final || self.boundaries.last().is_some_and(|boundary| boundary.last != NONE);
-            if has_parts {
-                self.part(multipart).kind = Kind::Multipart;
-            }
+        if !delimiter.is_final || last != NONE {
+            self.part(multipart).kind = Kind::Multipart;
         }
     }
 
-    /// Ends the parts that are open beyond `depth`, the innermost first. Where a line end is all between a header and the
+    /// Ends the open parts that lie in `outer`, the innermost first. Where a line end is all between a header and the
     /// delimiter, both claim it.
-    fn end(&mut self, depth: usize, mut end: usize) {
-        while self.open.len() > depth {
-            let Some(index) = self.open.pop() else { return };
-            let part = self.part(index);
+    fn end(&mut self, outer: u32, mut end: usize) {
+        while self.innermost != outer && self.innermost != NONE {
+            let part = self.part(self.innermost);
             end = end.max(part.body as usize);
             part.end = end as u32;
+            self.innermost = part.parent;
+            self.depth -= 1; // counts the open parts, of which this was one
         }
     }
 
@@ -414,7 +437,7 @@ impl Scan<'_> {
     fn drop_boundary(&mut self, at: usize) {
         let Some(boundary) = self.boundaries.pop() else { return };
         if boundary.last == NONE {
-            let start = self.open.get(boundary.depth - 1).map_or(0, |index| self.tree.parts[*index as usize].start);
+            let start = self.part(boundary.multipart).start;
             self.defect(DefectKind::NoParts, start as usize);
         } else if !boundary.closed {
             self.defect(DefectKind::MissingFinalBoundary, at);
@@ -425,8 +448,13 @@ impl Scan<'_> {
         while !self.boundaries.is_empty() {
             self.drop_boundary(self.raw.len());
         }
-        self.end(0, self.raw.len());
+        self.end(NONE, self.raw.len());
     }
+}
+
+/// How long the line is, its line end counted.
+fn line_len(line: &[u8]) -> usize {
+    memchr(b'\n', line).map_or(line.len(), |len| len + 1)
 }
 
 /// Where the colon of a field is: `field = field-name ":" …`, `field-name = 1*ftext` (RFC 5322 §3.6.8), white space before
