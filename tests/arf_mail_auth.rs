@@ -34,7 +34,7 @@ fn check(message: &Message, expected: &Value) -> Result<(), String> {
     let report = message.parts().find(|part| part.content_type().is("message", "feedback-report"));
     let report = Message::parse(report.ok_or("no report")?.decode().into_owned());
     let header = report.header();
-    let text = |field: Field<'_>| field.text();
+    let text = |field: Field<'_>| field.text().into_owned();
     let same = |name: &str, ours: Option<String>| match expected[name].as_str() {
         theirs if ours.as_deref() == theirs => Ok(()),
         theirs => Err(format!("{name}: ours {ours:?}, theirs {theirs:?}")),
@@ -85,7 +85,7 @@ fn check(message: &Message, expected: &Value) -> Result<(), String> {
 }
 
 fn all<'a>(header: Header<'a>, name: &str) -> impl Iterator<Item = String> + 'a {
-    header.all(name).map(|field| field.text()).collect::<Vec<_>>().into_iter()
+    header.all(name).map(|field| field.text().into_owned()).collect::<Vec<_>>().into_iter()
 }
 
 /// In one order, for theirs is that of a set; folds as single spaces.

@@ -55,7 +55,7 @@ fn received_fields_of_real_mails_say_by_whom_and_when() {
                 let received = field.received();
                 let local = received.comments.iter().any(|comment| comment.starts_with("qmail "));
                 if received.date.is_none() || received.by.is_none() && !local {
-                    failed.push((path.file_name().unwrap().to_owned(), field.text(), received));
+                    failed.push((path.file_name().unwrap().to_owned(), field.text().into_owned(), received));
                 }
             }
         }

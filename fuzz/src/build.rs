@@ -72,7 +72,7 @@ pub fn build(input: &[u8]) {
         "{:?}",
         header.raw().escape_ascii()
     );
-    assert_eq!(header.get("subject").map(|field| field.text()), subject);
+    assert_eq!(header.get("subject").map(|field| field.text().into_owned()), subject);
     let to = header.get("to").map(|field| field.addresses()).unwrap_or_default();
     assert_eq!(to.len(), recipients.len());
     for (entry, name) in to.iter().zip(&recipients) {

@@ -65,7 +65,6 @@ impl<'a> Header<'a> {
 
     /// All fields of this name, in their order.
     pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
-        let name = name.to_ascii_lowercase();
         (0..self.spans.len()).filter(move |n| self.named(*n, name.as_bytes())).map(move |n| self.at(n))
     }
 
@@ -136,8 +135,11 @@ impl<'a> Field<'a> {
     }
 
     /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
-    pub fn text(self) -> String {
-        words::decode(&self.unfolded())
+    pub fn text(self) -> Cow<'a, str> {
+        match self.unfolded() {
+            Cow::Borrowed(line) => words::decode_borrowed(line),
+            Cow::Owned(line) => Cow::Owned(words::decode(&line)),
+        }
     }
 
     /// The addresses in the value of a field such as From, To, Cc.

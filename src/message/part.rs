@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Message;
-use super::fields::{ContentType, Disposition, Encoding};
+use super::fields::{self, ContentType, Disposition, Encoding};
 use super::header::Header;
 use super::scan::{Kind, NONE, PartSpan};
 use crate::text::enclosed::{self, Enclosed};
 use crate::text::flowed::{self, DelSp, Paragraph};
+use crate::text::params::{self, Params};
 use crate::text::{charset, transfer};
 
 /// A view of one part, the outermost included.
@@ -178,10 +179,9 @@ impl<'a> Part<'a> {
             _ => {}
         }
         let field = self.header().get("content-type");
-        let in_digest = self.parent().is_some_and(|parent| parent.span().digest);
         match field {
             Some(field) => field.content_type().unwrap_or_else(ContentType::text),
-            None if in_digest => ContentType::plain("message", "rfc822"),
+            None if self.in_digest() => ContentType::plain("message", "rfc822"),
             None => ContentType::text(),
         }
     }
@@ -203,7 +203,7 @@ impl<'a> Part<'a> {
     }
 
     /// Its Content-Description, decoded.
-    pub fn description(self) -> Option<String> {
+    pub fn description(self) -> Option<Cow<'a, str>> {
         self.header().get("content-description").map(|field| field.text())
     }
 
@@ -223,13 +223,37 @@ impl<'a> Part<'a> {
 
     /// The text of a `text/*` part, its transfer encoding undone and its charset decoded as [`charset::decode`] says.
     /// `None` for all other parts. Line ends are as they came.
-    pub fn text(self) -> Option<String> {
-        let content_type = self.content_type();
-        if content_type.kind() != "text" {
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let label = self.text_charset()?;
+        Some(match self.decode() {
+            Cow::Borrowed(octets) => charset::decode(&label, octets),
+            Cow::Owned(octets) => Cow::Owned(charset::decode_owned(&label, octets)),
+        })
+    }
+
+    /// The charset that a `text/*` part names, empty where it names none; `None` for all other parts. As
+    /// [`content_type`](Self::content_type) would say, with no memory for a field of the usual form.
+    fn text_charset(self) -> Option<Cow<'a, str>> {
+        let declared = match self.span().kind {
+            Kind::Opaque => return None,
+            Kind::Hollow => None,
+            _ => match self.header().get("content-type") {
+                None if self.in_digest() => return None,
+                field => field.and_then(|field| Some((fields::media_type(field.value())?.0, field.value()))),
+            },
+        };
+        let Some((kind, value)) = declared else { return Some(Cow::Borrowed("")) };
+        if !kind.eq_ignore_ascii_case(b"text") {
             return None;
         }
-        let octets = self.decode();
-        Some(charset::decode(&content_type.charset().unwrap_or_default(), &octets).into_owned())
+        Some(match params::simple(value, "charset") {
+            Some(label) => Cow::Borrowed(label.unwrap_or_default()),
+            None => Cow::Owned(Params::parse(value).value("charset").unwrap_or_default()),
+        })
+    }
+
+    fn in_digest(self) -> bool {
+        self.parent().is_some_and(|parent| parent.span().digest)
     }
 
     /// The paragraphs of a `text/plain` part that says `format=flowed` (RFC 3676 §4.1); `None` for all other parts.

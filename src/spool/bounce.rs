@@ -377,7 +377,7 @@ mod tests {
         assert!(report.content.split(|octet| *octet == b'\n').all(|line| line.len() <= 998));
         let parts = message.root().children().map(|part| {
             let kind = part.header().get("Content-Type").map(|field| field.text()).unwrap_or_default();
-            (kind, String::from_utf8_lossy(&part.decode()).into_owned())
+            (kind.into_owned(), String::from_utf8_lossy(&part.decode()).into_owned())
         });
         parts.collect()
     }

@@ -25,6 +25,9 @@ const ALIASES: [(&str, &str); 14] = [
     ("win-1251", "windows-1251"),
 ];
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The text that `octets` are in the charset named `label`. A byte order mark is taken away, and believed.
 ///
 /// ```
@@ -39,6 +42,11 @@ pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
     if label.is_empty() || is_ascii(label) {
         return guess(octets);
     }
+    if is_utf8(label)
+        && let Some(text) = valid(octets)
+    {
+        return Cow::Borrowed(text);
+    }
     if is_utf7(label) {
         return Cow::Owned(super::utf7::decode_mail(octets));
     }
@@ -50,11 +58,24 @@ pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
     }
 }
 
+/// As [`decode`], in the memory of the octets where they are the text already.
+pub(crate) fn decode_owned(label: &str, octets: Vec<u8>) -> String {
+    if octets.is_ascii() && (label.trim().is_empty() || is_ascii(label.trim()) || is_utf8(label.trim())) {
+        return String::from_utf8(octets).unwrap_or_default(); // ASCII
+    }
+    decode(label, &octets).into_owned()
+}
+
+/// The octets as text, where they are UTF-8 without a byte order mark.
+fn valid(octets: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(octets).ok().filter(|_| !octets.starts_with(MARK))
+}
+
 /// The text of octets that no label explains: UTF-8 where they are valid UTF-8, else windows-1252, in which every octet
 /// is some character.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    match std::str::from_utf8(octets) {
+    let octets = octets.strip_prefix(MARK).unwrap_or(octets);
+    match simdutf8::basic::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
     }
@@ -70,6 +91,10 @@ fn is_ascii(label: &str) -> bool {
     ["us-ascii", "ascii", "ansi_x3.4-1968", "iso646-us", "7bit", "default", "unknown-8bit"]
         .iter()
         .any(|known| label.eq_ignore_ascii_case(known))
+}
+
+fn is_utf8(label: &str) -> bool {
+    label.eq_ignore_ascii_case("utf-8") || label.eq_ignore_ascii_case("utf8")
 }
 
 fn is_utf7(label: &str) -> bool {

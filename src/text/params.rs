@@ -271,6 +271,41 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The text of a parameter where the whole field is as RFC 2045 §5.1 has it, which most are: tokens, and quoted strings of
+/// printable ASCII. Without memory; `None` where escapes, comments, encoded words, the stars of RFC 2231 or faults ask for
+/// [`Params`].
+pub(crate) fn simple<'a>(field: &'a [u8], name: &str) -> Option<Option<&'a str>> {
+    let mut found = None;
+    let (_, mut rest) = take(field.trim_ascii_start(), |octet| is_token(octet) || octet == b'/');
+    while let [b';', after @ ..] = rest.trim_ascii_start() {
+        let (own, after) = take(after.trim_ascii_start(), |octet| is_token(octet) && octet != b'*');
+        if own.is_empty() {
+            rest = after;
+            continue;
+        }
+        let value;
+        (value, rest) = match after {
+            [b'=', b'"', after @ ..] => {
+                let (value, after) = take(after, |octet| matches!(octet, b' '..=b'~') && !b"\"\\".contains(&octet));
+                (value, after.strip_prefix(b"\"")?)
+            }
+            [b'=', after @ ..] => take(after, |octet| octet.is_ascii_graphic() && !b"\"\\(;".contains(&octet)),
+            _ => return None,
+        };
+        if value.windows(2).any(|pair| pair == b"=?") {
+            return None;
+        }
+        if found.is_none() && own.eq_ignore_ascii_case(name.as_bytes()) {
+            found = Some(std::str::from_utf8(value).ok()?);
+        }
+    }
+    rest.trim_ascii().is_empty().then_some(found)
+}
+
+fn take(text: &[u8], wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|octet| !wanted(*octet)).unwrap_or(text.len()))
+}
+
 /// Whether white space is followed by `name =`.
 fn begins_parameter(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start();
@@ -410,6 +445,38 @@ mod tests {
             ("a/b; n*0*=utf-8''a%20; n*1=b%20; n*2*=c%20", "n", Some("a b%20c ")),
         ] {
             assert_eq!(value(text, name).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_simple_way_says_the_same_or_nothing() {
+        for (text, simple) in [
+            ("text/plain", Some(None)),
+            (" text/plain;", Some(None)),
+            ("text/plain; charset=utf-8", Some(Some("utf-8"))),
+            ("text/plain;charset=\"us ascii\" ;; x=y\r\n", Some(Some("us ascii"))),
+            ("a/b;\r\n\tx=\"; charset=no\"; CharSet=x/y.z:1; charset=second", Some(Some("x/y.z:1"))),
+            ("a/b; charset=", Some(Some(""))),
+            ("a/b; charset=x y", None),
+            ("a/b; charset=x (comment)", None),
+            ("a/b charset=x", None),
+            ("a / b; charset=x", None),
+            ("a/b; charset*=x", None),
+            ("a/b; charset*0=x", None),
+            ("a/b; charset = x", None),
+            ("a/b; charset=\"x", None),
+            ("a/b; charset=\"x\" y", None),
+            ("a/b; charset=\"x\\y\"", None),
+            ("a/b; charset=\"x\r\n y\"", None),
+            ("a/b; charset==?utf-8?q?x?=", None),
+            ("a/b; charset=\u{e9}", None),
+            ("a/b; charset", None),
+        ] {
+            let read = super::simple(text.as_bytes(), "charset");
+            assert_eq!(read, simple, "{text}");
+            if let Some(read) = read {
+                assert_eq!(read, value(text, "charset").as_deref(), "{text}");
+            }
         }
     }
 

@@ -3,10 +3,11 @@
 //!
 //! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::text::charset;
-use crate::text::params::{Params, comment_end, is_token, skip_cfws};
+use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
 
 pub mod lists;
 pub mod marks;
@@ -158,14 +159,20 @@ impl Encoding {
         // Some senders write quotes, parameters or a full stop.
         let unquoted = value.trim_ascii().strip_prefix(b"\"").unwrap_or(value);
         let Some((word, _)) = token(unquoted) else { return Self::SevenBit };
-        let word = charset::guess(word).to_ascii_lowercase();
-        match word.as_str() {
-            "7bit" | "7-bit" | "7bits" => Self::SevenBit,
-            "8bit" | "8-bit" | "8bits" => Self::EightBit,
-            "binary" => Self::Binary,
-            "quoted-printable" => Self::QuotedPrintable,
-            "base64" => Self::Base64,
-            _ => Self::Other(word),
+        let known = [
+            ("7bit", Self::SevenBit),
+            ("8bit", Self::EightBit),
+            ("quoted-printable", Self::QuotedPrintable),
+            ("base64", Self::Base64),
+            ("binary", Self::Binary),
+            ("7-bit", Self::SevenBit),
+            ("7bits", Self::SevenBit),
+            ("8-bit", Self::EightBit),
+            ("8bits", Self::EightBit),
+        ];
+        match known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())) {
+            Some((_, encoding)) => encoding,
+            None => Self::Other(charset::guess(word).to_ascii_lowercase()),
         }
     }
 
@@ -216,18 +223,21 @@ pub(super) fn composite(value: &[u8]) -> Composite {
 }
 
 /// The boundary of a multipart: its white space at the end taken away (RFC 2046 §5.1.1); `None` where it is empty.
-pub(super) fn boundary(value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn boundary(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if let Some(boundary) = params::simple(value, "boundary") {
+        return boundary.map(|text| Cow::Borrowed(text.as_bytes().trim_ascii_end())).filter(|value| !value.is_empty());
+    }
     let params = Params::parse(value);
     let mut boundary = match params.octets("boundary") {
         Some(octets) => octets.to_vec(),
         None => params.value("boundary")?.into_bytes(),
     };
     boundary.truncate(boundary.trim_ascii_end().len());
-    (!boundary.is_empty()).then_some(boundary)
+    (!boundary.is_empty()).then_some(Cow::Owned(boundary))
 }
 
 /// `type "/" subtype`, with CFWS between them.
-fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (kind, rest) = token(value)?;
     let mut at = 0;
     skip_cfws(rest, &mut at);
