@@ -12,15 +12,8 @@ const SUITE: &str = "address-flanker";
 
 /// Cases that we read otherwise on purpose.
 const OTHERWISE: &[(&str, &str)] = &[
-    (
-        "true Bill Gates <\"billy\"@retired.Micr!osoft99.com>",
-        "a domain with `!` cannot be written in an envelope, so it has no address",
-    ),
     ("false partially.\"quoted\"@sld.com", "`obs-local-part` of RFC 5322 §4.4 has quoted words between dots"),
     ("false first.\"\".last@iana.org", "the same"),
-    ("false gatsby@f.sc.ot.t.f.i.tzg.era.l.d.", "a dot at the end of the domain is read and dropped"),
-    ("false test@example.", "the same"),
-    ("false a@bar.com.", "the same"),
     ("false foo@[\\1.2.3.4]", "`obs-dtext` of RFC 5322 §4.4 has quoted pairs"),
     ("false \"foo\"(yay)@(hoopla)[1.2.3.4]", "RFC 5322 §3.4.1 has comments around the words of an address"),
     ("false test@xn--example.com", "whether an A-label is one is asked when the DNS is, not when it is read"),
@@ -64,7 +57,8 @@ fn mailboxes_of_flanker() {
 fn is_name_addr(line: &str) -> bool {
     let entries = list::parse(line.as_bytes());
     let mailboxes: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).collect();
-    matches!(mailboxes[..], [mailbox] if mailbox.address().is_some() && mailbox.raw_name.is_some())
+    let inside = line.rsplit_once('<').and_then(|(_, inside)| inside.strip_suffix('>')).unwrap_or_default();
+    matches!(mailboxes[..], [mailbox] if mailbox.raw_name.is_some()) && Mailbox::parse(inside.as_bytes()).is_ok()
 }
 
 fn suite() -> Option<PathBuf> {

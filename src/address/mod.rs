@@ -266,8 +266,12 @@ pub(crate) fn is_atext(octet: u8) -> bool {
 /// `Mailbox = Local-part "@" ( Domain / address-literal )`
 pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
     let (rest, local) = local_part(input)?;
-    let [b'@', rest @ ..] = rest else { return fail(rest, "an at sign") };
-    let (rest, domain) = domain(rest)?;
+    let [b'@', name @ ..] = rest else { return fail(rest, "an at sign") };
+    let (rest, domain) = domain(name)?;
+    // RFC 5321 §2.3.5: a name is "one or more components, separated by dots"; the dot of the root belongs to the DNS.
+    if name.get(..name.len() - rest.len()).is_some_and(|name| name.ends_with(b".")) {
+        return fail(rest, "a label");
+    }
     Ok((rest, Address { local, domain }))
 }
 
@@ -290,7 +294,7 @@ pub(crate) fn local_part(input: &[u8]) -> Parsed<'_, String> {
     }
 }
 
-/// `Domain = sub-domain *("." sub-domain)`, or `address-literal`.
+/// `Domain = sub-domain *("." sub-domain)`, or `address-literal`. The dot at the end that the DNS writes is read and dropped.
 pub(crate) fn domain(input: &[u8]) -> Parsed<'_, Domain> {
     if input.first() == Some(&b'[') {
         return address_literal(input);
@@ -323,6 +327,8 @@ fn address_literal(input: &[u8]) -> Parsed<'_, Domain> {
             Ok(address) => Ok((rest, Domain::Literal(address.into()))),
             Err(_) => fail(input, "an IPv6 address"),
         },
+        // RFC 5321 §4.1.3: an IPv6 address has its tag; what is one without is no other kind of literal.
+        _ if literal.parse::<Ipv6Addr>().is_ok() => fail(input, "the tag IPv6"),
         // Standardized-tag = Ldh-str
         Some((tag, content))
             if !content.is_empty()
@@ -357,9 +363,10 @@ mod tests {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
         }
         assert_eq!(
-            r#""ada"@x.test."#.parse::<Address>().map(|address| address.to_string()).as_deref(),
+            r#""ada"@x.test"#.parse::<Address>().map(|address| address.to_string()).as_deref(),
             Ok("ada@x.test")
         );
+        assert_eq!("x.test.".parse::<Domain>().map(|domain| domain.to_string()).as_deref(), Ok("x.test"));
     }
 
     #[test]
@@ -385,6 +392,9 @@ mod tests {
             "\"a\r\nb\"@c",
             "a@[1.2.3]",
             "a@[IPv6:zz]",
+            "a@[2001:db8::1]",
+            "a@b.",
+            "a@b..",
             "a@[1.2.3.4",
             "a@[]",
             "a@[x:]",

@@ -24,7 +24,14 @@ impl Mailbox {
         let local = reader.words(true)?;
         reader.special(b'@', "an at sign")?;
         reader.cfws()?;
+        let from = reader.at;
         let domain = if reader.peek() == Some(b'[') { reader.literal()? } else { reader.words(false)? };
+        // RFC 5322 §3.4.1: a dot-atom is "an Internet domain name (either a host name or a mail exchanger name) as described
+        // in [RFC1034], [RFC1035], and [RFC1123]", whose labels neither begin nor end with a hyphen.
+        let hyphen = |label: &[u8]| label.starts_with(b"-") || label.ends_with(b"-");
+        if !domain.starts_with(b"[") && domain.split(|octet| *octet == b'.').any(hyphen) {
+            return Err(ParseError { expected: "a host name", at: from });
+        }
         if reader.at < text.len() {
             return reader.fail("the end");
         }
@@ -225,7 +232,7 @@ mod tests {
     #[test]
     fn what_it_may_not_is_refused() {
         for text in [
-            "", "a", "@b", "a@", ".a@b", "a.@b", "a..b@c", "a@b.", "a@.b", "a b@c", "a@b c", "a@[b", "a@b]", "(a@b",
+            "a@-b", "a@b.c-", "a@b-.c", "", "a", "@b", "a@", ".a@b", "a.@b", "a..b@c", "a@b.", "a@.b", "a b@c", "a@b c", "a@[b", "a@b]", "(a@b",
             "a)@b",
         ] {
             assert!(Mailbox::parse(text.as_bytes()).is_err(), "{text}");
