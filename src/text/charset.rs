@@ -1,4 +1,4 @@
-//! Charset label to text, over encoding_rs (the WHATWG Encoding Standard), with the few labels that mail has on top.
+//! Charset label to text, over encoding_rs (the WHATWG Encoding Standard), with the labels and charsets that mail has on top.
 //!
 //! Three rules where labels lie: `us-ascii` and no label mean "ASCII, or whatever it is" ([`guess`]); a label that nobody
 //! knows is treated as no label; octets that the charset has no character for become U+FFFD.
@@ -7,22 +7,52 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Labels seen in mail that the Encoding Standard does not list.
-const ALIASES: [(&str, &str); 14] = [
+use super::legacy::Legacy;
+
+/// Labels seen in mail that the Encoding Standard does not list, of which only letters, in lower case, and digits are left.
+const ALIASES: [(&str, &str); 42] = [
     ("ansi", "windows-1252"),
-    ("cp-850", "windows-1252"),
-    ("cp1250_win", "windows-1250"),
-    ("cp936", "gbk"),
+    ("big5eten", "big5"),
+    ("big5hkscs", "big5"),
+    ("cp1250win", "windows-1250"),
+    ("cp50220", "iso-2022-jp"),
+    ("cp50221", "iso-2022-jp"),
+    ("cp50222", "iso-2022-jp"),
+    ("cp51932", "euc-jp"),
+    ("cp51949", "euc-kr"),
     ("cp932", "shift_jis"),
+    ("cp936", "gbk"),
     ("cp949", "euc-kr"),
     ("cp950", "big5"),
     ("eucjp", "euc-jp"),
-    ("iso8859_1", "iso-8859-1"),
-    ("latin-1", "iso-8859-1"),
+    ("eucjpms", "euc-jp"),
+    ("ujis", "euc-jp"),
+    ("euckr", "euc-kr"),
+    ("euccn", "gbk"),
+    ("iso2022jp1", "iso-2022-jp"),
+    ("iso2022jp2", "iso-2022-jp"),
+    ("iso2022jp3", "iso-2022-jp"),
+    ("iso2022jp2004", "iso-2022-jp"),
+    ("iso2022jpms", "iso-2022-jp"),
+    ("koi8r", "koi8-r"),
+    ("koi8ru", "koi8-u"),
+    ("koi8u", "koi8-u"),
+    ("ksc5601", "euc-kr"),
+    ("latin0", "iso-8859-15"),
+    ("latin7", "iso-8859-13"),
+    ("latin8", "iso-8859-14"),
+    ("latin9", "iso-8859-15"),
+    ("latin10", "iso-8859-16"),
+    ("macroman", "macintosh"),
     ("ms932", "shift_jis"),
+    ("ms936", "gbk"),
+    ("ms949", "euc-kr"),
+    ("ms950", "big5"),
+    ("sjis", "shift_jis"),
+    ("tis620", "windows-874"),
+    ("uhc", "euc-kr"),
+    ("unicode11utf8", "utf-8"),
     ("utf8mb4", "utf-8"),
-    ("utf_8", "utf-8"),
-    ("win-1251", "windows-1251"),
 ];
 
 /// The byte order mark of UTF-8.
@@ -38,23 +68,26 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// assert_eq!(charset::decode("utf-7", b"caf+AOk-"), "café");
 /// ```
 pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
-    let label = label.trim();
-    if label.is_empty() || is_ascii(label) {
-        return guess(octets);
-    }
-    if is_utf8(label)
+    if is_utf8(label.trim())
         && let Some(text) = valid(octets)
     {
         return Cow::Borrowed(text);
     }
-    if is_utf7(label) {
-        return Cow::Owned(super::utf7::decode_mail(octets));
+    match find(label) {
+        None | Some(Charset::Ascii) => guess(octets),
+        Some(Charset::Utf7) => Cow::Owned(super::utf7::decode_mail(octets)),
+        Some(Charset::Legacy(legacy)) => Cow::Owned(legacy.decode(octets)),
+        Some(Charset::Utf16) => utf16(octets),
+        Some(Charset::Web(encoding)) => encoding.decode(octets).0,
     }
-    match encoding(label) {
-        // RFC 2781 §4.3: without a mark the text SHOULD be read as big-endian.
-        Some(encoding) if encoding == UTF_16LE && label.eq_ignore_ascii_case("utf-16") => UTF_16BE.decode(octets).0,
-        Some(encoding) => encoding.decode(octets).0,
-        None => guess(octets),
+}
+
+/// As [`decode`] for text that is no file but a piece of a line: a byte order mark is a character like others there.
+pub(crate) fn decode_piece<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
+    match find(label) {
+        None | Some(Charset::Ascii) => guess_piece(octets),
+        Some(Charset::Web(encoding)) => encoding.decode_without_bom_handling(octets).0,
+        _ => decode(label, octets),
     }
 }
 
@@ -74,7 +107,11 @@ fn valid(octets: &[u8]) -> Option<&str> {
 /// The text of octets that no label explains: UTF-8 where they are valid UTF-8, else windows-1252, in which every octet
 /// is some character.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
-    let octets = octets.strip_prefix(MARK).unwrap_or(octets);
+    guess_piece(octets.strip_prefix(MARK).unwrap_or(octets))
+}
+
+/// As [`guess`], a byte order mark kept.
+pub(crate) fn guess_piece(octets: &[u8]) -> Cow<'_, str> {
     match simdutf8::basic::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
@@ -83,32 +120,84 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
 
 /// Whether [`decode`] has a rule for this label. `us-ascii` is known.
 pub fn is_known(label: &str) -> bool {
-    let label = label.trim();
-    is_ascii(label) || is_utf7(label) || encoding(label).is_some()
+    find(label).is_some()
+}
+
+/// Who decodes.
+enum Charset {
+    Ascii,
+    Utf7,
+    /// Of which nobody said which octet comes first.
+    Utf16,
+    Web(&'static Encoding),
+    Legacy(Legacy),
+}
+
+/// RFC 2781 §4.3: without a mark the text SHOULD be read as big-endian.
+fn utf16(octets: &[u8]) -> Cow<'_, str> {
+    UTF_16BE.decode(octets).0
+}
+
+fn find(label: &str) -> Option<Charset> {
+    let label = label.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\''));
+    // The standard names some encodings only to refuse them.
+    let web = |label: &str| Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != REPLACEMENT);
+    if label.is_empty() || is_ascii(label) {
+        return Some(Charset::Ascii);
+    }
+    if let Some(encoding) = web(label) {
+        let open = encoding == UTF_16LE && label.eq_ignore_ascii_case("utf-16");
+        return Some(if open { Charset::Utf16 } else { Charset::Web(encoding) });
+    }
+    // However it is spelt: no label is longer than this.
+    let key: String =
+        label.chars().take(50).filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let key = key.strip_prefix('x').unwrap_or(&key);
+    if matches!(key, "utf7" | "unicode11utf7" | "csunicode11utf7" | "unicode20utf7") {
+        return Some(Charset::Utf7);
+    }
+    if matches!(key, "utf16" | "ucs2" | "iso10646ucs2") {
+        return Some(Charset::Utf16);
+    }
+    let alias = || ALIASES.iter().find(|(alias, _)| key == *alias).map(|(_, standard)| *standard);
+    if let Some(encoding) = web(key).or_else(|| web(alias()?)).or_else(|| web(&numbered(key)?)) {
+        return Some(Charset::Web(encoding));
+    }
+    Legacy::of(key).map(Charset::Legacy)
+}
+
+/// `iso88591`, `iso885911987`, `win1251`, `cp1252`, `ibm1250`: the standard label.
+fn numbered(key: &str) -> Option<String> {
+    if let Some(number) = key.strip_prefix("iso8859") {
+        // A year may follow: ISO_8859-1:1987.
+        let year = number.len().checked_sub(4).filter(|at| *at > 0).and_then(|at| number.split_at_checked(at));
+        let number =
+            year.filter(|(_, year)| year.starts_with("19") || year.starts_with("20")).map_or(number, |(n, _)| n);
+        return Some(format!("iso-8859-{number}"));
+    }
+    let number = ["windows", "win", "cp", "ms", "ibm"].iter().find_map(|prefix| key.strip_prefix(prefix))?;
+    Some(format!("windows-{number}"))
 }
 
 fn is_ascii(label: &str) -> bool {
-    ["us-ascii", "ascii", "ansi_x3.4-1968", "iso646-us", "7bit", "default", "unknown-8bit"]
-        .iter()
-        .any(|known| label.eq_ignore_ascii_case(known))
+    [
+        "us-ascii",
+        "ascii",
+        "ansi_x3.4-1968",
+        "iso646-us",
+        "7bit",
+        "8bit",
+        "default",
+        "unknown-8bit",
+        "x-unknown",
+        "unknown",
+    ]
+    .iter()
+    .any(|known| label.eq_ignore_ascii_case(known))
 }
 
 fn is_utf8(label: &str) -> bool {
     label.eq_ignore_ascii_case("utf-8") || label.eq_ignore_ascii_case("utf8")
-}
-
-fn is_utf7(label: &str) -> bool {
-    ["utf-7", "utf7", "unicode-1-1-utf-7"].iter().any(|known| label.eq_ignore_ascii_case(known))
-}
-
-fn encoding(label: &str) -> Option<&'static Encoding> {
-    let find = |label: &str| Encoding::for_label(label.as_bytes());
-    let encoding = find(label).or_else(|| {
-        let (_, standard) = ALIASES.iter().find(|(alias, _)| label.eq_ignore_ascii_case(alias))?;
-        find(standard)
-    })?;
-    // The standard names some encodings only to refuse them; a guess shows more.
-    (encoding != REPLACEMENT).then_some(encoding)
 }
 
 #[cfg(test)]
@@ -135,6 +224,62 @@ mod tests {
         ] {
             assert_eq!(decode(label, octets), text, "{label}");
         }
-        assert!(is_known(" UTF-8 ") && is_known("us-ascii") && is_known("utf-7") && !is_known("hz-gb-2312"));
+        assert!(is_known(" UTF-8 ") && is_known("us-ascii") && is_known("utf-7") && !is_known("x-mac-klingon"));
+    }
+
+    #[test]
+    fn labels_are_known_however_they_are_spelt() {
+        for (spellings, octets, text) in [
+            (
+                &["utf8", "UTF_8", "utf-8 ", "\"utf-8\"", "x-utf-8", "utf8mb4", "unicode-1-1-utf-8"][..],
+                &b"\xc3\xa9"[..],
+                "é",
+            ),
+            (
+                &[
+                    "ISO8859-1",
+                    "iso88591",
+                    "ISO_8859-1:1987",
+                    "iso8859_1",
+                    "latin1",
+                    "latin-1",
+                    "cp1252",
+                    "windows1252",
+                    "x-ansi",
+                ],
+                b"\xe9",
+                "é",
+            ),
+            (&["iso-8859-15", "ISO885915", "latin-9", "latin9", "iso8859_15"], b"\xa4", "€"),
+            (&["windows-1251", "win-1251", "cp1251", "cp-1251", "x-cp1251", "WINDOWS1251", "ms-1251"], b"\xcf", "П"),
+            (&["koi8-r", "KOI8R", "koi8_r", "cskoi8r"], b"\xf0", "П"),
+            (&["gb2312", "GBK", "cp936", "x-gbk", "EUC-CN", "gb_2312-80", "gb18030", "ms936"], b"\xbc\xba", "己"),
+            (&["big5", "BIG5-HKSCS", "cp950", "x-x-big5", "big-5"], b"\xa4\xa4", "中"),
+            (&["shift_jis", "Shift-JIS", "x-sjis", "MS932", "windows-31j", "cp932", "sjis"], b"\x82\xa0", "あ"),
+            (&["euc-jp", "EUCJP", "x-euc-jp", "ujis", "eucJP-ms"], b"\xa4\xa2", "あ"),
+            (&["iso-2022-jp", "ISO-2022-JP-2", "cp50221", "csiso2022jp"], b"\x1b$B$\"\x1b(B", "あ"),
+            (&["euc-kr", "ks_c_5601-1987", "cp949", "uhc", "ksc5601"], b"\xb0\xa1", "가"),
+            (&["tis-620", "windows-874", "cp874", "iso-8859-11"], b"\xa1", "ก"),
+            (&["utf-16", "UTF16", "utf-16be"], b"\0a", "a"),
+            (&["utf-7", "UTF7", "x-utf-7", "unicode-1-1-utf-7"], b"+AOk-", "é"),
+            (&["macintosh", "x-mac-roman", "MacRoman"], b"\x8e", "é"),
+            (&["cp850", "ibm850", "CP-850", "IBM-850"], b"\x94", "ö"),
+            (&["hz-gb-2312"], b"~{<:~}", "己"),
+        ] {
+            for label in spellings {
+                assert!(is_known(label), "{label}");
+                assert_eq!(decode(label, octets), text, "{label}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_of_byte_order_is_taken_from_files_and_left_in_lines() {
+        assert_eq!(decode("utf-8", b"\xef\xbb\xbfa"), "a");
+        assert_eq!(decode("", b"\xef\xbb\xbfa"), "a");
+        assert_eq!(decode_piece("utf-8", b"\xef\xbb\xbfa"), "\u{feff}a");
+        assert_eq!(decode_piece("", b"\xef\xbb\xbfa"), "\u{feff}a");
+        assert_eq!(decode_piece("iso-8859-1", b"\xff\xfea"), "ÿþa");
+        assert_eq!(decode_piece("utf-16", b"\xff\xfea\0"), "a");
     }
 }

@@ -7,6 +7,7 @@
 pub mod charset;
 pub mod enclosed;
 pub mod flowed;
+mod legacy;
 pub mod params;
 pub mod transfer;
 pub mod utf7;

@@ -116,7 +116,7 @@ impl Params {
         }
         before?;
         match label {
-            Some(label) => Some(charset::decode(label, &octets).into_owned()),
+            Some(label) => Some(charset::decode_piece(label, &octets).into_owned()),
             None => Some(words::decode(&octets)),
         }
     }

@@ -27,7 +27,7 @@ pub fn decode(text: &[u8]) -> String {
 /// As [`decode`], without a copy where nothing is encoded.
 pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
     if memchr::memmem::find(text, b"=?").is_none() {
-        return charset::guess(text);
+        return charset::guess_piece(text);
     }
     let mut out = String::with_capacity(text.len());
     // Octets of encoded words whose charset is the same, not yet turned into text.
@@ -45,7 +45,7 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
         let joins = pending.is_some() && before.iter().all(u8::is_ascii_whitespace);
         if !joins {
             write_pending(&mut out, &mut pending);
-            out.push_str(&charset::guess(before));
+            out.push_str(&charset::guess_piece(before));
         }
         let same = pending.as_ref().is_some_and(|(label, _)| label.eq_ignore_ascii_case(word.charset));
         if !same {
@@ -63,13 +63,13 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
         plain = rest;
     }
     write_pending(&mut out, &mut pending);
-    out.push_str(&charset::guess(plain));
+    out.push_str(&charset::guess_piece(plain));
     Cow::Owned(out)
 }
 
 fn write_pending(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {
     if let Some((label, octets)) = pending.take() {
-        out.push_str(&charset::decode(std::str::from_utf8(label).unwrap_or_default(), &octets)); // ASCII as read
+        out.push_str(&charset::decode_piece(std::str::from_utf8(label).unwrap_or_default(), &octets)); // ASCII as read
     }
 }
 
@@ -247,6 +247,8 @@ mod tests {
             (b"a=?utf-8?q?b?=c", "abc"),
             (b"=?utf-8?q?a?==?utf-8?q?b?=", "ab"),
             (b"=?x-odd?q?=41?=", "A"),
+            (b"=?utf-8?q?=EF=BB=BFa?= \xef\xbb\xbf", "\u{feff}a \u{feff}"),
+            (b"=?iso-8859-1?q?=FF=FEa?=", "ÿþa"),
             // no encoded words
             (b"=?", "=?"),
             (b"=?utf-8?q?abc", "=?utf-8?q?abc"),
