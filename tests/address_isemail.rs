@@ -12,9 +12,15 @@ const SUITE: &str = "address-isemail";
 
 /// Cases that we read otherwise on purpose.
 const OTHERWISE: &[(&str, &str)] = &[
-    ("43 smtp", "an empty local part: the grammar of RFC 5321 §4.1.2 has it, but `\"\"@` names nobody, and no server delivers it"),
+    (
+        "43 smtp",
+        "an empty local part: the grammar of RFC 5321 §4.1.2 has it, but `\"\"@` names nobody, and no server delivers it",
+    ),
     ("60 smtp", "64 octets are counted as we write the address: RFC 5321 §4.1.2 forbids to send needless quoting"),
-    ("71 smtp", "two colons for one group of zeros: RFC 5321 §4.1.3 wants two groups, RFC 4291 §2.2, which is later, \"one or more\""),
+    (
+        "71 smtp",
+        "two colons for one group of zeros: RFC 5321 §4.1.3 wants two groups, RFC 4291 §2.2, which is later, \"one or more\"",
+    ),
     ("160 smtp", "UTF-8 is read (RFC 6531)"),
     ("160 header", "UTF-8 is read (RFC 6532)"),
 ];

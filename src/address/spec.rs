@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn what_it_may_not_is_refused() {
         for text in [
-            "a@-b", "a@b.c-", "a@b-.c", "", "a", "@b", "a@", ".a@b", "a.@b", "a..b@c", "a@b.", "a@.b", "a b@c", "a@b c", "a@[b", "a@b]", "(a@b",
-            "a)@b",
+            "a@-b", "a@b.c-", "a@b-.c", "", "a", "@b", "a@", ".a@b", "a.@b", "a..b@c", "a@b.", "a@.b", "a b@c",
+            "a@b c", "a@[b", "a@b]", "(a@b", "a)@b",
         ] {
             assert!(Mailbox::parse(text.as_bytes()).is_err(), "{text}");
         }

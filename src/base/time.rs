@@ -65,16 +65,67 @@ impl Timestamp {
     /// Reads `date-time` of RFC 5322 with its obsolete forms: comments, folding, two-digit years, named zones, no seconds.
     /// A weekday that does not fit the date is passed over; a missing zone is read as `-0000`.
     ///
+    /// Of what programs write instead it reads the forms that mean one thing only: asctime (`Tue Jul  1 10:52:37 2003`), ISO
+    /// 8601 (`2003-07-01T10:52:37Z`), `July 1, 2003 10:52 PM`, a month by its number in the order of the RFC, hours of a zone
+    /// without minutes (`+02`, `+02:00`, `GMT+2`). What stands behind the zone is passed over.
+    ///
     /// # Errors
-    /// What was expected, and where.
+    /// What was expected of the form of the RFC, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_mail(text).or_else(|error| {
+            let other = Self::parse_month_first(text).or_else(|_| Self::parse_iso(text));
+            other.map_err(|_| error)
+        })
+    }
+
+    fn parse_mail(text: &[u8]) -> Result<Self, ParseError> {
         let mut words = Words::new(text);
         words.optional_weekday();
         let day = words.number("a day")?;
-        let month = words.month()?;
+        let month = words.month_or_number()?;
         let year = words.year()?;
+        words.skip(b",");
         let time = words.time()?;
         let offset = words.zone();
+        words.stamp(year, month, day, time, offset)
+    }
+
+    /// `July 1, 2003 10:52`, or asctime.
+    fn parse_month_first(text: &[u8]) -> Result<Self, ParseError> {
+        let mut words = Words::new(text);
+        words.optional_weekday();
+        let month = words.month()?;
+        let day = words.number("a day")?;
+        words.skip(b",");
+        // Where the year is expected asctime has the hour.
+        let Some(year) = words.year().ok().filter(|_| words.peek() != Some(b':')) else {
+            return Self::parse_asctime(text);
+        };
+        words.skip(b",");
+        let time = words.time()?;
+        let offset = words.zone();
+        words.stamp(year, month, day, time, offset)
+    }
+
+    /// `2003-07-01T10:52:37.5+02:00`, with a space for the `T` too (RFC 3339 §5.6).
+    fn parse_iso(text: &[u8]) -> Result<Self, ParseError> {
+        let mut words = Words::new(text);
+        words.optional_weekday();
+        let at = words.at;
+        let year = words.number("a year")?;
+        let four = words.at == at + 4;
+        words.special(b'-')?;
+        let month = words.number("a month")?;
+        words.special(b'-')?;
+        let day = words.number("a day")?;
+        if matches!(words.peek(), Some(b'T' | b't')) {
+            words.skip(b"Tt");
+        }
+        let time = words.time()?;
+        let offset = words.zone();
+        if !four {
+            return Err(ParseError { expected: "a year of four digits", at });
+        }
         words.stamp(year, month, day, time, offset)
     }
 
@@ -273,11 +324,30 @@ impl<'a> Words<'a> {
         let before = self.at;
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         // In asctime form a month may stand where the weekday was left out.
-        if MONTHS.iter().any(|month| name.eq_ignore_ascii_case(month.as_bytes())) {
+        if MONTHS.iter().any(|month| name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(month.as_bytes()))) {
             self.at = before;
             return;
         }
         self.skip(b",.");
+    }
+
+    fn special(&mut self, special: u8) -> Result<(), ParseError> {
+        if self.peek() != Some(special) {
+            return Err(ParseError { expected: "a hyphen", at: self.at });
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// A month by its name, or by its number from 1.
+    fn month_or_number(&mut self) -> Result<i8, ParseError> {
+        self.skip(b"-");
+        if !self.at_digit() {
+            return self.month();
+        }
+        let month = self.number("a month")?;
+        self.skip(b"-");
+        Ok(month)
     }
 
     fn month(&mut self) -> Result<i8, ParseError> {
@@ -306,10 +376,10 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// `hour ":" minute [ ":" second ]`; dots are read as colons.
+    /// `hour ":" minute [ ":" second ]`; dots are read as colons, fractions of a second passed over, `AM` and `PM` read.
     fn time(&mut self) -> Result<civil::Time, ParseError> {
         let at = self.at;
-        let hour = self.number("an hour")?;
+        let mut hour: i8 = self.number("an hour")?;
         let mut rest = [0_i8; 2];
         for (place, name) in rest.iter_mut().zip(["a minute", "a second"]) {
             if !matches!(self.peek(), Some(b':' | b'.')) {
@@ -323,25 +393,44 @@ impl<'a> Words<'a> {
         }
         let [minute, second] = rest;
         let second = if second == 60 { 59 } else { second };
+        if matches!(self.peek(), Some(b'.' | b',')) {
+            self.at += 1;
+            self.take(|octet| octet.is_ascii_digit());
+            self.skip(b"");
+        }
+        let before = self.at;
+        match self.take(|octet| octet.is_ascii_alphabetic()).to_ascii_uppercase().as_slice() {
+            b"AM" if (1..=12).contains(&hour) => hour %= 12,
+            b"PM" if (1..=12).contains(&hour) => hour = hour % 12 + 12,
+            _ => self.at = before,
+        }
+        self.skip(b"");
         civil::Time::new(hour, minute, second, 0).map_err(|_| ParseError { expected: "a time of day", at })
     }
 
     /// `("+" / "-") 4DIGIT / obs-zone`; what is not known is `-0000` (RFC 5322 §4.3).
     fn zone(&mut self) -> Option<i16> {
-        let sign = match self.peek() {
-            Some(b'+') => 1,
-            Some(b'-') => -1,
-            _ => {
-                let name = self.take(|octet| octet.is_ascii_alphabetic());
-                self.skip(b"");
-                return named_zone(name);
-            }
-        };
+        let name = self.take(|octet| octet.is_ascii_alphabetic());
+        let named = named_zone(name);
+        // `GMT+2`, but `EST -0500` and `Z` stand for themselves.
+        if !matches!(self.peek(), Some(b'+' | b'-')) || !name.is_empty() && named != Some(0) {
+            self.skip(b"");
+            return named;
+        }
+        let sign = if self.peek() == Some(b'+') { 1 } else { -1 };
         self.at += 1;
-        let digits = self.take(|octet| octet.is_ascii_digit());
+        let mut digits = self.take(|octet| octet.is_ascii_digit()).to_vec();
+        if self.peek() == Some(b':') && digits.len() <= 2 {
+            self.at += 1;
+            digits.extend_from_slice(self.take(|octet| octet.is_ascii_digit()));
+        }
         self.skip(b"");
-        let value: i16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-        let minutes = (digits.len() == 4 && value % 100 < 60).then(|| value / 100 * 60 + value % 100)?;
+        let value: i16 = std::str::from_utf8(&digits).ok()?.parse().ok()?;
+        let minutes = match digits.len() {
+            1 | 2 => value * 60,
+            3 | 4 if value % 100 < 60 => value / 100 * 60 + value % 100,
+            _ => return None,
+        };
         (minutes <= MOST_OFFSET && (sign, minutes) != (-1, 0)).then_some(sign * minutes)
     }
 
@@ -407,6 +496,45 @@ mod tests {
     }
 
     #[test]
+    fn dates_that_mean_one_thing_are_read() {
+        // 1 July 2003 10:52:37 +0200
+        const AT: i64 = 1_057_049_557;
+        for (text, unix, offset) in [
+            ("Tue, 1 Jul 2003 10:52:37 +02:00", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37 +02", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37 +2", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37 GMT+0200 (CEST)", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37 UTC+2", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37+0200", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37.123 +0200", AT, Some(120)),
+            ("Tue, 1 Jul 2003, 10:52:37 +0200", AT, Some(120)),
+            ("Tuesday,1 July 103 10.52.37 +0200 trailing words", AT, Some(120)),
+            ("Tue, 1-Jul-03 08:52:37 GMT", AT, Some(0)),
+            ("tue, 01 jul 2003 08:52:37 am utc", AT, Some(0)),
+            ("1 Jul 2003 12:00 AM GMT", 1_057_017_600, Some(0)),
+            ("1 Jul 2003 12:00 PM GMT", 1_057_060_800, Some(0)),
+            ("1 Jul 2003 11:00 pm GMT", 1_057_100_400, Some(0)),
+            ("1 07 2003 08:52:37 GMT", AT, Some(0)),
+            ("01-07-2003 08:52:37 GMT", AT, Some(0)),
+            // RFC 5322 §4.3: "SHOULD be considered equivalent to "-0000""
+            ("Tue, 1 Jul 2003 08:52:37 CEST", AT, None),
+            ("Tue, 1 Jul 2003 08:52:37 A", AT, None),
+            ("Tue, 1 Jul 2003 04:52:37 EDT -0400", AT, Some(-240)),
+            ("Tue Jul  1 08:52:37 2003", AT, Some(0)),
+            ("Tue Jul  1 10:52:37 2003 +0200", AT, Some(120)),
+            ("Tuesday, July 1, 2003 08:52:37 GMT", AT, Some(0)),
+            ("July 1 2003, 8:52:37 AM GMT", AT, Some(0)),
+            ("2003-07-01T08:52:37Z", AT, Some(0)),
+            ("2003-07-01T10:52:37.5+02:00", AT, Some(120)),
+            ("2003-07-01 10:52:37 +0200", AT, Some(120)),
+            ("2003-07-01 08:52:37", AT, None),
+        ] {
+            let stamp = Timestamp::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((stamp.unix(), stamp.offset()), (unix, offset), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_date_is_refused() {
         for text in [
             "",
@@ -418,6 +546,12 @@ mod tests {
             "1 Jan 99999 00:00",
             "1 Jan 2000 24:00",
             "1 Jan 2000 1",
+            // Which is the month?
+            "07/01/2003 10:52",
+            "1 13 2000 00:00",
+            "July 2003",
+            "2003-7",
+            "203-07-01 10:52",
             "((((",
             "1 Jan 2000 \\",
         ] {
