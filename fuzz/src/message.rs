@@ -1,7 +1,7 @@
 //! Messages: the part tree against a slow and obvious second reader, and what reads must write back the same.
 
 use facteur::address::{Mailbox, list};
-use facteur::message::{DefectKind, Header, HeaderEdit, Message, Part};
+use facteur::message::{DefectKind, Encoding, Header, HeaderEdit, Message, Part};
 use facteur::text::{Params, charset, transfer, utf7, words};
 
 /// Spans nest, fields joined are the header, parts read alone have the same tree, and another reader sees the same parts.
@@ -74,7 +74,9 @@ fn check_part(message: &Message, part: Part<'_>) {
     let found = message.part(&path).expect("a part has a number");
     // An embedded message has the number of the part that it lies in, where it is a multipart.
     assert!(found.offset() == part.offset() || found.embedded().is_some_and(|inner| inner.offset() == part.offset()));
-    assert!(part.decode().len() <= part.raw_body().len());
+    // A line of uuencode says how much it holds; what is missing is spaces lost on the way.
+    let most = if part.encoding() == Encoding::Uuencode { 21 } else { 1 };
+    assert!(part.decode().len() <= part.raw_body().len() * most);
     let _ = (part.text(), part.filename(), part.disposition(), part.id(), part.description(), part.lines());
     check_header(part.header());
 }

@@ -54,6 +54,8 @@ pub struct Group {
     pub raw_name: Vec<u8>,
     /// The mailboxes in the group, none in `undisclosed-recipients:;`.
     pub members: Vec<Mailbox>,
+    /// The comments around its name and between its members, brackets removed, in their order.
+    pub comments: Vec<String>,
 }
 
 impl Mailbox {
@@ -105,15 +107,20 @@ pub fn parse(text: &[u8]) -> Vec<Entry> {
     loop {
         let (element, end) = reader.element(group.is_some());
         match end {
-            End::Group => group = Some(Group { raw_name: element.phrase(), members: Vec::new() }),
-            _ => {
-                let mailbox = element.mailbox();
-                match (&mut group, mailbox) {
-                    (Some(group), Some(mailbox)) => group.members.push(mailbox),
-                    (None, Some(mailbox)) => entries.push(Entry::Mailbox(mailbox)),
-                    (_, None) => {}
-                }
+            End::Group => {
+                group = Some(Group { raw_name: element.phrase(), members: Vec::new(), comments: element.comments() });
             }
+            _ => match (&mut group, element.mailbox()) {
+                (Some(group), Ok(mailbox)) => group.members.push(mailbox),
+                (None, Ok(mailbox)) => entries.push(Entry::Mailbox(mailbox)),
+                // Comments alone belong to what they stand in or behind.
+                (Some(group), Err(comments)) => group.comments.extend(comments),
+                (None, Err(comments)) => match entries.last_mut() {
+                    Some(Entry::Mailbox(mailbox)) => mailbox.comments.extend(comments),
+                    Some(Entry::Group(group)) => group.comments.extend(comments),
+                    None => {}
+                },
+            },
         }
         if matches!(end, End::Semicolon | End::Text) {
             entries.extend(group.take().map(Entry::Group));
@@ -164,18 +171,23 @@ impl Element {
         phrase
     }
 
-    fn mailbox(self) -> Option<Mailbox> {
-        let comments = self.comments.iter().map(|comment| words::decode(comment)).collect();
+    fn comments(&self) -> Vec<String> {
+        self.comments.iter().map(|comment| words::decode(comment)).collect()
+    }
+
+    /// The mailbox; where there is none, the comments.
+    fn mailbox(self) -> Result<Mailbox, Vec<String>> {
+        let comments = self.comments();
         let name = Some(self.phrase()).filter(|name| !name.is_empty());
         if let Some(angle) = &self.angle {
             let (route, address) = split_route(angle);
             let (local, domain) = split_address(address);
             let comment = self.comments.last().filter(|comment| !comment.is_empty());
             let raw_name = name.or_else(|| comment.cloned());
-            return Some(Mailbox { raw_name, route, local, domain, comments });
+            return Ok(Mailbox { raw_name, route, local, domain, comments });
         }
         if self.words.is_empty() {
-            return None;
+            return Err(comments);
         }
         let comment = self.comments.last().filter(|comment| !comment.is_empty()).cloned();
         if !self.words.iter().any(|word| word.is(b'@')) {
@@ -184,12 +196,13 @@ impl Element {
                 && !word.quoted
             {
                 let local = charset::guess(&word.octets).into_owned();
-                return Some(Mailbox { raw_name: comment, local, comments, ..Mailbox::default() });
+                return Ok(Mailbox { raw_name: comment, local, comments, ..Mailbox::default() });
             }
-            return name.map(|name| Mailbox { raw_name: Some(name), comments, ..Mailbox::default() });
+            let Some(name) = name else { return Err(comments) };
+            return Ok(Mailbox { raw_name: Some(name), comments, ..Mailbox::default() });
         }
         let (local, domain) = split_address(&self.words);
-        Some(Mailbox { raw_name: comment, route: None, local, domain, comments })
+        Ok(Mailbox { raw_name: comment, route: None, local, domain, comments })
     }
 }
 
@@ -446,6 +459,20 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
+    }
+
+    /// RFC 5322 §A.5
+    #[test]
+    fn comments_stay_with_what_they_are_about() {
+        let list = parse(b"A Group(Some people)\r\n :Chris Jones <c@(Chris's host.)public.example>,(none),\r\n joe@example.org; (the end)");
+        let [Entry::Group(group)] = &list[..] else { panic!("{list:?}") };
+        assert_eq!(group.comments, ["Some people", "none", "the end"]);
+        assert_eq!((group.name().as_str(), group.members.len()), ("A Group", 2));
+        assert_eq!(group.members[0].comments, ["Chris's host."]);
+        let list = parse(b"(Empty list)(start)Hidden recipients :(nobody(that I know)) ;");
+        let [Entry::Group(group)] = &list[..] else { panic!("{list:?}") };
+        assert_eq!(group.comments, ["Empty list", "start", "nobody(that I know)"]);
+        assert_eq!(parse(b"(only a comment)"), []);
     }
 
     #[test]

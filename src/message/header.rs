@@ -147,9 +147,10 @@ impl<'a> Field<'a> {
         list::parse(self.value())
     }
 
-    /// The value of a field such as Date; `None` where it is no date.
+    /// The value of a field such as Date, or the date at the end of one such as Received; `None` where there is no date.
     pub fn date(self) -> Option<Timestamp> {
-        Timestamp::parse(self.value()).ok()
+        let value = self.value();
+        Timestamp::parse(value).ok().or_else(|| super::fields::received::date(value))
     }
 
     /// The identifiers in the value of a field such as Message-ID, References, In-Reply-To, Content-ID, without their

@@ -116,12 +116,12 @@ impl<'a> Part<'a> {
         if self.span().kind == Kind::Message { self.children().next() } else { None }
     }
 
-    /// The message in a `message/rfc822` or `message/global` part as a message of its own, decoded where it is encoded and
+    /// The message in a `message/rfc822`, `message/global` or `message/news` part as a message of its own, decoded where it is encoded and
     /// sharing the octets where it is not. `None` for other parts. It is read anew, with the default
     /// [`Limits`](super::Limits): a program that goes down by this way counts its own steps.
     pub fn message(self) -> Option<Message> {
         let content_type = self.content_type();
-        if !content_type.is("message", "rfc822") && !content_type.is("message", "global") {
+        if !["rfc822", "global", "news"].iter().any(|subtype| content_type.is("message", subtype)) {
             return None;
         }
         Some(match self.decode() {
@@ -217,6 +217,10 @@ impl<'a> Part<'a> {
         match self.encoding() {
             Encoding::Base64 => Cow::Owned(transfer::decode_base64(body)),
             Encoding::QuotedPrintable => Cow::Owned(transfer::decode_quoted_printable(body)),
+            Encoding::Uuencode => match enclosed::find(body).first() {
+                Some(file) => Cow::Owned(file.decode(body)),
+                None => Cow::Borrowed(body),
+            },
             _ => Cow::Borrowed(body),
         }
     }

@@ -149,38 +149,71 @@ pub enum Encoding {
     QuotedPrintable,
     /// `base64`
     Base64,
+    /// `x-uuencode`, as it was sent before MIME and by some beside it.
+    Uuencode,
     /// Another word, in lower case. What it encodes is left as it is.
     Other(String),
 }
 
 impl Encoding {
-    /// Reads the value of the field; an empty one is the default.
+    /// Reads the value of the field; an empty one is the default. Quotes, parameters, full stops, and spaces or hyphens within
+    /// a word are passed over, as senders write them.
     pub fn parse(value: &[u8]) -> Self {
-        // Some senders write quotes, parameters or a full stop.
-        let unquoted = value.trim_ascii().strip_prefix(b"\"").unwrap_or(value);
-        let Some((word, _)) = token(unquoted) else { return Self::SevenBit };
+        if let Some(encoding) = Self::exact(value) {
+            return encoding;
+        }
+        let mut at = 0;
+        skip_cfws(value, &mut at);
+        let rest = value.get(at..).unwrap_or_default();
+        let end = rest.iter().position(|octet| matches!(octet, b';' | b'(' | b',')).unwrap_or(rest.len());
+        // The first word, and all of them joined: `base64 charset=x`, `quoted printable`.
+        let words = rest.get(..end).unwrap_or_default().trim_ascii();
+        let first = words.split(|octet| octet.is_ascii_whitespace()).next().unwrap_or_default();
+        let key = |text: &[u8]| -> Vec<u8> {
+            let letters = text.iter().filter(|octet| octet.is_ascii_alphanumeric()).take(LONGEST_ENCODING + 1);
+            letters.map(u8::to_ascii_lowercase).collect()
+        };
+        let known = [first, words].into_iter().find_map(|text| Self::of(&key(text)));
+        known.unwrap_or_else(|| match charset::guess(first).trim_matches(['"', '\'', '.']).to_ascii_lowercase() {
+            word if word.is_empty() => Self::SevenBit,
+            word => Self::Other(word),
+        })
+    }
+
+    /// One of the five words, and white space around it.
+    pub(super) fn exact(value: &[u8]) -> Option<Self> {
+        let word = value.trim_ascii();
         let known = [
             ("7bit", Self::SevenBit),
             ("8bit", Self::EightBit),
             ("quoted-printable", Self::QuotedPrintable),
             ("base64", Self::Base64),
             ("binary", Self::Binary),
-            ("7-bit", Self::SevenBit),
-            ("7bits", Self::SevenBit),
-            ("8-bit", Self::EightBit),
-            ("8bits", Self::EightBit),
         ];
-        match known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())) {
-            Some((_, encoding)) => encoding,
-            None => Self::Other(charset::guess(word).to_ascii_lowercase()),
-        }
+        known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, encoding)| encoding)
+    }
+
+    /// The encoding of a word of which only letters and digits are left.
+    fn of(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"7bit" | b"7bits" => Self::SevenBit,
+            b"8bit" | b"8bits" => Self::EightBit,
+            b"binary" => Self::Binary,
+            b"quotedprintable" => Self::QuotedPrintable,
+            b"base64" => Self::Base64,
+            b"uuencode" | b"xuuencode" | b"uue" | b"xuue" => Self::Uuencode,
+            _ => return None,
+        })
     }
 
     /// Whether the octets of the body are others than those of the content.
     pub fn is_encoded(&self) -> bool {
-        matches!(self, Self::QuotedPrintable | Self::Base64)
+        matches!(self, Self::QuotedPrintable | Self::Base64 | Self::Uuencode)
     }
 }
+
+/// The length of `quotedprintable`; what is longer is none of the words known.
+const LONGEST_ENCODING: usize = 15;
 
 /// As the field has it.
 impl fmt::Display for Encoding {
@@ -191,6 +224,7 @@ impl fmt::Display for Encoding {
             Self::Binary => "binary",
             Self::QuotedPrintable => "quoted-printable",
             Self::Base64 => "base64",
+            Self::Uuencode => "x-uuencode",
             Self::Other(word) => word,
         })
     }
@@ -326,7 +360,23 @@ mod tests {
             ("8BIT (note)", "8bit"),
             ("", "7bit"),
             ("\"base64\"", "base64"),
-            ("x-uuencode", "x-uuencode"),
+            ("X-UUEncode", "x-uuencode"),
+            ("uue", "x-uuencode"),
+            ("quoted printable", "quoted-printable"),
+            ("quoted - printable;", "quoted-printable"),
+            ("Quoted_Printable.", "quoted-printable"),
+            ("base64;charset=x", "base64"),
+            ("base64 charset=x", "base64"),
+            ("base-64", "base64"),
+            ("7-bit", "7bit"),
+            ("'8bits'", "8bit"),
+            ("(a note) base64", "base64"),
+            ("base64, 7bit", "base64"),
+            ("text/html", "text/html"),
+            ("X-Other; a=b", "x-other"),
+            ("quoted-printable-and-more", "quoted-printable-and-more"),
+            ("\"", "7bit"),
+            (";", "7bit"),
         ] {
             assert_eq!(Encoding::parse(value.as_bytes()).to_string(), expected, "{value}");
         }

@@ -184,6 +184,11 @@ fn address(word: &str) -> Option<IpAddr> {
     inside.parse().ok().or_else(|| port()?.0.parse().ok())
 }
 
+/// The date at the end of a trace field.
+pub(in crate::message) fn date(value: &[u8]) -> Option<Timestamp> {
+    cut_date(value).1
+}
+
 /// The clauses, and the date behind the last semicolon that no comment and no quoted string holds.
 fn cut_date(value: &[u8]) -> (&[u8], Option<Timestamp>) {
     let mut tokens = Tokens::new(value);
