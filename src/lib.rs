@@ -3,7 +3,7 @@
     not(feature = "net"),
     doc = "Internet mail in one crate; without the feature `net` there are no sockets in it."
 )]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // A module may `use crate::` only modules above it; tests/layers.rs checks that.

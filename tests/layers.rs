@@ -28,6 +28,19 @@ fn each_module_uses_only_modules_above_it() {
     assert!(faults.is_empty(), "against the order of lib.rs:\n{}", faults.join("\n"));
 }
 
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let lib = std::fs::read_to_string(src.join("lib.rs")).unwrap();
+    assert!(lib.contains("#![deny(unsafe_code)]"));
+    let modules = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let files = modules.flat_map(|module| sources(&src, module));
+    let code = |file: &Path| std::fs::read_to_string(file).unwrap();
+    let says = |word: &str, line: &str| line.split("//").next().unwrap_or_default().contains(word);
+    let allowing: Vec<_> = files.filter(|file| code(file).lines().any(|line| says("(unsafe_code)", line))).collect();
+    assert_eq!(allowing, [src.join("text/transfer/mod.rs")], "who allows it");
+}
+
 /// Every `crate::module` in a line of code; comments and the crate's own macros do not count.
 fn crate_paths(line: &str) -> Vec<&str> {
     let code = line.split("//").next().unwrap_or_default();

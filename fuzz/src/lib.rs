@@ -14,6 +14,7 @@ mod smtp;
 mod smtp_client;
 mod spool;
 mod store;
+mod transfer;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
@@ -46,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message_build", build::build),
     ("message", message::message),
     ("text", message::text),
+    ("transfer", transfer::transfer),
     ("spf_record", auth::spf_record),
 ];
 

@@ -18,6 +18,7 @@ mod fold;
 pub mod header;
 pub mod part;
 pub mod protection;
+mod reader;
 mod scan;
 
 pub use bodies::Bodies;
@@ -30,6 +31,7 @@ pub use fields::{
 pub use header::{Field, Header};
 pub use part::Part;
 pub use protection::Protection;
+pub use reader::BodyReader;
 
 use scan::Tree;
 

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::Message;
 use super::fields::{self, ContentType, Disposition, Encoding};
 use super::header::Header;
+use super::reader::BodyReader;
 use super::scan::{Kind, NONE, PartSpan};
 use crate::text::enclosed::{self, Enclosed};
 use crate::text::flowed::{self, DelSp, Paragraph};
@@ -211,7 +214,7 @@ impl<'a> Part<'a> {
     /// no multipart may be encoded (RFC 2045 §6.4).
     pub fn decode(self) -> Cow<'a, [u8]> {
         let body = self.raw_body();
-        if matches!(self.span().kind, Kind::Multipart | Kind::Message | Kind::Opaque) {
+        if !self.is_encoded() {
             return Cow::Borrowed(body);
         }
         match self.encoding() {
@@ -223,6 +226,26 @@ impl<'a> Part<'a> {
             },
             _ => Cow::Borrowed(body),
         }
+    }
+
+    /// Whether its transfer encoding counts.
+    fn is_encoded(self) -> bool {
+        !matches!(self.span().kind, Kind::Multipart | Kind::Message | Kind::Opaque)
+    }
+
+    /// What [`decode`](Self::decode) gives, as [`Bytes`] that outlive the part. Where the body is not encoded they are a
+    /// slice of the message, without a copy.
+    pub fn bytes(self) -> Bytes {
+        match self.decode() {
+            Cow::Borrowed(octets) => self.message.raw().slice_ref(octets),
+            Cow::Owned(octets) => Bytes::from(octets),
+        }
+    }
+
+    /// What [`decode`](Self::decode) gives, to be read little by little and in bounded memory.
+    pub fn reader(self) -> BodyReader {
+        let encoding = if self.is_encoded() { self.encoding() } else { Encoding::Binary };
+        BodyReader::new(self.message.raw().slice_ref(self.raw_body()), &encoding)
     }
 
     /// The text of a `text/*` part, its transfer encoding undone and its charset decoded as [`charset::decode`] says.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::legacy::Legacy;
+use super::transfer::utf8;
 
 /// Labels seen in mail that the Encoding Standard does not list, of which only letters, in lower case, and digits are left.
 const ALIASES: [(&str, &str); 42] = [
@@ -93,8 +94,9 @@ pub(crate) fn decode_piece<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
 
 /// As [`decode`], in the memory of the octets where they are the text already.
 pub(crate) fn decode_owned(label: &str, octets: Vec<u8>) -> String {
-    if octets.is_ascii() && (label.trim().is_empty() || is_ascii(label.trim()) || is_utf8(label.trim())) {
-        return String::from_utf8(octets).unwrap_or_default(); // ASCII
+    let name = label.trim();
+    if (name.is_empty() || is_ascii(name) || is_utf8(name)) && !octets.starts_with(MARK) {
+        return utf8(octets).unwrap_or_else(|octets| decode(label, &octets).into_owned());
     }
     decode(label, &octets).into_owned()
 }
@@ -223,6 +225,7 @@ mod tests {
             ("utf-8", b"a\xffb", "a\u{fffd}b"),
         ] {
             assert_eq!(decode(label, octets), text, "{label}");
+            assert_eq!(decode_owned(label, octets.to_vec()), text, "{label}");
         }
         assert!(is_known(" UTF-8 ") && is_known("us-ascii") && is_known("utf-7") && !is_known("x-mac-klingon"));
     }
