@@ -16,6 +16,7 @@ pub mod edit;
 pub mod fields;
 mod fold;
 pub mod header;
+mod lines;
 pub mod part;
 pub mod protection;
 mod reader;

@@ -11,6 +11,7 @@ use memchr::{memchr, memmem};
 use super::Limits;
 use super::defects::{DefectKind, Defects};
 use super::fields::{self, Composite};
+use super::lines::LineStarts;
 
 /// What a delimiter line begins with; made once, for a search is set up at every delimiter.
 static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
@@ -214,6 +215,7 @@ impl<'a> Scan<'a> {
         // Beyond the limit of fields.
         let mut full = false;
         (self.content_type, self.encoding) = (None, None);
+        let mut lines = LineStarts::new(raw, start);
         while let Some(line) = raw.get(at..).filter(|line| !line.is_empty()) {
             match line {
                 [b'\n', ..] => {
@@ -225,7 +227,7 @@ impl<'a> Scan<'a> {
                     break;
                 }
                 [b' ' | b'\t', ..] if self.tree.fields.len() > first => {
-                    at += line_len(line);
+                    at = lines.next();
                     continue;
                 }
                 [b'-', b'-', ..] => {
@@ -236,13 +238,13 @@ impl<'a> Scan<'a> {
                     }
                 }
                 _ if full => {
-                    at += line_len(line);
+                    at = lines.next();
                     continue;
                 }
                 _ => {}
             }
             let mut colon = colon(line);
-            let next = at + colon.map_or_else(|| line_len(line), |colon| colon + line_len(&line[colon..])); // within the line
+            let next = if colon.is_some() { lines.next_unfolded() } else { lines.next() };
             if self.tree.fields.len() >= self.limits.fields {
                 self.defect(DefectKind::TooManyFields, at);
                 (full, colon) = (true, None);
@@ -452,17 +454,40 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How long the line is, its line end counted.
-fn line_len(line: &[u8]) -> usize {
-    memchr(b'\n', line).map_or(line.len(), |len| len + 1)
-}
-
 /// Where the colon of a field is: `field = field-name ":" …`, `field-name = 1*ftext` (RFC 5322 §3.6.8), white space before
 /// the colon read (§4.5). `None` where the line is no field.
 fn colon(line: &[u8]) -> Option<usize> {
-    let len = line.iter().position(|octet| !matches!(octet, 33..=57 | 59..=126)).filter(|len| *len > 0)?;
-    let spaces = line.get(len..)?.iter().position(|octet| !matches!(octet, b' ' | b'\t'))?;
-    (line.get(len + spaces) == Some(&b':')).then_some(len + spaces)
+    let len = ftext_len(line);
+    match line.get(len)? {
+        _ if len == 0 => None,
+        b':' => Some(len),
+        b' ' | b'\t' => {
+            let spaces = line.get(len..)?.iter().position(|octet| !matches!(octet, b' ' | b'\t'))?;
+            (line.get(len + spaces) == Some(&b':')).then_some(len + spaces)
+        }
+        _ => None,
+    }
+}
+
+/// How many octets at the start are `ftext = %d33-57 / %d59-126`, looked at by eights.
+fn ftext_len(line: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let (eights, rest) = line.as_chunks::<8>();
+    for (n, eight) in eights.iter().enumerate() {
+        let octets = u64::from_le_bytes(*eight);
+        // A borrow comes from an octet before, which was found then, so the first that is found is right.
+        let equal = |octet: u8| {
+            let zero = octets ^ ONES * u64::from(octet);
+            zero.wrapping_sub(ONES) & !zero
+        };
+        let others = octets | octets.wrapping_sub(ONES * 33) | equal(b':') | equal(127);
+        if others & HIGH != 0 {
+            return n * 8 + (others & HIGH).trailing_zeros() as usize / 8;
+        }
+    }
+    let ftext = |octet: &&u8| matches!(octet, 33..=57 | 59..=126);
+    line.len() - rest.len() + rest.iter().take_while(ftext).count()
 }
 
 /// Whether what stands before a colon is this name, given in lower case.
@@ -474,7 +499,23 @@ pub(super) fn is_name(before_colon: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::DefectKind::*;
+    use super::ftext_len;
     use crate::message::{Limits, Message, Part};
+
+    #[test]
+    fn eights_say_what_octets_say() {
+        for place in 0..20 {
+            for octet in 0..=255 {
+                for before in [b'!', b'~', b'9', b';', b'a'] {
+                    let mut line = [before; 24];
+                    line[place] = octet;
+                    let ftext = matches!(octet, 33..=57 | 59..=126);
+                    assert_eq!(ftext_len(&line), if ftext { 24 } else { place }, "{octet} at {place} after {before}");
+                    assert_eq!(ftext_len(&line[..place]), place);
+                }
+            }
+        }
+    }
 
     /// Header and body of each part: `header|body`, children in brackets.
     fn shown(part: Part<'_>) -> String {

@@ -396,7 +396,20 @@ pub fn write(name: &str, value: &str) -> Vec<String> {
 
 /// `token` of RFC 2045 §5.1.
 pub(crate) fn is_token(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet)
+    /// One look instead of fifteen.
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut octet = b'!';
+        while octet <= b'~' {
+            table[octet as usize] = !matches!(
+                octet,
+                b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\' | b'"' | b'/' | b'[' | b']' | b'?' | b'='
+            );
+            octet += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(octet)] // any octet is in it
 }
 
 #[cfg(test)]

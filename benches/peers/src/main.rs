@@ -21,7 +21,7 @@ const GROUPS: [Group; 3] = [
 ];
 
 fn main() {
-    let mut rounds = Rounds { number: 15, only: "" };
+    let mut rounds = Rounds { number: 15, only: "", alone: false };
     let mut chosen = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -33,6 +33,7 @@ fn main() {
                 Some(number) if number > 0 => rounds.number = number,
                 _ => fail("--rounds wants a number"),
             },
+            "--alone" => rounds.alone = true,
             "--only" => match args.next() {
                 Some(text) => rounds.only = text.leak(),
                 None => fail("--only wants a part of a name"),
@@ -53,10 +54,10 @@ fn main() {
 
 fn help() {
     println!(
-        "run [--rounds N] [--only TEXT] [GROUP ...]\n\nMeasures facteur beside its peers, all in turn, and prints for each work a line for each of them"
+        "run [--rounds N] [--only TEXT] [--alone] [GROUP ...]\n\nMeasures facteur beside its peers, all in turn, and prints for each work a line for each of them"
     );
     println!(
-        "(time an item, allocations an item, octets alive at the most) and the ratio to the fastest peer. --only takes works by a part\nof their name, such as reader/small.\n"
+        "(time an item, allocations an item, octets alive at the most) and the ratio to the fastest peer. --only takes works by a part\nof their name, such as reader/small; --alone leaves out the peers, for a profiler.\n"
     );
     for (name, what, _) in GROUPS {
         println!("  {name:<10} {what}");

@@ -93,6 +93,8 @@ pub struct Rounds {
     pub number: usize,
     /// Only works with this in their name.
     pub only: &'static str,
+    /// Ours without the peers, for a profiler.
+    pub alone: bool,
 }
 
 impl Rounds {
@@ -101,6 +103,7 @@ impl Rounds {
         if !work.name.contains(self.only) {
             return;
         }
+        let peers = if self.alone { &mut peers[..1] } else { peers };
         let mut times = vec![Vec::with_capacity(self.number); peers.len()];
         let mut seen = Vec::new();
         // To warm up, and to see that all see the same.

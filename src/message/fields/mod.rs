@@ -245,6 +245,10 @@ pub(super) enum Composite {
 
 /// As [`ContentType::parse`], for the one question of the scan and without memory.
 pub(super) fn composite(value: &[u8]) -> Composite {
+    // Most are neither, and say so with their first letter.
+    if !matches!(value.trim_ascii_start(), [b'm' | b'M' | b'(', ..]) {
+        return Composite::None;
+    }
     let Some((kind, subtype)) = media_type(value) else { return Composite::None };
     let is = |word: &[u8], other: &str| word.eq_ignore_ascii_case(other.as_bytes());
     if is(kind, "multipart") {
