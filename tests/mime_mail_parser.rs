@@ -229,7 +229,7 @@ fn headers(part: Part<'_>, base: usize, expected: &Value) -> Result<(), String> 
 fn addresses(field: Field<'_>) -> Value {
     let entries = field.addresses();
     let shown = |mailbox: &Mailbox| {
-        let (mut name, mut address) = (mailbox.name(), Some(mailbox.to_string()));
+        let (mut name, mut address) = (mailbox.name().map(std::borrow::Cow::into_owned), Some(mailbox.to_string()));
         // They show comments behind the name, or in place of it.
         if !mailbox.comments.is_empty() {
             let comments = mailbox.comments.join(" ");

@@ -157,7 +157,8 @@ fn rfc_2047_8_headers() {
          =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=\r\n\
          Reply-To: Nathaniel Borenstein <nsb@thumper.bellcore.com>\r\n      (=?iso-8859-8?b?7eXs+SDv4SDp7Oj08A==?=)\r\n\r\n",
     );
-    let name = |field: &str| message.header().get(field).unwrap().addresses()[0].mailboxes()[0].name().unwrap();
+    let name =
+        |field: &str| message.header().get(field).unwrap().addresses()[0].mailboxes()[0].name().unwrap().into_owned();
     assert_eq!(name("from"), "Keith Moore");
     assert_eq!(name("to"), "Keld Jørn Simonsen");
     assert_eq!(name("cc"), "André Pirard");

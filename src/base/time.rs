@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::civil;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::Offset;
 
 use crate::base::ParseError;
 
@@ -444,7 +444,7 @@ impl<'a> Words<'a> {
     ) -> Result<Timestamp, ParseError> {
         let invalid = ParseError { expected: "a date of the calendar", at: 0 };
         let date = civil::Date::new(year, month, day).map_err(|_| invalid)?;
-        let local = date.to_datetime(time).to_zoned(TimeZone::UTC).map_err(|_| invalid)?.timestamp().as_second();
+        let local = Offset::UTC.to_timestamp(date.to_datetime(time)).map_err(|_| invalid)?.as_second();
         let unix = local - i64::from(offset.unwrap_or(0)) * 60;
         if Timestamp::from_unix(unix).unix != unix {
             return Err(invalid);

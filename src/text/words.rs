@@ -26,7 +26,7 @@ pub fn decode(text: &[u8]) -> String {
 
 /// As [`decode`], without a copy where nothing is encoded.
 pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
-    if memchr::memmem::find(text, b"=?").is_none() {
+    if find(text).is_none() {
         return charset::guess_piece(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -35,7 +35,7 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
     let mut rest = text;
     // Where plain text that was not yet written begins.
     let mut plain = text;
-    while let Some(at) = memchr::memmem::find(rest, b"=?") {
+    while let Some(at) = find(rest) {
         let candidate = rest.get(at..).unwrap_or_default();
         let Some(word) = Word::read(candidate) else {
             rest = candidate.get(2..).unwrap_or_default();
@@ -65,6 +65,11 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
     write_pending(&mut out, &mut pending);
     out.push_str(&charset::guess_piece(plain));
     Cow::Owned(out)
+}
+
+/// Where the first `=?` is.
+fn find(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'=', text).find(|at| text.get(at + 1) == Some(&b'?'))
 }
 
 fn write_pending(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {

@@ -1,5 +1,7 @@
 //! Who stands in an address field of a message that is built (RFC 5322 §3.4).
 
+use std::borrow::Cow;
+
 use crate::address::{Address, Entry, Mailbox, list};
 use crate::base::ParseError;
 
@@ -30,7 +32,7 @@ impl From<Address> for Contact {
 impl From<&Mailbox> for Contact {
     fn from(mailbox: &Mailbox) -> Self {
         let address = mailbox.address().ok_or(ParseError { expected: "an address", at: 0 });
-        Self { name: mailbox.name(), address }
+        Self { name: mailbox.name().map(Cow::into_owned), address }
     }
 }
 

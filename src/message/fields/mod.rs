@@ -308,7 +308,18 @@ pub(super) fn ids(value: &[u8]) -> Vec<String> {
                 // An ordinary octet, here and further on.
                 None => (comments, at) = (false, at - 1),
             },
-            (b'<', _) => id = Some(Vec::new()),
+            (b'<', _) => {
+                let rest = value.get(at..).unwrap_or_default();
+                let plain = |octet: &u8| !octet.is_ascii_whitespace() && !b"<>(".contains(octet);
+                match rest.iter().position(|octet| !plain(octet)) {
+                    // As it should be.
+                    Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
+                        ids.push(charset::guess(rest.get(..len).unwrap_or_default()).into_owned());
+                        (id, at) = (None, at + len + 1);
+                    }
+                    _ => id = Some(Vec::new()),
+                }
+            }
             (b'>', Some(_)) => {
                 let id = id.take().unwrap_or_default();
                 if !id.is_empty() {
