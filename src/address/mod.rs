@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::base::ParseError;
 use crate::base::parse::{Parsed, fail, quoted, whole};
 
@@ -42,9 +44,21 @@ pub const MAX_DOMAIN: usize = 255;
     serde(try_from = "String", into = "String")
 )]
 pub struct Address {
-    local: String,
+    local: Name,
     domain: Domain,
 }
+
+/// Text of a name: short ones are held without an allocation, and every clone is cheap. It dereferences to `str`.
+///
+/// ```
+/// use facteur::address::{Domain, Name};
+///
+/// let name = Name::from("mx.test");
+/// assert_eq!(&*name, "mx.test");
+/// assert_eq!(Domain::Name(name).to_string(), "mx.test");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(SmolStr);
 
 /// The right-hand side of an address, or the name of a host.
 ///
@@ -58,15 +72,15 @@ pub struct Address {
 #[non_exhaustive]
 pub enum Domain {
     /// A name of the DNS in the form in which it came: A-labels or U-labels, no dot at the end.
-    Name(String),
+    Name(Name),
     /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
     Literal(IpAddr),
     /// `General-address-literal` (RFC 5321 §4.1.3): a tag and what follows its colon.
     General {
         /// The tag before the colon.
-        tag: String,
+        tag: Name,
         /// What stands between the colon and the bracket.
-        content: String,
+        content: Name,
     },
 }
 
@@ -75,7 +89,7 @@ impl Address {
     ///
     /// # Errors
     /// Where `local` is empty or holds a control character: such an address could not be written.
-    pub fn new(local: impl Into<String>, domain: Domain) -> Result<Self, ParseError> {
+    pub fn new(local: impl Into<Name>, domain: Domain) -> Result<Self, ParseError> {
         let local = local.into();
         if local.is_empty() {
             return Err(ParseError { expected: "a local part", at: 0 });
@@ -180,6 +194,50 @@ impl std::hash::Hash for Domain {
     }
 }
 
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(SmolStr::new(text))
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(SmolStr::from(text))
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, text: &str) -> bool {
+        **self == *text
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, text: &&str) -> bool {
+        **self == **text
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
 impl FromStr for Address {
     type Err = ParseError;
 
@@ -260,7 +318,7 @@ impl fmt::Display for Domain {
 
 /// `atext` of RFC 5322 §3.2.3, with the octets of UTF-8 beyond ASCII (RFC 6532 §3.2).
 pub(crate) fn is_atext(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || octet >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
+    CLASSES[usize::from(octet)] & ATEXT != 0 // 256 classes
 }
 
 /// `Mailbox = Local-part "@" ( Domain / address-literal )`
@@ -276,22 +334,24 @@ pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
 }
 
 /// `Local-part = Dot-string / Quoted-string`
-pub(crate) fn local_part(input: &[u8]) -> Parsed<'_, String> {
+pub(crate) fn local_part(input: &[u8]) -> Parsed<'_, Name> {
+    const NAME: &str = "a local part";
     let (rest, local) = if input.first() == Some(&b'"') {
         let (rest, local) = quoted(input)?;
-        (rest, local)
-    } else {
-        let len = input.iter().position(|octet| !is_atext(*octet) && *octet != b'.').unwrap_or(input.len());
-        let (local, rest) = input.split_at(len);
-        if local.split(|octet| *octet == b'.').any(<[u8]>::is_empty) {
-            return fail(input, "a local part");
+        if local.is_empty() || local.iter().any(u8::is_ascii_control) {
+            return fail(input, NAME);
         }
-        (rest, local.to_vec())
+        (rest, String::from_utf8(local).ok().map(Name::from))
+    } else {
+        let len = span(input, ATEXT | DOT);
+        let (local, rest) = input.split_at(len);
+        // A dot stands between two atoms.
+        if matches!(local, [] | [b'.', ..] | [.., b'.']) || local.windows(2).any(|two| two == b"..") {
+            return fail(input, NAME);
+        }
+        (rest, std::str::from_utf8(local).ok().map(Name::from))
     };
-    match String::from_utf8(local) {
-        Ok(local) if !local.is_empty() && !local.bytes().any(|octet| octet.is_ascii_control()) => Ok((rest, local)),
-        _ => fail(input, "a local part"),
-    }
+    local.map_or_else(|| fail(input, NAME), |local| Ok((rest, local)))
 }
 
 /// `Domain = sub-domain *("." sub-domain)`, or `address-literal`. The dot at the end that the DNS writes is read and dropped.
@@ -299,15 +359,52 @@ pub(crate) fn domain(input: &[u8]) -> Parsed<'_, Domain> {
     if input.first() == Some(&b'[') {
         return address_literal(input);
     }
-    let is_label = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') || octet >= 0x80;
-    let len = input.iter().position(|octet| !is_label(*octet) && *octet != b'.').unwrap_or(input.len());
+    let len = span(input, LABEL | DOT);
     let (name, rest) = input.split_at(len);
     let name = name.strip_suffix(b".").unwrap_or(name);
-    let sound = |label: &[u8]| !label.is_empty() && label.first() != Some(&b'-') && label.last() != Some(&b'-');
-    match std::str::from_utf8(name) {
-        Ok(text) if name.split(|octet| *octet == b'.').all(sound) => Ok((rest, Domain::Name(text.to_owned()))),
-        _ => fail(input, "a domain"),
+    // Neither begins nor ends a label with a hyphen, and none is empty: only at a dot can that go wrong.
+    let bad = |two: &[u8]| matches!(two, [b'.' | b'-', b'.'] | [b'.', b'-']);
+    if matches!(name, [] | [b'.' | b'-', ..] | [.., b'.' | b'-']) || name.windows(2).any(bad) {
+        return fail(input, "a domain");
     }
+    match std::str::from_utf8(name) {
+        Ok(text) => Ok((rest, Domain::Name(text.into()))),
+        Err(_) => fail(input, "a domain"),
+    }
+}
+
+/// Octets of an atom.
+const ATEXT: u8 = 1;
+/// Octets of a label: letters, digits, hyphen, underscore, UTF-8 beyond ASCII.
+const LABEL: u8 = 2;
+/// The dot between them.
+const DOT: u8 = 4;
+
+/// What each octet may be part of.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let it = octet as u8; // below 256
+        if it.is_ascii_alphanumeric() || it >= 0x80 {
+            classes[octet] = ATEXT | LABEL;
+        }
+        octet += 1;
+    }
+    let mut rest: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
+    while let [octet, others @ ..] = rest {
+        classes[*octet as usize] |= ATEXT;
+        rest = others;
+    }
+    classes[b'-' as usize] |= LABEL;
+    classes[b'_' as usize] |= LABEL;
+    classes[b'.' as usize] = DOT;
+    classes
+};
+
+/// How many octets from the start are of one of these classes.
+fn span(input: &[u8], classes: u8) -> usize {
+    input.iter().position(|octet| CLASSES[usize::from(*octet)] & classes == 0).unwrap_or(input.len()) // 256 classes
 }
 
 /// `address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]"`
@@ -335,7 +432,7 @@ fn address_literal(input: &[u8]) -> Parsed<'_, Domain> {
                 && tag.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
                 && tag.bytes().last().is_some_and(|octet| octet != b'-') =>
         {
-            Ok((rest, Domain::General { tag: tag.to_owned(), content: content.to_owned() }))
+            Ok((rest, Domain::General { tag: tag.into(), content: content.into() }))
         }
         _ => fail(input, "an address literal"),
     }

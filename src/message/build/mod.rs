@@ -482,7 +482,7 @@ impl Builder {
         let address = contact.address.clone().map_err(wrong)?;
         let address = match address.domain().to_ascii() {
             Some(ascii) if !self.utf8 && !address.domain().is_ascii() => {
-                Address::new(address.local(), Domain::Name(ascii)).map_err(wrong)?
+                Address::new(address.local(), Domain::Name(ascii.into())).map_err(wrong)?
             }
             _ => address,
         };
