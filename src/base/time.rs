@@ -1,5 +1,5 @@
-//! Points in time as mail writes them: RFC 5322 §3.3 with the obsolete forms of §4.3, the IMAP date-time of RFC 9051 §9, and
-//! the asctime form of mbox `From ` lines. The calendar itself is jiff's.
+//! Points in time as mail writes them: RFC 5322 §3.3 with the obsolete forms of §4.3, the IMAP date-time of RFC 9051 §9, the
+//! date-time of RFC 3339 that parameters of SMTP have, and the asctime form of mbox `From ` lines. The calendar itself is jiff's.
 //!
 //! Left out: leap seconds (`:60` is read as the last second of its minute) and years past 9999.
 
@@ -174,6 +174,88 @@ impl Timestamp {
         let year = words.year()?;
         let after = words.zone();
         words.stamp(year, month, day, time, before.or(after).or(Some(0)))
+    }
+
+    /// Reads `date-time` of RFC 3339 §5.6, which has fractions of a second: these are dropped.
+    ///
+    /// ```
+    /// use facteur::base::Timestamp;
+    ///
+    /// let valid = Timestamp::parse_rfc3339(b"2014-04-03T23:01:00+02:00")?;
+    /// assert_eq!(valid.unix(), 1396558860);
+    /// assert_eq!(valid.rfc3339().to_string(), "2014-04-03T23:01:00+02:00");
+    /// # Ok::<(), facteur::base::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What was expected, and where.
+    pub fn parse_rfc3339(text: &[u8]) -> Result<Self, ParseError> {
+        const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd";
+        let fault = ParseError { expected: "yyyy-mm-ddThh:mm:ss and a zone", at: 0 };
+        let (fixed, rest) = text.split_at_checked(FORM.len()).ok_or(fault)?;
+        let fits = |(octet, form): (&u8, &u8)| match form {
+            b'd' => octet.is_ascii_digit(),
+            form => octet.eq_ignore_ascii_case(form),
+        };
+        if !fixed.iter().zip(FORM).all(fits) {
+            return Err(fault);
+        }
+        // Checked to be digits, four at most.
+        let number = |from: usize, to: usize| {
+            fixed.get(from..to).unwrap_or_default().iter().fold(0_i16, |number, digit| number * 10 + i16::from(digit - b'0'))
+        };
+        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19).min(59));
+        if hour > 23 || minute > 59 || number(17, 19) > 60 {
+            return Err(ParseError { expected: "a time of day", at: 11 });
+        }
+        let time = civil::Time::constant(hour as i8, minute as i8, second as i8, 0); // in range, as just checked
+        let digits = rest.iter().skip(1).take_while(|octet| octet.is_ascii_digit()).count();
+        let zone = match rest.first() {
+            Some(b'.') if digits == 0 => return Err(ParseError { expected: "a fraction of a second", at: FORM.len() }),
+            Some(b'.') => rest.get(1 + digits..).unwrap_or_default(),
+            _ => rest,
+        };
+        let offset = match zone {
+            b"Z" | b"z" => Some(0),
+            [sign @ (b'+' | b'-'), a, b, b':', c, d] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => {
+                let [a, b, c, d] = [a, b, c, d].map(|digit| i16::from(digit - b'0')); // digits
+                let (hours, minutes) = (a * 10 + b, c * 10 + d);
+                if hours > 23 || minutes > 59 {
+                    return Err(ParseError { expected: "a zone", at: text.len() - zone.len() });
+                }
+                let minutes = hours * 60 + minutes;
+                // RFC 3339 §4.3: "-00:00" says nothing about the local zone.
+                match sign {
+                    b'+' => Some(minutes),
+                    _ if minutes == 0 => None,
+                    _ => Some(-minutes),
+                }
+            }
+            _ => return Err(ParseError { expected: "a zone", at: text.len() - zone.len() }),
+        };
+        let (month, day) = (number(5, 7), number(8, 10)); // two digits each
+        Words::new(b"").stamp(number(0, 4), month as i8, day as i8, time, offset)
+    }
+
+    /// Writes `date-time` of RFC 3339 §5.6, without a fraction.
+    pub fn rfc3339(self) -> impl fmt::Display {
+        let local = self.local();
+        let zone = match self.offset {
+            Some(0) => "Z".to_owned(),
+            offset => {
+                let minutes = offset.unwrap_or(0).unsigned_abs();
+                format!("{}{:02}:{:02}", self.sign(), minutes / 60, minutes % 60)
+            }
+        };
+        Written(format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{zone}",
+            local.year(),
+            local.month(),
+            local.day(),
+            local.hour(),
+            local.minute(),
+            local.second()
+        ))
     }
 
     /// Writes `date-time` of IMAP (RFC 9051 §9), without its quotes.
@@ -470,6 +552,46 @@ fn named_zone(name: &[u8]) -> Option<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rfc_3339_dates_round_trip() {
+        for (text, unix) in [
+            ("1985-04-12T23:20:50Z", 482_196_050),
+            ("1996-12-19T16:39:57-08:00", 851_042_397),
+            ("1990-12-31T15:59:59-08:00", 662_687_999),
+            ("1937-01-01T12:00:27+00:20", -1_041_337_173),
+            ("2014-04-03T23:01:00-00:00", 1_396_566_060),
+        ] {
+            let stamp = Timestamp::parse_rfc3339(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((stamp.unix(), &*stamp.rfc3339().to_string()), (unix, text));
+        }
+        for (text, same) in [
+            // RFC 3339 §5.8
+            ("1985-04-12t23:20:50.52z", "1985-04-12T23:20:50Z"),
+            ("1990-12-31T23:59:60Z", "1990-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text.as_bytes()).unwrap().rfc3339().to_string(), same);
+        }
+        for text in [
+            "",
+            "2014-04-03",
+            "2014-04-03T23:01:00",
+            "2014-04-03 23:01:00Z",
+            "2014-04-03T23:01Z",
+            "2014-04-03T24:00:00Z",
+            "2014-04-03T23:60:00Z",
+            "2014-04-03T23:00:61Z",
+            "2014-13-03T23:00:00Z",
+            "2014-02-30T23:00:00Z",
+            "2014-04-03T23:01:00.Z",
+            "2014-04-03T23:01:00+24:00",
+            "2014-04-03T23:01:00+0100",
+            "2014-04-03T23:01:00Z ",
+            "+014-04-03T23:01:00Z",
+        ] {
+            assert!(Timestamp::parse_rfc3339(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn rfc_5322_dates_are_read() {

@@ -1,4 +1,5 @@
-//! Commands, both ways: RFC 5321 §4.1.1, LHLO (RFC 2033), STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030).
+//! Commands, both ways: RFC 5321 §4.1.1, LHLO (RFC 2033), STARTTLS (RFC 3207), AUTH (RFC 4954), BDAT (RFC 3030), BURL (RFC 4468),
+//! ETRN (RFC 1985), ATRN (RFC 2645), and the XCLIENT and XFORWARD of Postfix.
 //!
 //! A command line is framed first and then parsed whole. What is written is always strict; what is read is as strict as
 //! [`Quirks`] says.
@@ -10,8 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use nom::Parser;
 use nom::bytes::complete::tag_no_case;
 
-use super::{ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath, path};
-use crate::address::{self, Domain, MAX_DOMAIN};
+use super::{Attributes, ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath, path};
+use crate::address::{self, Domain, MAX_DOMAIN, Name};
 use crate::base::parse::{Parsed, expected, is_wsp, number, quoted, sp, whole};
 use crate::base::{ParseError, Secret};
 
@@ -59,6 +60,13 @@ pub enum Command {
         /// `LAST`: they are the last of the message.
         last: bool,
     },
+    /// `BURL` (RFC 4468 §3): the server fetches a piece of the message itself.
+    Burl {
+        /// From where.
+        url: String,
+        /// `LAST`: it is the last of the message.
+        last: bool,
+    },
     /// `RSET`
     Rset,
     /// `NOOP`; its parameter says nothing and is dropped.
@@ -81,6 +89,15 @@ pub enum Command {
     },
     /// `HELP`
     Help(Option<String>),
+    /// `ETRN` (RFC 1985 §5): send what waits for that host.
+    Etrn(Waiting),
+    /// `ATRN` (RFC 2645 §5.2.1): send what waits for these domains over this very connection; none named means all that are
+    /// the client's.
+    Atrn(Vec<Domain>),
+    /// `XCLIENT` of Postfix: the client is to be taken for another one.
+    Xclient(Attributes),
+    /// `XFORWARD` of Postfix: whom the message came from before, for the log.
+    Xforward(Attributes),
     /// `STARTTLS` (RFC 3207 §4)
     StartTls,
     /// `AUTH` (RFC 4954 §4)
@@ -90,6 +107,28 @@ pub enum Command {
         /// The initial response, decoded; an empty one was sent as `=`.
         initial: Option<Secret>,
     },
+}
+
+/// What waits in a queue, as ETRN names it (RFC 1985 §5.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // closed by the RFC
+pub enum Waiting {
+    /// For this host.
+    Host(Domain),
+    /// `@`: for this domain and all below it.
+    Below(Domain),
+    /// `#`: in the queue of this name.
+    Queue(Name),
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name) => write!(f, "{name}"),
+            Self::Below(name) => write!(f, "@{name}"),
+            Self::Queue(name) => write!(f, "#{name}"),
+        }
+    }
 }
 
 /// What a server may let pass beyond the grammar. All off by default.
@@ -187,6 +226,12 @@ impl Command {
                 Self::Rcpt { to, params: RcptParams::parse(rest).map_err(|error| error.later(rest_at))? }
             }
             b"BDAT" => whole(bdat, args).map_err(shifted)?,
+            b"BURL" => burl(args).map_err(shifted)?,
+            b"ETRN" => Self::Etrn(waiting(args).map_err(shifted)?),
+            b"ATRN" if args.is_empty() => Self::Atrn(Vec::new()),
+            b"ATRN" => Self::Atrn(domains(args).map_err(shifted)?),
+            b"XCLIENT" => Self::Xclient(Attributes::parse(args).map_err(shifted)?),
+            b"XFORWARD" => Self::Xforward(Attributes::parse(args).map_err(shifted)?),
             b"NOOP" => Self::Noop,
             b"VRFY" => {
                 let (text, smtputf8) = string(args).map_err(shifted)?;
@@ -230,6 +275,19 @@ impl Command {
             Self::Data => line.write_str("DATA"),
             Self::Bdat { size, last: false } => write!(line, "BDAT {size}"),
             Self::Bdat { size, last: true } => write!(line, "BDAT {size} LAST"),
+            Self::Burl { url, last } => write!(line, "BURL {url}{}", if *last { " LAST" } else { "" }),
+            Self::Etrn(waiting) => write!(line, "ETRN {waiting}"),
+            Self::Atrn(domains) => {
+                line.write_str("ATRN")?;
+                let mut before = ' ';
+                for domain in domains {
+                    write!(line, "{before}{domain}")?;
+                    before = ',';
+                }
+                Ok(())
+            }
+            Self::Xclient(attributes) => write!(line, "XCLIENT{attributes}"),
+            Self::Xforward(attributes) => write!(line, "XFORWARD{attributes}"),
             Self::Rset => line.write_str("RSET"),
             Self::Noop => line.write_str("NOOP"),
             Self::Quit => line.write_str("QUIT"),
@@ -277,6 +335,49 @@ fn bdat(input: &[u8]) -> Parsed<'_, Command> {
     let (rest, _) = sp(rest)?;
     let (rest, _) = expected("LAST", tag_no_case(&b"LAST"[..])).parse(rest)?;
     Ok((rest, Command::Bdat { size, last: true }))
+}
+
+/// `burl-cmd = "BURL" SP absolute-URI [SP end-marker] CRLF`, where `absolute-URI = scheme ":" …` (RFC 3986 §4.3)
+fn burl(args: &[u8]) -> Result<Command, ParseError> {
+    let len = args.iter().position(|octet| *octet == b' ').unwrap_or(args.len());
+    let (url, rest) = args.split_at(len);
+    let scheme = url.iter().position(|octet| *octet == b':').and_then(|colon| url.get(..colon)).unwrap_or_default();
+    let is_scheme = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
+    let sound = scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().all(is_scheme);
+    // A fragment is no part of an absolute URI.
+    if !sound || !url.iter().all(|octet| octet.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(octet)) {
+        return Err(ParseError { expected: "a URL", at: 0 });
+    }
+    let last = match rest {
+        [] => false,
+        rest if rest.eq_ignore_ascii_case(b" LAST") => true,
+        _ => return Err(ParseError { expected: "LAST", at: len + 1 }),
+    };
+    Ok(Command::Burl { url: String::from_utf8_lossy(url).into_owned(), last }) // ASCII, as checked above
+}
+
+/// `[<option character>]<node name>` of RFC 1985 §5
+fn waiting(args: &[u8]) -> Result<Waiting, ParseError> {
+    let later = |error: ParseError| ParseError { at: error.at + 1, ..error };
+    match args {
+        [b'@', name @ ..] => Ok(Waiting::Below(hello(name).map_err(later)?)),
+        [b'#', name @ ..] if !name.is_empty() && name.iter().all(u8::is_ascii_graphic) => {
+            Ok(Waiting::Queue(String::from_utf8_lossy(name).into_owned().into())) // ASCII, as just checked
+        }
+        [b'#', ..] => Err(ParseError { expected: "the name of a queue", at: 1 }),
+        name => Ok(Waiting::Host(hello(name)?)),
+    }
+}
+
+/// `domain *("," domain)`
+fn domains(args: &[u8]) -> Result<Vec<Domain>, ParseError> {
+    let mut at = 0;
+    let mut domains = Vec::new();
+    for name in args.split(|octet| *octet == b',') {
+        domains.push(hello(name).map_err(|error| ParseError { at: error.at + at, ..error })?);
+        at += name.len() + 1;
+    }
+    Ok(domains)
 }
 
 /// `String = Atom / Quoted-string`, and what people type instead: all that is printable up to the end of the line. The
@@ -379,6 +480,16 @@ mod tests {
             "AUTH PLAIN",
             "AUTH PLAIN =",
             "AUTH SCRAM-SHA-256 biwsbj11c2Vy",
+            "BURL imap://harry@gryffindor.test/outbox;uid=25;urlauth=submit+harry:internal:91354a LAST",
+            "BURL imap://gryffindor.test/drafts",
+            "ETRN a.test",
+            "ETRN @a.test",
+            "ETRN #uucp",
+            "ATRN",
+            "ATRN a.test,b.test",
+            "XCLIENT NAME=spike.test ADDR=168.100.189.2 LOGIN=ada+2Bx@a.test",
+            "XCLIENT NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 HELO=[TEMPUNAVAIL] PORT=25 PROTO=ESMTP",
+            "XFORWARD NAME=spike.test IDENT=123 SOURCE=REMOTE",
         ] {
             let command = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
             assert_eq!(written(&command), format!("{line}\r\n"));
@@ -438,6 +549,24 @@ mod tests {
             ("AUTH", 5),
             ("AUTH a/b", 5),
             ("AUTH PLAIN !", 11),
+            ("BURL", 5),
+            ("BURL outbox", 5),
+            ("BURL imap://a/<b>", 5),
+            ("BURL imap://a/b FIRST", 16),
+            ("ETRN", 5),
+            ("ETRN a b", 6),
+            ("ETRN #", 6),
+            ("ETRN &a.test", 5),
+            ("ATRN a.test,", 12),
+            ("ATRN a.test, b.test", 12),
+            ("XCLIENT", 8),
+            ("XCLIENT NAME", 8),
+            ("XCLIENT NAME=", 8),
+            ("XCLIENT COLOUR=red", 8),
+            ("XCLIENT NAME=a NAME=b", 15),
+            ("XCLIENT ADDR=a.test", 8),
+            ("XFORWARD PORT=65536", 9),
+            ("XFORWARD NAME=a+0", 9),
         ] {
             match parse(line) {
                 Err(CommandError::Syntax(error)) => assert_eq!(error.at, at, "{line}: {error}"),

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Reply;
+use crate::base::Timestamp;
 use crate::base::parse::{is_wsp, number, whole};
 
 /// The extensions of a server.
@@ -40,6 +41,36 @@ pub struct Extensions {
     pub starttls: bool,
     /// `AUTH` (RFC 4954): the mechanisms in upper case; empty where it was not announced.
     pub auth: Vec<String>,
+    /// `DELIVERBY` (RFC 2852): the shortest time in seconds after which a message may have to go back, 0 where none is named.
+    pub deliver_by: Option<u32>,
+    /// `FUTURERELEASE` (RFC 4865): how long a message may be held.
+    pub future_release: Option<FutureRelease>,
+    /// `MT-PRIORITY` (RFC 6710): by which policy, empty where none is named.
+    pub priority: Option<String>,
+    /// `REQUIRETLS` (RFC 8689)
+    pub require_tls: bool,
+    /// `RRVS` (RFC 7293)
+    pub rrvs: bool,
+    /// `LIMITS` (RFC 9422)
+    pub limits: Option<Limits>,
+    /// `NO-SOLICITING` (RFC 3865): which solicitations are not wanted, keywords with commas between them.
+    pub no_soliciting: Option<String>,
+    /// `CONPERM` (RFC 4141)
+    pub conperm: bool,
+    /// `CONNEG` (RFC 4141)
+    pub conneg: bool,
+    /// `SUBMITTER` (RFC 4405)
+    pub submitter: bool,
+    /// `BURL` (RFC 4468): what URLs, `imap`.
+    pub burl: Option<String>,
+    /// `ETRN` (RFC 1985)
+    pub etrn: bool,
+    /// `ATRN` (RFC 2645)
+    pub atrn: bool,
+    /// `XCLIENT` of Postfix: the attributes with spaces between them.
+    pub xclient: Option<String>,
+    /// `XFORWARD` of Postfix: the attributes with spaces between them.
+    pub xforward: Option<String>,
     /// `VRFY` (RFC 5321)
     pub vrfy: bool,
     /// `EXPN` (RFC 5321)
@@ -48,6 +79,74 @@ pub struct Extensions {
     pub help: bool,
     /// All others: the keyword in upper case and what follows it.
     pub other: Vec<(String, String)>,
+}
+
+/// How long a server holds a message (RFC 4865 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // closed by the RFC
+pub struct FutureRelease {
+    /// For so many seconds at most, 1 to 999999999.
+    pub interval: u32,
+    /// Until then at the latest.
+    pub until: Timestamp,
+}
+
+/// What a server takes in one go (RFC 9422 §4); each from 1 to 999999.
+///
+/// ```
+/// use facteur::smtp::{Extensions, Reply};
+///
+/// let reply = Reply::parse(b"250-mx.test\r\n250 LIMITS RCPTMAX=20 MAILMAX=5\r\n")?;
+/// let limits = Extensions::parse(&reply).limits.unwrap();
+/// assert_eq!((limits.recipients, limits.messages, limits.domains), (Some(20), Some(5), None));
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// `MAILMAX`: the most MAIL commands of a session.
+    pub messages: Option<u32>,
+    /// `RCPTMAX`: the most RCPT commands of a message.
+    pub recipients: Option<u32>,
+    /// `RCPTDOMAINMAX`: the most domains of recipients in a session.
+    pub domains: Option<u32>,
+}
+
+impl Limits {
+    /// Reads `limits-param = limit-name-value 0*[SP limit-name-value]`. RFC 9422 §3.7: where the syntax is broken, or a limit
+    /// has no sound value, it counts as not named.
+    fn parse(params: &str) -> Self {
+        let mut limits = Self::default();
+        for limit in params.split(' ') {
+            let (name, value) = limit.split_once('=').unwrap_or((limit, ""));
+            // limit-value = %x31-39 0*5DIGIT
+            let digits = (1..=6).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_digit());
+            let value = value.parse().ok().filter(|_| digits && !value.starts_with('0'));
+            match name.to_ascii_uppercase().as_str() {
+                "MAILMAX" => limits.messages = value,
+                "RCPTMAX" => limits.recipients = value,
+                "RCPTDOMAINMAX" => limits.domains = value,
+                _ => {}
+            }
+        }
+        limits
+    }
+}
+
+/// The value of the keyword, without a space before it.
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "";
+        for (name, value) in
+            [("MAILMAX", self.messages), ("RCPTMAX", self.recipients), ("RCPTDOMAINMAX", self.domains)]
+        {
+            if let Some(value) = value {
+                write!(f, "{before}{name}={value}")?;
+                before = " ";
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Extensions {
@@ -85,6 +184,21 @@ impl Extensions {
                     }
                 }
             }
+            "DELIVERBY" => self.deliver_by = Some(whole(number, params.as_bytes()).unwrap_or(0)),
+            "FUTURERELEASE" => self.future_release = future_release(params),
+            "MT-PRIORITY" => self.priority = Some(params.to_owned()),
+            "REQUIRETLS" => self.require_tls = true,
+            "RRVS" => self.rrvs = true,
+            "LIMITS" => self.limits = Some(Limits::parse(params)),
+            "NO-SOLICITING" => self.no_soliciting = Some(params.to_owned()),
+            "CONPERM" => self.conperm = true,
+            "CONNEG" => self.conneg = true,
+            "SUBMITTER" => self.submitter = true,
+            "BURL" => self.burl = Some(params.to_owned()),
+            "ETRN" => self.etrn = true,
+            "ATRN" => self.atrn = true,
+            "XCLIENT" => self.xclient = Some(params.to_owned()),
+            "XFORWARD" => self.xforward = Some(params.to_owned()),
             "VRFY" => self.vrfy = true,
             "EXPN" => self.expn = true,
             "HELP" => self.help = true,
@@ -128,9 +242,45 @@ impl fmt::Display for Extensions {
         if !self.auth.is_empty() {
             write!(f, "\nAUTH {}", self.auth.join(" "))?;
         }
-        for (offered, keyword) in [(self.vrfy, "VRFY"), (self.expn, "EXPN"), (self.help, "HELP")] {
+        match self.deliver_by {
+            Some(0) => f.write_str("\nDELIVERBY")?,
+            Some(least) => write!(f, "\nDELIVERBY {least}")?,
+            None => {}
+        }
+        if let Some(FutureRelease { interval, until }) = self.future_release {
+            // RFC 4865 §3: "normalized to Universal Coordinated Time".
+            write!(f, "\nFUTURERELEASE {interval} {}", until.at_offset(0).rfc3339())?;
+        }
+        let limits = self.limits.as_ref().map(ToString::to_string);
+        for (keyword, params) in [
+            ("LIMITS", &limits),
+            ("MT-PRIORITY", &self.priority),
+            ("NO-SOLICITING", &self.no_soliciting),
+            ("BURL", &self.burl),
+            ("XCLIENT", &self.xclient),
+            ("XFORWARD", &self.xforward),
+        ] {
+            match params.as_deref() {
+                Some("") => write!(f, "\n{keyword}")?,
+                Some(params) => write!(f, "\n{keyword} {params}")?,
+                None => {}
+            }
+        }
+        for (offered, keyword) in [
+            (self.require_tls, "REQUIRETLS"),
+            (self.rrvs, "RRVS"),
+            (self.conperm, "CONPERM"),
+            (self.conneg, "CONNEG"),
+            (self.submitter, "SUBMITTER"),
+            (self.etrn, "ETRN"),
+            (self.atrn, "ATRN"),
+            (self.vrfy, "VRFY"),
+            (self.expn, "EXPN"),
+            (self.help, "HELP"),
+        ] {
             if offered {
-                write!(f, "\n{keyword}")?;
+                f.write_str("\n")?;
+                f.write_str(keyword)?;
             }
         }
         for (keyword, params) in &self.other {
@@ -141,6 +291,13 @@ impl fmt::Display for Extensions {
         }
         Ok(())
     }
+}
+
+/// `max-future-release-interval SP max-future-release-date-time` (RFC 4865 §3); `None` where it is broken.
+fn future_release(params: &str) -> Option<FutureRelease> {
+    let (interval, until) = params.split_once(' ')?;
+    let interval = whole(number, interval.as_bytes()).ok().filter(|seconds| (1..=999_999_999).contains(seconds))?;
+    Some(FutureRelease { interval, until: Timestamp::parse_rfc3339(until.trim().as_bytes()).ok()?.at_offset(0) })
 }
 
 #[cfg(test)]
@@ -154,7 +311,13 @@ mod tests {
             "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
              250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-STARTTLS\r\n\
              250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-VRFY\r\n250-EXPN\r\n250-HELP\r\n250-XYZ\r\n\
-             250 LIMITS RCPTMAX=10\r\n",
+             250 ABC a=1 b\r\n",
+            "250-mx.test\r\n250-DELIVERBY 240\r\n250-FUTURERELEASE 604800 2027-01-01T00:00:00Z\r\n\
+             250-LIMITS MAILMAX=5 RCPTMAX=20 RCPTDOMAINMAX=1\r\n250-MT-PRIORITY MIXER\r\n\
+             250-NO-SOLICITING net.example:ADV\r\n250-BURL imap imap://imap.test\r\n250-XCLIENT NAME ADDR\r\n\
+             250-XFORWARD NAME\r\n250-REQUIRETLS\r\n250-RRVS\r\n250-CONPERM\r\n250-CONNEG\r\n250-SUBMITTER\r\n\
+             250-ETRN\r\n250 ATRN\r\n",
+            "250-mx.test\r\n250-DELIVERBY\r\n250-MT-PRIORITY\r\n250-NO-SOLICITING\r\n250 BURL\r\n",
             "250-mx.test\r\n250 SIZE\r\n",
         ] {
             let extensions = Extensions::parse(&Reply::parse(text.as_bytes()).unwrap());
@@ -172,6 +335,15 @@ mod tests {
         }
         assert_eq!(of("AUTH=PLAIN LOGIN\nAUTH LOGIN plain CRAM-MD5").auth, ["PLAIN", "LOGIN", "CRAM-MD5"]);
         assert!(of("starttls").starttls);
+        for line in ["LIMITS", "LIMITS RCPTMAX", "LIMITS RCPTMAX=0", "LIMITS RCPTMAX=1000000", "LIMITS rcptmax=x A=1"] {
+            assert_eq!(of(line).limits, Some(Limits::default()), "{line}");
+        }
+        for line in ["FUTURERELEASE", "FUTURERELEASE 1", "FUTURERELEASE 0 2027-01-01T00:00:00Z"] {
+            assert_eq!(of(line).future_release, None, "{line}");
+        }
+        for line in ["DELIVERBY", "DELIVERBY x", "DELIVERBY 99999999999"] {
+            assert_eq!(of(line).deliver_by, Some(0), "{line}");
+        }
         assert_eq!(of("").other, []);
         assert!(!Extensions::parse(&Reply::new(250, None, "STARTTLS")).starttls, "the first line is a name");
     }

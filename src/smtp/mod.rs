@@ -6,7 +6,9 @@
 use std::fmt;
 
 use crate::address::Address;
+use crate::base::Timestamp;
 
+mod attributes;
 pub mod client;
 pub mod command;
 pub mod data;
@@ -18,10 +20,11 @@ pub mod reply;
 pub mod server;
 pub mod trace;
 
+pub use attributes::{Attribute, AttributeValue, Attributes};
 pub use client::{Client, ClientConfig, ClientEvent, NoEnvelope, Outcome, Outgoing};
-pub use command::{Command, CommandError, Quirks};
+pub use command::{Command, CommandError, Quirks, Waiting};
 pub use error::{Error, Fault, Stage};
-pub use extension::Extensions;
+pub use extension::{Extensions, FutureRelease, Limits};
 pub(crate) use params::{Xtext, xtext};
 pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};
 pub use server::{Server, ServerConfig, ServerEvent};
@@ -78,6 +81,20 @@ pub struct MailParams {
     pub envid: Option<String>,
     /// `AUTH=`: who submitted it first, as a trusted client says (RFC 4954 §5): `<>` is `Some(ReversePath::Null)`.
     pub auth: Option<ReversePath>,
+    /// `BY=`: by when it is to be delivered (RFC 2852 §4).
+    pub by: Option<DeliverBy>,
+    /// `HOLDFOR=` or `HOLDUNTIL=`: not to be sent on before that (RFC 4865 §3).
+    pub hold: Option<Hold>,
+    /// `MT-PRIORITY=`: from -9 to 9, the higher the more urgent (RFC 6710 §3); `None` counts as 0.
+    pub priority: Option<i8>,
+    /// `REQUIRETLS`: goes over no connection without TLS (RFC 8689 §2).
+    pub require_tls: bool,
+    /// `SOLICIT=`: what the message solicits, keywords with commas between them (RFC 3865 §2.3).
+    pub solicit: Option<String>,
+    /// `CONPERM`: the content may be converted where the recipient needs that (RFC 4141 §4).
+    pub convert: bool,
+    /// `SUBMITTER=`: who is responsible for sending it this time (RFC 4405 §4).
+    pub submitter: Option<Address>,
 }
 
 /// One recipient that was accepted.
@@ -99,6 +116,10 @@ pub struct RcptParams {
     pub notify: Option<Notify>,
     /// `ORCPT=`: the recipient as the sender named it (RFC 3461 §4.2).
     pub orcpt: Option<OriginalRecipient>,
+    /// `RRVS=`: only for whom the address has belonged to since then (RFC 7293 §3.1).
+    pub rrvs: Option<ValidSince>,
+    /// `CONNEG`: what the recipient can show is to stand in the reply (RFC 4141 §5).
+    pub conneg: bool,
 }
 
 /// `BODY=` (RFC 6152 §3, RFC 3030 §3).
@@ -136,6 +157,88 @@ pub struct Notify {
     pub failure: bool,
     /// Tell where it takes long.
     pub delay: bool,
+}
+
+/// `BY=` (RFC 2852 §4).
+///
+/// ```
+/// use facteur::smtp::{ByMode, MailParams};
+///
+/// let by = MailParams::parse(b"BY=120;R")?.by.unwrap();
+/// assert_eq!((by.seconds, by.mode), (120, ByMode::Return));
+/// # Ok::<(), facteur::smtp::CommandError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_structs)] // closed by the RFC
+pub struct DeliverBy {
+    /// How many seconds from the MAIL command on, -999999999 to 999999999: more than 0 with [`ByMode::Return`].
+    pub seconds: i32,
+    /// What to do when the time is over.
+    pub mode: ByMode,
+    /// Tell the sender at each relay, too.
+    pub trace: bool,
+}
+
+/// What becomes of a message that is not delivered in time (RFC 2852 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_enums)] // closed by the RFC
+pub enum ByMode {
+    /// `N`: the sender is told, and it is tried on.
+    Notify,
+    /// `R`: it goes back.
+    Return,
+}
+
+/// `HOLDFOR=` or `HOLDUNTIL=` (RFC 4865 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_enums)] // closed by the RFC
+pub enum Hold {
+    /// For so many seconds, 1 to 999999999.
+    For(u32),
+    /// Until then.
+    Until(Timestamp),
+}
+
+impl Hold {
+    /// The point before which a message that arrived then must not go on.
+    ///
+    /// ```
+    /// use facteur::base::Timestamp;
+    /// use facteur::smtp::Hold;
+    ///
+    /// assert_eq!(Hold::For(60).until(Timestamp::from_unix(1000)).unix(), 1060);
+    /// ```
+    pub fn until(self, arrived: Timestamp) -> Timestamp {
+        match self {
+            Self::For(seconds) => Timestamp::from_unix(arrived.unix().saturating_add(seconds.into())),
+            Self::Until(point) => point,
+        }
+    }
+}
+
+/// `RRVS=` (RFC 7293 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_structs)] // closed by the RFC
+pub struct ValidSince {
+    /// The owner of the address must not have changed since.
+    pub since: Timestamp,
+    /// What to do where the next server does not know this parameter; `None` counts as [`Unsupported::Reject`].
+    pub otherwise: Option<Unsupported>,
+}
+
+/// The `no-support action` of RFC 7293 §3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_enums)] // closed by the RFC
+pub enum Unsupported {
+    /// `R`: it goes back.
+    Reject,
+    /// `C`: it goes on without.
+    Continue,
 }
 
 /// `ORCPT=` (RFC 3461 §4.2).

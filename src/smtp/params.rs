@@ -1,7 +1,8 @@
 //! The parameters of MAIL and RCPT: `esmtp-param` of RFC 5321 §4.1.2 and what each extension makes of it.
 //!
 //! SIZE (RFC 1870 §6), BODY (RFC 6152 §3, RFC 3030 §3), SMTPUTF8 (RFC 6531 §3.4), RET, ENVID, NOTIFY and ORCPT (RFC 3461 §4),
-//! AUTH (RFC 4954 §5). A parameter that is not known, stands twice, or whose value does not fit is an error.
+//! AUTH (RFC 4954 §5), BY (RFC 2852 §4), HOLDFOR and HOLDUNTIL (RFC 4865 §3), MT-PRIORITY (RFC 6710 §7), REQUIRETLS (RFC 8689
+//! §2), SOLICIT (RFC 3865 §2.3), CONPERM and CONNEG (RFC 4141), SUBMITTER (RFC 4405 §4), RRVS (RFC 7293 §3.1). A parameter that is not known, stands twice, or whose value does not fit is an error.
 
 use std::fmt::{self, Write as _};
 
@@ -9,9 +10,12 @@ use nom::Parser;
 use nom::bytes::complete::{take_while, take_while1};
 
 use super::command::CommandError;
-use super::{Body, MailParams, Notify, OriginalRecipient, RcptParams, Ret, ReversePath};
+use super::{
+    Body, ByMode, DeliverBy, Hold, MailParams, Notify, OriginalRecipient, RcptParams, Ret, ReversePath, Unsupported,
+    ValidSince,
+};
 use crate::address::Address;
-use crate::base::ParseError;
+use crate::base::{ParseError, Timestamp};
 use crate::base::parse::{Parsed, expected, fail, number, sp, whole};
 
 /// Room for the longest word that is compared without regard to case.
@@ -20,6 +24,8 @@ const LONGEST: usize = 16;
 const MAX_ENVID: usize = 100;
 /// RFC 3461 §4.2: an ORCPT parameter "MAY be up to 500 characters in length", as encoded.
 const MAX_ORCPT: usize = 500;
+/// RFC 3865 §2.2: "length of this string is limited to <= 1000 characters".
+const MAX_SOLICIT: usize = 1000;
 
 impl MailParams {
     /// Reads `Mail-parameters = esmtp-param *(SP esmtp-param)`; nothing at all is no parameters.
@@ -42,11 +48,18 @@ impl MailParams {
             match upper(keyword, &mut [0; LONGEST]) {
                 b"SIZE" => once(&mut params.size, whole(number, value), at)?,
                 b"BODY" => once(&mut params.body, body(value), at)?,
-                b"SMTPUTF8" if value.is_empty() && !params.smtputf8 => params.smtputf8 = true,
-                b"SMTPUTF8" => return Err(ParseError { expected: "SMTPUTF8 once and without a value", at }.into()),
+                b"SMTPUTF8" => flag(&mut params.smtputf8, value, at)?,
                 b"RET" => once(&mut params.ret, ret(value), at)?,
                 b"ENVID" => once(&mut params.envid, envid(value), at)?,
                 b"AUTH" => once(&mut params.auth, auth(value), at)?,
+                b"BY" => once(&mut params.by, by(value), at)?,
+                b"HOLDFOR" => once(&mut params.hold, hold_for(value), at)?,
+                b"HOLDUNTIL" => once(&mut params.hold, hold_until(value), at)?,
+                b"MT-PRIORITY" => once(&mut params.priority, priority(value), at)?,
+                b"REQUIRETLS" => flag(&mut params.require_tls, value, at)?,
+                b"SOLICIT" => once(&mut params.solicit, solicit(value), at)?,
+                b"CONPERM" => flag(&mut params.convert, value, at)?,
+                b"SUBMITTER" => once(&mut params.submitter, submitter(value), at)?,
                 _ => return Err(CommandError::Parameter { at }),
             }
         }
@@ -75,6 +88,8 @@ impl RcptParams {
             match upper(keyword, &mut [0; LONGEST]) {
                 b"NOTIFY" => once(&mut params.notify, notify(value), at)?,
                 b"ORCPT" => once(&mut params.orcpt, orcpt(value), at)?,
+                b"RRVS" => once(&mut params.rrvs, rrvs(value), at)?,
+                b"CONNEG" => flag(&mut params.conneg, value, at)?,
                 _ => return Err(CommandError::Parameter { at }),
             }
         }
@@ -171,6 +186,15 @@ fn once<T>(place: &mut Option<T>, value: Result<T, ParseError>, at: usize) -> Re
     }
 }
 
+/// Notes a parameter that has no value.
+fn flag(place: &mut bool, value: &[u8], at: usize) -> Result<(), ParseError> {
+    if *place || !value.is_empty() {
+        return Err(ParseError { expected: "a parameter that was not yet given, without a value", at });
+    }
+    *place = true;
+    Ok(())
+}
+
 /// `body-value = "7BIT" / "8BITMIME" / "BINARYMIME"`
 fn body(value: &[u8]) -> Result<Body, ParseError> {
     match upper(value, &mut [0; LONGEST]) {
@@ -206,6 +230,99 @@ fn auth(value: &[u8]) -> Result<ReversePath, ParseError> {
         "<>" => Ok(ReversePath::Null),
         mailbox => mailbox.parse::<Address>().map(ReversePath::Address).map_err(|_| fault),
     }
+}
+
+/// `by-value = by-time ";" by-mode [by-trace]`, where `by-time = ["-" / "+"] 1*9digit`
+fn by(value: &[u8]) -> Result<DeliverBy, ParseError> {
+    let fault = ParseError { expected: "seconds, a semicolon, N or R, and T", at: 0 };
+    let at = value.iter().position(|octet| *octet == b';').ok_or(fault)?;
+    let (time, mode) = (value.get(..at).unwrap_or_default(), value.get(at + 1..).unwrap_or_default());
+    let (sign, digits) = match time {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let seconds = sign * up_to_nine_digits(digits).ok_or(fault)?;
+    let (mode, trace) = match mode {
+        [b'N' | b'n', trace @ ..] => (ByMode::Notify, trace),
+        [b'R' | b'r', trace @ ..] => (ByMode::Return, trace),
+        _ => return Err(fault),
+    };
+    let trace = match trace {
+        [] => false,
+        [b'T' | b't'] => true,
+        _ => return Err(fault),
+    };
+    // RFC 2852 §4: "a negative or zero value is not allowed with a by-mode of "R"".
+    if mode == ByMode::Return && seconds <= 0 {
+        return Err(ParseError { expected: "a time that is not over", at: 0 });
+    }
+    Ok(DeliverBy { seconds, mode, trace })
+}
+
+/// `1*9digit`
+fn up_to_nine_digits(digits: &[u8]) -> Option<i32> {
+    let sound = (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    sound.then(|| digits.iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'))) // nine digits fit
+}
+
+/// `future-release-integer = %x31-39 *8DIGIT`
+fn hold_for(value: &[u8]) -> Result<Hold, ParseError> {
+    let seconds = up_to_nine_digits(value).filter(|_| value.first() != Some(&b'0'));
+    let seconds = seconds.and_then(|seconds| seconds.try_into().ok());
+    seconds.map(Hold::For).ok_or(ParseError { expected: "seconds, 1 to 999999999", at: 0 })
+}
+
+/// `future-release-date-time = Internet-style-date-time-UTC`
+fn hold_until(value: &[u8]) -> Result<Hold, ParseError> {
+    let point = Timestamp::parse_rfc3339(value)?;
+    // RFC 4865 §3: "normalized to UTC".
+    if point.offset() == Some(0) { Ok(Hold::Until(point)) } else { Err(ParseError { expected: "a time in UTC", at: 0 }) }
+}
+
+/// `priority-value = (["-"] NZDIGIT) / "0"`
+fn priority(value: &[u8]) -> Result<i8, ParseError> {
+    match value {
+        b"0" => Ok(0),
+        [digit @ b'1'..=b'9'] => Ok((digit - b'0') as i8), // one digit
+        [b'-', digit @ b'1'..=b'9'] => Ok(-((digit - b'0') as i8)), // one digit
+        _ => Err(ParseError { expected: "a priority from -9 to 9", at: 0 }),
+    }
+}
+
+/// `Solicitation-keywords = word 0*("," word)`
+fn solicit(value: &[u8]) -> Result<String, ParseError> {
+    let fault = ParseError { expected: "solicitation keywords of at most 1000 characters", at: 0 };
+    if value.len() > MAX_SOLICIT || !value.split(|octet| *octet == b',').all(is_solicitation) {
+        return Err(fault);
+    }
+    String::from_utf8(value.to_vec()).map_err(|_| fault)
+}
+
+/// `word = ALPHA 0*(wordchar)`, where `wordchar = ("." / "-" / "_" / ":" / ALPHA / DIGIT)`
+fn is_solicitation(word: &[u8]) -> bool {
+    word.first().is_some_and(u8::is_ascii_alphabetic)
+        && word.iter().all(|octet| octet.is_ascii_alphanumeric() || b".-_:".contains(octet))
+}
+
+/// `SUBMITTER=` of RFC 4405 §4: a mailbox as xtext.
+fn submitter(value: &[u8]) -> Result<Address, ParseError> {
+    let mailbox = xtext(value).and_then(|mailbox| mailbox.parse().ok());
+    mailbox.ok_or(ParseError { expected: "a mailbox as xtext", at: 0 })
+}
+
+/// `rrvs-param = "RRVS=" date-time [ ";" ( "C" / "R" ) ]`
+fn rrvs(value: &[u8]) -> Result<ValidSince, ParseError> {
+    let (since, otherwise) = match value {
+        [since @ .., b';', b'C' | b'c'] => (since, Some(Unsupported::Continue)),
+        [since @ .., b';', b'R' | b'r'] => (since, Some(Unsupported::Reject)),
+        since => (since, None),
+    };
+    // RFC 7293 §3.1: "a time-secfrac MUST NOT be used".
+    if since.contains(&b'.') {
+        return Err(ParseError { expected: "a time without a fraction", at: 0 });
+    }
+    Ok(ValidSince { since: Timestamp::parse_rfc3339(since)?, otherwise })
 }
 
 /// `notify-esmtp-value = "NEVER" / 1#notify-list-element`
@@ -366,8 +483,32 @@ impl fmt::Display for MailParams {
             write!(f, " ENVID={}", Xtext(envid))?;
         }
         match &self.auth {
-            Some(ReversePath::Null) => f.write_str(" AUTH=<>"),
-            Some(ReversePath::Address(address)) => write!(f, " AUTH={}", Xtext(&address.to_string())),
+            Some(ReversePath::Null) => f.write_str(" AUTH=<>")?,
+            Some(ReversePath::Address(address)) => write!(f, " AUTH={}", Xtext(&address.to_string()))?,
+            None => {}
+        }
+        if let Some(by) = self.by {
+            write!(f, " BY={by}")?;
+        }
+        match self.hold {
+            Some(Hold::For(seconds)) => write!(f, " HOLDFOR={seconds}")?,
+            Some(Hold::Until(point)) => write!(f, " HOLDUNTIL={}", point.rfc3339())?,
+            None => {}
+        }
+        if let Some(priority) = self.priority {
+            write!(f, " MT-PRIORITY={priority}")?;
+        }
+        if self.require_tls {
+            f.write_str(" REQUIRETLS")?;
+        }
+        if let Some(solicit) = &self.solicit {
+            write!(f, " SOLICIT={solicit}")?;
+        }
+        if self.convert {
+            f.write_str(" CONPERM")?;
+        }
+        match &self.submitter {
+            Some(address) => write!(f, " SUBMITTER={}", Xtext(&address.to_string())),
             None => Ok(()),
         }
     }
@@ -379,10 +520,36 @@ impl fmt::Display for RcptParams {
         if let Some(notify) = self.notify {
             write!(f, " NOTIFY={notify}")?;
         }
-        match &self.orcpt {
-            Some(orcpt) => write!(f, " ORCPT={orcpt}"),
-            None => Ok(()),
+        if let Some(orcpt) = &self.orcpt {
+            write!(f, " ORCPT={orcpt}")?;
         }
+        if let Some(rrvs) = &self.rrvs {
+            write!(f, " RRVS={rrvs}")?;
+        }
+        if self.conneg { f.write_str(" CONNEG") } else { Ok(()) }
+    }
+}
+
+/// The value of the parameter: `120;R`, `-5;NT`.
+impl fmt::Display for DeliverBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            ByMode::Notify => "N",
+            ByMode::Return => "R",
+        };
+        write!(f, "{};{mode}{}", self.seconds, if self.trace { "T" } else { "" })
+    }
+}
+
+/// The value of the parameter: `2014-04-03T23:01:00Z;C`.
+impl fmt::Display for ValidSince {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let otherwise = match self.otherwise {
+            None => "",
+            Some(Unsupported::Reject) => ";R",
+            Some(Unsupported::Continue) => ";C",
+        };
+        write!(f, "{}{otherwise}", self.since.rfc3339())
     }
 }
 
@@ -427,6 +594,17 @@ mod tests {
             " AUTH=<>",
             " AUTH=e+3Dmc2@example.com",
             " SIZE=12 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=x AUTH=a@b.test",
+            " BY=120;R",
+            " BY=-999999999;NT",
+            " HOLDFOR=999999999",
+            " HOLDUNTIL=2027-01-01T00:00:00Z",
+            " MT-PRIORITY=-9",
+            " MT-PRIORITY=0",
+            " REQUIRETLS",
+            " SOLICIT=net.example:ADV,org.example:ADV:ADLT",
+            " CONPERM",
+            " SUBMITTER=e+3Dmc2@example.com",
+            " BY=1;RT HOLDFOR=1 MT-PRIORITY=9 REQUIRETLS SOLICIT=a CONPERM SUBMITTER=a@b.test",
         ] {
             let params =
                 MailParams::parse(text.trim_start().as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -445,6 +623,9 @@ mod tests {
             " ORCPT=rfc822;a+2Bb+3Dc@x.test",
             " ORCPT=utf-8;\\x{3B4}@x.test",
             " ORCPT=utf-8;a\\x{2B}b\\x{5C}@x.test",
+            " RRVS=2014-04-03T23:01:00Z",
+            " RRVS=2014-04-03T23:01:00-07:00;C",
+            " RRVS=2014-04-03T23:01:00Z;R CONNEG",
         ] {
             let params =
                 RcptParams::parse(text.trim_start().as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -464,6 +645,12 @@ mod tests {
             "SIZE=1x",
             "SIZE",
             "SIZE=",
+            "BY=1000000000;N",
+            "HOLDFOR=1000000000",
+            "HOLDFOR=01",
+            "MT-PRIORITY=10",
+            "MT-PRIORITY=-10",
+            "MT-PRIORITY=99999999999999999999",
         ] {
             assert!(matches!(MailParams::parse(text.as_bytes()), Err(CommandError::Syntax(_))), "{text}");
         }
@@ -485,6 +672,28 @@ mod tests {
             ("SIZE==1", 5),
             ("SIZE=1 -X", 7),
             ("SIZE=1\tBODY=7BIT", 6),
+            ("BY=0;R", 0),
+            ("BY=-1;R", 0),
+            ("BY=1", 0),
+            ("BY=;N", 0),
+            ("BY=+;N", 0),
+            ("BY=1;X", 0),
+            ("BY=1;NX", 0),
+            ("BY=1;NTT", 0),
+            ("HOLDFOR=0", 0),
+            ("HOLDFOR=1 HOLDUNTIL=2027-01-01T00:00:00Z", 10),
+            ("HOLDUNTIL=2027-01-01T00:00:00+01:00", 0),
+            ("HOLDUNTIL=tomorrow", 0),
+            ("MT-PRIORITY=+1", 0),
+            ("MT-PRIORITY=-0", 0),
+            ("MT-PRIORITY=1 MT-PRIORITY=1", 14),
+            ("REQUIRETLS=yes", 0),
+            ("REQUIRETLS REQUIRETLS", 11),
+            ("SOLICIT=1a", 0),
+            ("SOLICIT=a,", 0),
+            ("SOLICIT=a;b", 0),
+            ("CONPERM=x", 0),
+            ("SUBMITTER=<>", 0),
         ] {
             match MailParams::parse(text.as_bytes()) {
                 Err(CommandError::Syntax(error)) => assert_eq!(error.at, at, "{text}: {error}"),
@@ -502,6 +711,11 @@ mod tests {
             "ORCPT=utf-8;\\x{D800}",
             "ORCPT=utf-8;\\x{3B4",
             "ORCPT=utf-8;\\x{}",
+            "RRVS=2014-04-03",
+            "RRVS=2014-04-03T23:01:00.5Z",
+            "RRVS=2014-04-03T23:01:00Z;X",
+            "RRVS=2014-04-03T23:01:00Z;",
+            "CONNEG=x",
         ] {
             assert!(matches!(RcptParams::parse(text.as_bytes()), Err(CommandError::Syntax(_))), "{text}");
         }

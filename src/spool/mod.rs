@@ -225,8 +225,10 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// A message with this envelope that arrived then, to be tried at once.
+    /// A message with this envelope that arrived then, to be tried at once, or when HOLDFOR or HOLDUNTIL lets it go (RFC 4865
+    /// §4.2).
     pub fn new(envelope: Envelope, arrived: Timestamp) -> Self {
+        let not_before = envelope.params.hold.map(|hold| hold.until(arrived));
         Self {
             envelope,
             arrived,
@@ -234,7 +236,7 @@ impl Submission {
             peer: None,
             protocol: None,
             helo: None,
-            not_before: None,
+            not_before,
             held: None,
         }
     }

@@ -69,10 +69,20 @@ pub struct ControlField {
 /// The `!` line: deliver within a time, or return it (RFC 2852).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliverBy {
-    /// sendmail's flags for the mode and the trace.
+    /// sendmail's flags for the mode and the trace: [`NOTIFY`](Self::NOTIFY), [`RETURN`](Self::RETURN),
+    /// [`TRACE`](Self::TRACE).
     pub flags: u8,
     /// The time in seconds, counted from the arrival.
     pub seconds: i64,
+}
+
+impl DeliverBy {
+    /// Mode `N`: the sender is told when the time is over.
+    pub const NOTIFY: u8 = 0x01;
+    /// Mode `R`: it goes back when the time is over.
+    pub const RETURN: u8 = 0x02;
+    /// `T`: relays are told.
+    pub const TRACE: u8 = 0x10;
 }
 
 impl ControlFile {

@@ -1,23 +1,27 @@
 //! What a control file says of an entry of ours, and how an entry is written in it.
 //!
-//! Three macros are our own. sendmail reads past macros that it does not know:
+//! Five macros are our own. sendmail reads past macros that it does not know:
 //! - `${facteur_content}`: how the content is kept (`fields`, `exact`), how many fields were added before it, its size,
 //!   and that of the data file;
 //! - `${facteur_next}`: not to be tried before this;
+//! - `${facteur_mail}`: the parameters of MAIL that sendmail has no line for, as MAIL has them;
+//! - `${facteur_rcpt}`, once for each: the number of a recipient, and such parameters of RCPT;
 //! - `${facteur_failure}`, once for each: the number of a recipient, the status, the remote server or `-`, its words.
 
 use bytes::Bytes;
 
 use crate::base::Timestamp;
-use crate::smtp::{Body, MailParams, Ret, ReversePath, Xtext, xtext};
+use crate::smtp::{Body, ByMode, MailParams, RcptParams, Recipient, Ret, ReversePath, Xtext, xtext};
 use crate::spool::bounce::one_line;
 use crate::spool::content::{Form, Split, crlf};
-use crate::spool::qf::{ControlFile, ControlRecipient, Line, SENDER_MACRO, recipient_lines, reverse_path};
+use crate::spool::qf::{ControlFile, ControlRecipient, DeliverBy, Line, SENDER_MACRO, recipient_lines, reverse_path};
 use crate::spool::{Entry, Failure, Pending, QueueId, Submission, first_priority};
 
 const CONTENT: &str = "facteur_content";
 const NEXT: &str = "facteur_next";
 const FAILURE: &str = "facteur_failure";
+const MAIL: &str = "facteur_mail";
+const RCPT: &str = "facteur_rcpt";
 
 /// How the content of an entry is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,21 @@ pub(super) fn new(submission: &Submission, split: &Split, data: u64) -> Result<C
     if let Some(next) = submission.not_before {
         line(b'$', format!("{{{NEXT}}}{}", next.unix()).into());
     }
+    let own = own_params(&envelope.params);
+    // What does not read back would be a damaged entry.
+    let (wanted, own) = (own.clone(), own.to_string());
+    if MailParams::parse(own.trim_start().as_bytes()) != Ok(wanted) {
+        return Err("a parameter of MAIL is none that MAIL can have");
+    }
+    if !own.is_empty() {
+        line(b'$', format!("{{{MAIL}}}{}", own.trim_start()).into());
+    }
+    for (number, recipient) in envelope.recipients.iter().enumerate() {
+        if let Some(own) = own_rcpt_params(number, recipient) {
+            rcpt_params(own.as_bytes()).ok_or("a parameter of RCPT is none that RCPT can have")?;
+            line(b'$', format!("{{{RCPT}}}{own}").into());
+        }
+    }
     if let Some(reason) = &submission.held {
         line(b'q', one_line(reason).into());
     }
@@ -76,6 +95,10 @@ pub(super) fn new(submission: &Submission, split: &Split, data: u64) -> Result<C
         None => {}
         Some(ReversePath::Null) => line(b'A', b"<>".to_vec()),
         Some(ReversePath::Address(address)) => line(b'A', address.to_string().into()),
+    }
+    if let Some(by) = envelope.params.by {
+        let by = DeliverBy::from(by);
+        line(b'!', [&[by.flags, b' '], by.seconds.to_string().as_bytes()].concat());
     }
     lines.extend(envelope.recipients.iter().flat_map(recipient_lines));
     let mut field = |condition: &[u8], field: &[u8]| {
@@ -99,24 +122,55 @@ pub(super) fn change(control: &mut ControlFile, entry: &Entry) {
     control.set(b'q', entry.held.as_deref().map(one_line));
     control.set_flag(b'w', entry.warned);
     control.set_macros(NEXT, entry.next_try.map(|next| next.unix().to_string().into()));
-    let wanted: Vec<_> = entry.recipients.iter().map(|pending| pending.recipient.clone()).collect();
+    // Recipients as their lines tell them: what is our own stands in macros.
+    let wanted: Vec<_> = entry.recipients.iter().map(|pending| as_told(&pending.recipient)).collect();
     control.set_recipients(&wanted);
     // Old recipients keep their order and new ones come last, so that the order may be another one now.
-    let mut failures = Vec::new();
+    let (mut failures, mut params) = (Vec::new(), Vec::new());
     let mut taken = vec![false; entry.recipients.len()];
     let mut from = 0;
     for (number, written) in control.recipients().iter().map(ControlRecipient::recipient).enumerate() {
-        let same = |place: &usize| entry.recipients.get(*place).map(|pending| &pending.recipient) == written.as_ref();
+        let same = |place: &usize| wanted.get(*place) == written.as_ref();
         let found = (from..taken.len()).chain(0..from).find(|place| same(place) && !taken[*place]); // a place in taken
         let Some(place) = found else { continue };
         taken[place] = true; // a place in taken
         from = place + 1;
-        if let Some(failure) = entry.recipients.get(place).and_then(|pending| pending.failure.as_ref()) {
+        let Some(pending) = entry.recipients.get(place) else { continue };
+        params.extend(own_rcpt_params(number, &pending.recipient).map(String::into_bytes));
+        if let Some(failure) = &pending.failure {
             let remote = failure.remote.as_deref().map_or_else(|| "-".into(), one_line).replace(' ', "_");
             failures.push(format!("{number} {} {remote} {}", failure.status, one_line(&failure.text)).into_bytes());
         }
     }
+    control.set_macros(RCPT, params);
     control.set_macros(FAILURE, failures);
+}
+
+/// The parameters that sendmail has no line for.
+fn own_params(params: &MailParams) -> MailParams {
+    MailParams {
+        size: None,
+        body: None,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        auth: None,
+        by: None,
+        ..params.clone()
+    }
+}
+
+/// The number of a recipient and its parameters that sendmail has no line for; `None` where there are none.
+fn own_rcpt_params(number: usize, recipient: &Recipient) -> Option<String> {
+    let own = RcptParams { notify: None, orcpt: None, ..recipient.params.clone() };
+    (own != RcptParams::default()).then(|| format!("{number}{own}"))
+}
+
+/// The recipient without these.
+fn as_told(recipient: &Recipient) -> Recipient {
+    let RcptParams { notify, orcpt, .. } = &recipient.params;
+    let params = RcptParams { notify: *notify, orcpt: orcpt.clone(), ..RcptParams::default() };
+    Recipient { to: recipient.to.clone(), params }
 }
 
 /// Reads an entry from its control file. The error says what is wrong with it.
@@ -130,10 +184,20 @@ pub(super) fn read(id: &QueueId, control: &ControlFile) -> Result<(Entry, Kept),
         // Where its encoding is broken, as it stands.
         envid: control.envid().and_then(|envid| xtext(envid).or_else(|| String::from_utf8(envid.to_vec()).ok())),
         auth: control.auth().and_then(|auth| reverse_path(auth)),
+        by: control.deliver_by().and_then(|by| by.asked()),
+        ..match control.macro_value(MAIL) {
+            Some(own) => MailParams::parse(own).map_err(|_| "a parameter of MAIL cannot be read")?,
+            None => MailParams::default(),
+        }
     };
     let mut recipients = Vec::new();
     for recipient in control.recipients() {
         recipients.push(Pending::from(recipient.recipient().ok_or("a recipient is no address")?));
+    }
+    for (_, value) in control.macros().filter(|(name, _)| *name == RCPT.as_bytes()) {
+        let (number, own) = rcpt_params(value).ok_or("a parameter of RCPT cannot be read")?;
+        let params = &mut recipients.get_mut(number).ok_or("a parameter of nobody")?.recipient.params;
+        *params = RcptParams { notify: params.notify, orcpt: params.orcpt.take(), ..own };
     }
     for (_, value) in control.macros().filter(|(name, _)| *name == FAILURE.as_bytes()) {
         let (number, failure) = failure(value).ok_or("a failure cannot be read")?;
@@ -193,6 +257,33 @@ fn kept(control: &ControlFile) -> Result<Kept, &'static str> {
     match (trace.and_then(number), size.and_then(number), data.and_then(number), words.next()) {
         (Some(trace), Some(size), Some(data), None) => Ok(Kept { form, trace, size: Some(size), data: Some(data) }),
         _ => Err("the content is kept in an unknown form"),
+    }
+}
+
+fn rcpt_params(value: &[u8]) -> Option<(usize, RcptParams)> {
+    let space = value.iter().position(|octet| *octet == b' ')?;
+    Some((number(value.get(..space)?)?, RcptParams::parse(value.get(space + 1..)?).ok()?))
+}
+
+impl From<crate::smtp::DeliverBy> for DeliverBy {
+    fn from(by: crate::smtp::DeliverBy) -> Self {
+        let mode = match by.mode {
+            ByMode::Notify => Self::NOTIFY,
+            ByMode::Return => Self::RETURN,
+        };
+        Self { flags: mode | if by.trace { Self::TRACE } else { 0 }, seconds: by.seconds.into() }
+    }
+}
+
+impl DeliverBy {
+    /// What BY= said; `None` where it could not have said that.
+    fn asked(self) -> Option<crate::smtp::DeliverBy> {
+        let mode = if self.flags & Self::RETURN != 0 { ByMode::Return } else { ByMode::Notify };
+        Some(crate::smtp::DeliverBy {
+            seconds: self.seconds.try_into().ok()?,
+            mode,
+            trace: self.flags & Self::TRACE != 0,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::Timestamp;
+use crate::smtp::ByMode;
 use crate::spool::Entry;
 
 /// The times of a message that cannot be delivered at once.
@@ -52,16 +53,24 @@ impl Schedule {
         after(now, wait)
     }
 
-    /// Whether to give up: the message is as old as one that goes back to its sender.
+    /// Whether to give up: the message is as old as one that goes back to its sender, or `BY=` wanted it back by now
+    /// (RFC 2852 §4.1.3).
     pub fn is_expired(&self, entry: &Entry, now: Timestamp) -> bool {
-        after(entry.arrived, self.return_after).unix() <= now.unix()
+        after(entry.arrived, self.return_after).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
     }
 
-    /// Whether it is time to tell the sender that it takes long. Whom to tell of which recipient is for
-    /// NOTIFY to say (RFC 3461 §4.1).
+    /// Whether it is time to tell the sender that it takes long, or `BY=` wanted to hear of it by now. Whom to tell of which
+    /// recipient is for NOTIFY to say (RFC 3461 §4.1).
     pub fn is_late(&self, entry: &Entry, now: Timestamp) -> bool {
-        !entry.warned && self.warn_after.is_some_and(|late| after(entry.arrived, late).unix() <= now.unix())
+        let late = self.warn_after.is_some_and(|late| after(entry.arrived, late).unix() <= now.unix());
+        !entry.warned && (late || is_over(entry, ByMode::Notify, now))
     }
+}
+
+/// Whether the time of `BY=` with that mode is over.
+fn is_over(entry: &Entry, mode: ByMode, now: Timestamp) -> bool {
+    let asked = entry.params.by.filter(|by| by.mode == mode);
+    asked.is_some_and(|by| entry.arrived.unix().saturating_add(by.seconds.into()) <= now.unix())
 }
 
 impl Default for Schedule {
@@ -78,7 +87,7 @@ fn after(point: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::{Envelope, ForwardPath, ReversePath};
+    use crate::smtp::{DeliverBy, Envelope, ForwardPath, MailParams, ReversePath};
     use crate::spool::{Memory, Spool};
 
     const ARRIVED: i64 = 1_172_593_995;
@@ -113,6 +122,13 @@ mod tests {
         assert!(!schedule.is_late(&entry, at(4 * 3600)));
         assert!(!schedule.is_expired(&entry, at(5 * 86_400 - 1)));
         assert!(schedule.is_expired(&entry, at(5 * 86_400)));
+        let by = |mode| Some(DeliverBy { seconds: 600, mode, trace: false });
+        let mut urgent = Entry { params: MailParams { by: by(ByMode::Return), ..MailParams::default() }, ..entry.clone() };
+        assert!(!schedule.is_expired(&urgent, at(599)) && schedule.is_expired(&urgent, at(600)));
+        urgent.params.by = by(ByMode::Notify);
+        urgent.warned = false;
+        assert!(!schedule.is_expired(&urgent, at(600)) && !schedule.is_late(&urgent, at(599)));
+        assert!(schedule.is_late(&urgent, at(600)));
         let silent = Schedule { warn_after: None, ..Schedule::new() };
         entry.warned = false;
         assert!(!silent.is_late(&entry, at(86_400)));

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::address::Address;
 use crate::base::Timestamp;
 use crate::smtp::{
-    Body, Enhanced, Envelope, ForwardPath, Notify, OriginalRecipient, Recipient, Reply, Ret, ReversePath,
+    Body, ByMode, DeliverBy, Enhanced, Envelope, ForwardPath, Hold, MailParams, Notify, OriginalRecipient, Recipient,
+    Reply, Ret, ReversePath, Unsupported, ValidSince,
 };
 use crate::spool::{Claim, Draft, Entry, Failure, Pending, Queue, QueueConfig, QueueId, Spool, SpoolError, Submission};
 
@@ -133,6 +134,12 @@ fn an_envelope_reads_back_with_all_its_parameters() {
     envelope.params.ret = Some(Ret::Hdrs);
     envelope.params.envid = Some("a+b =c".into());
     envelope.params.auth = Some(ReversePath::Null);
+    envelope.params.by = Some(DeliverBy { seconds: -7200, mode: ByMode::Notify, trace: true });
+    envelope.params.priority = Some(-3);
+    envelope.params.require_tls = true;
+    envelope.params.solicit = Some("net.example:ADV".into());
+    envelope.params.convert = true;
+    envelope.params.submitter = Some(address("\"a b\"@b.test"));
     for (to, notify, orcpt) in [
         ("bob@b.test", None, None),
         ("bob@b.test", Some(Notify::default()), None), // twice the same address
@@ -149,11 +156,53 @@ fn an_envelope_reads_back_with_all_its_parameters() {
             orcpt.map(|(kind, address)| OriginalRecipient { kind: kind.into(), address: address.into() });
         envelope.recipients.push(recipient);
     }
+    let since = Timestamp::parse_rfc3339(b"2014-04-03T23:01:00-00:00").unwrap();
+    envelope.recipients[1].params.rrvs = Some(ValidSince { since, otherwise: Some(Unsupported::Continue) });
+    envelope.recipients[3].params.rrvs = Some(ValidSince { since, otherwise: None });
+    envelope.recipients[3].params.conneg = true;
     let id = temporary.queue.store(envelope.clone(), b"A: b\r\n\r\n").unwrap();
     envelope.params.size = Some(8);
     assert_eq!(temporary.queue.entry(&id).unwrap().envelope(), envelope);
     // A second process reads the same.
     assert_eq!(Queue::open(QueueConfig::new(&temporary.path)).unwrap().entry(&id).unwrap().envelope(), envelope);
+    // What is each recipient's own stays with him when others are done.
+    let mut claim = temporary.queue.claim(&id).unwrap().unwrap();
+    let mut entry = claim.entry().clone();
+    entry.recipients.remove(0);
+    entry.recipients.remove(1);
+    claim.update(entry).unwrap();
+    envelope.recipients.remove(0);
+    envelope.recipients.remove(1);
+    assert_eq!(temporary.queue.entry(&id).unwrap().envelope(), envelope);
+}
+
+#[test]
+fn a_held_message_is_due_when_it_may_go() {
+    for (hold, due) in [(Hold::For(60), 60), (Hold::Until(at(3600)), 3600)] {
+        let temporary = Temporary::new();
+        let mut envelope = Envelope::new(ReversePath::Null, [ForwardPath::Postmaster]);
+        envelope.params.hold = Some(hold);
+        let draft = temporary.queue.begin().unwrap();
+        let id = draft.commit(Submission::new(envelope.clone(), at(0))).unwrap();
+        assert_eq!(temporary.queue.entry(&id).unwrap().envelope().params.hold, Some(hold));
+        assert!(temporary.queue.due(at(due - 1)).unwrap().is_empty());
+        assert_eq!(temporary.queue.due(at(due)).unwrap(), [id]);
+    }
+}
+
+#[test]
+fn parameters_that_would_not_read_back_are_refused() {
+    let temporary = Temporary::new();
+    for spoil in [
+        (|params| params.priority = Some(10)) as fn(&mut MailParams),
+        |params| params.solicit = Some("a\nSforged@x.test".into()),
+        |params| params.hold = Some(Hold::For(0)),
+    ] {
+        let mut envelope = Envelope::new(ReversePath::Null, [ForwardPath::Postmaster]);
+        spoil(&mut envelope.params);
+        assert!(matches!(temporary.queue.store(envelope, b""), Err(SpoolError::Misuse(_))));
+    }
+    assert!(temporary.queue.list().unwrap().is_empty());
 }
 
 #[test]
