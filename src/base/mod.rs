@@ -23,11 +23,14 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub(crate) mod crypto;
+pub mod network;
 pub mod parse;
+pub mod proxy;
 pub mod secret;
 pub mod time;
 pub mod wire;
 
+pub use network::Network;
 pub use parse::ParseError;
 pub use secret::Secret;
 pub use time::Timestamp;

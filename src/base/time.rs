@@ -202,7 +202,11 @@ impl Timestamp {
         }
         // Checked to be digits, four at most.
         let number = |from: usize, to: usize| {
-            fixed.get(from..to).unwrap_or_default().iter().fold(0_i16, |number, digit| number * 10 + i16::from(digit - b'0'))
+            fixed
+                .get(from..to)
+                .unwrap_or_default()
+                .iter()
+                .fold(0_i16, |number, digit| number * 10 + i16::from(digit - b'0'))
         };
         let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19).min(59));
         if hour > 23 || minute > 59 || number(17, 19) > 60 {

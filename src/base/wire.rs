@@ -37,6 +37,7 @@ pub struct Wire {
     /// An overlong line is being dropped; its end has not come yet.
     dropping: bool,
     closed: bool,
+    held: bool,
     queue: VecDeque<Bytes>,
     tail: BytesMut,
     backlog: usize,
@@ -94,6 +95,17 @@ impl Wire {
     /// Whether [`close`](Self::close) was called. Octets that came before may still be unread.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether the machine wants nothing fed for now, however long it waits: a driver reads nothing until that ends, so that
+    /// a peer that sends on cannot fill the memory.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// For machines: says whether [`is_held`](Self::is_held). What is fed all the same is kept.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// The octets to send next, empty where there is nothing to send. More may follow once these are [`sent`](Self::sent).

@@ -274,7 +274,7 @@ impl<M: Machine, IO: AsyncRead + AsyncWrite + Unpin> Driver<M, IO> {
     ) -> Result<bool, Error<M::Error>> {
         let sent = self.send(cx, now)?;
         let wire = self.machine.wire();
-        let full = wire.backlog() > 0 && wire.unread().len() >= READ_AHEAD;
+        let full = wire.is_held() || (wire.backlog() > 0 && wire.unread().len() >= READ_AHEAD);
         let moved = sent | (!full && self.receive(cx)?);
         if !moved {
             // A machine that waits for a moment (a pause before the greeting, say) may still go on after it.

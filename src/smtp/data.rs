@@ -1,4 +1,5 @@
-//! The text of a message on its way through DATA (RFC 5321 §4.5.2): dots taken off and put on, and where the end is.
+//! The text of a message on its way through DATA (RFC 5321 §4.5.2): dots taken off and put on, and where the end is; and
+//! through BDAT (RFC 3030 §2): pieces of a size that is known before.
 //!
 //! This is the one place that decides where a message ends. The rules, so that no sender can make one server see two
 //! messages where another sees one (SMTP smuggling):
@@ -9,6 +10,8 @@
 //! - A CR or LF alone is not allowed (RFC 5321 §2.3.8). The message is read to its true end and refused there, or the
 //!   octet is made a CRLF, as [`BareNewlines`] says. Either way nothing after it is taken for a command.
 //! - What is written holds no CR or LF alone.
+//! - A chunk of BDAT ends where its count says. A CR or LF alone in it is treated as in DATA, even where CR and LF stand in two
+//!   chunks, unless the message was declared to be binary.
 
 use bytes::Bytes;
 
@@ -41,6 +44,12 @@ pub enum DataFault {
     /// A line is longer than the limit.
     #[error("line too long")]
     LineTooLong,
+    /// The client took it back between two chunks, or made one fail and went on.
+    #[error("message taken back")]
+    TakenBack,
+    /// The application refused it by its header.
+    #[error("refused by its header")]
+    Refused,
 }
 
 /// What [`DataReader::read`] found.
@@ -77,6 +86,8 @@ pub struct DataReader {
     pub max_size: Option<u64>,
     /// The most octets of a line with its end, dot taken off; `None` for no limit.
     pub max_line: Option<u64>,
+    /// Chunks only: octets are taken as they are, for there are no lines (RFC 3030 §3).
+    pub binary: bool,
     at: At,
     size: u64,
     line: u64,
@@ -90,6 +101,47 @@ enum At {
     LineStart,
     /// Anywhere else.
     Line,
+    /// After a CR that was the last octet of a chunk, and is not yet handed out.
+    Cr,
+}
+
+/// How much of a chunk of BDAT is still to come.
+///
+/// ```
+/// use facteur::base::Wire;
+/// use facteur::smtp::data::{Chunk, Data, DataReader};
+///
+/// let mut wire = Wire::new();
+/// wire.feed(b".\r\nRSET\r\n");
+/// let mut chunk = Chunk { left: 3, last: true };
+/// let mut reader = DataReader::default();
+/// assert_eq!(reader.read_chunk(&mut chunk, &mut wire), Data::Chunk(".\r\n".into()));
+/// assert_eq!(reader.read_chunk(&mut chunk, &mut wire), Data::End);
+/// assert_eq!(wire.unread(), b"RSET\r\n");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // what BDAT says
+pub struct Chunk {
+    /// In octets.
+    pub left: u64,
+    /// It is the last of the message.
+    pub last: bool,
+}
+
+impl Chunk {
+    /// Drops what has come of it; `true` where it is at its end.
+    pub fn skip(&mut self, wire: &mut Wire) -> bool {
+        let n = self.within(wire.unread()).len();
+        wire.skip(n);
+        self.left -= n as u64; // no more than was left
+        self.left == 0
+    }
+
+    /// Those of the octets that belong to it.
+    fn within<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
+        let len = usize::try_from(self.left).map_or(octets.len(), |left| left.min(octets.len()));
+        octets.get(..len).unwrap_or_default()
+    }
 }
 
 impl DataReader {
@@ -120,11 +172,8 @@ impl DataReader {
                 Some(Special::Bare) => {
                     wire.skip(1);
                     self.at = At::Line;
-                    if self.fault.is_none() && self.bare_newlines == BareNewlines::Refuse {
-                        self.fault = Some(DataFault::BareNewline);
-                    }
-                    if let Some(room) = self.room(b"\r\n") {
-                        return Data::Chunk(Bytes::from_static(b"\r\n").slice(..room));
+                    if let Some(chunk) = self.newline(true) {
+                        return Data::Chunk(chunk);
                     }
                 }
                 None => {
@@ -135,6 +184,66 @@ impl DataReader {
                 }
             }
         }
+    }
+
+    /// Takes the next step in a chunk of BDAT; [`Data::End`] at its end. One reader reads all chunks of a message, one after the
+    /// other. A CR whose meaning depends on what follows stays unread until that has come.
+    pub fn read_chunk(&mut self, chunk: &mut Chunk, wire: &mut Wire) -> Data {
+        loop {
+            let input = chunk.within(wire.unread());
+            if self.at == At::Cr {
+                let bare = match (input, chunk.left, chunk.last) {
+                    ([b'\n', ..], ..) => false,
+                    ([_, ..], ..) | ([], 0, true) => true,
+                    ([], 0, false) => return Data::End,
+                    ([], ..) => return Data::NeedInput,
+                };
+                let lf = usize::from(!bare);
+                wire.skip(lf);
+                chunk.left -= lf as u64; // it was in the chunk
+                self.at = At::Line;
+                if let Some(chunk) = self.newline(bare) {
+                    return Data::Chunk(chunk);
+                }
+                continue;
+            }
+            let len = match input {
+                [] if chunk.left == 0 => return Data::End,
+                [] => return Data::NeedInput,
+                input if self.binary => input.len(),
+                [b'\r'] if chunk.left > 1 => return Data::NeedInput,
+                [b'\r'] => {
+                    self.at = At::Cr;
+                    0
+                }
+                [b'\r', b'\n', ..] => plain(input),
+                [b'\r' | b'\n', ..] => 0,
+                input => plain(input),
+            };
+            if len > 0 {
+                chunk.left -= len as u64; // they were in the chunk
+                if let Some(text) = self.take(wire, len) {
+                    return Data::Chunk(text);
+                }
+                continue;
+            }
+            wire.skip(1);
+            chunk.left -= 1; // it was in the chunk
+            if self.at != At::Cr
+                && let Some(chunk) = self.newline(true)
+            {
+                return Data::Chunk(chunk);
+            }
+        }
+    }
+
+    /// A line end that is handed out as CRLF; `bare`: it was a CR or a LF alone.
+    fn newline(&mut self, bare: bool) -> Option<Bytes> {
+        if bare && self.fault.is_none() && self.bare_newlines == BareNewlines::Refuse {
+            self.fault = Some(DataFault::BareNewline);
+        }
+        let room = self.room(b"\r\n")?;
+        Some(Bytes::from_static(b"\r\n").slice(..room))
     }
 
     /// How many octets were handed out.
@@ -181,7 +290,7 @@ impl DataReader {
 
     /// Where a line of `text` breaks the limit. Keeps the length of the line under way.
     fn overlong(&mut self, text: &[u8]) -> Option<usize> {
-        let max = self.max_line?;
+        let max = self.max_line.filter(|_| !self.binary)?;
         if self.line + text.len() as u64 <= max {
             // No line in it can be too long, so only its last one matters.
             self.line = match memchr::memrchr(b'\n', text) {
@@ -490,6 +599,77 @@ mod tests {
         writer.finish(&mut wire);
         let sent = outgoing(&mut wire);
         check(&DataReader::default(), &sent, Some((&long, None)));
+    }
+
+    /// What a reader makes of chunks of these texts, fed in pieces of `cut` octets.
+    fn read_chunks(reader: &DataReader, chunks: &[&[u8]], cut: usize) -> (Vec<u8>, Option<DataFault>) {
+        let (mut reader, mut wire, mut text) = (reader.clone(), Wire::new(), Vec::new());
+        let input = chunks.concat();
+        let mut pieces = input.chunks(cut);
+        for (number, octets) in chunks.iter().enumerate() {
+            let mut chunk = Chunk { left: octets.len() as u64, last: number + 1 == chunks.len() };
+            loop {
+                match reader.read_chunk(&mut chunk, &mut wire) {
+                    Data::Chunk(octets) => text.extend_from_slice(&octets),
+                    Data::End => break,
+                    Data::NeedInput => wire.feed(pieces.next().expect("more")),
+                }
+            }
+            assert_eq!(chunk.left, 0);
+        }
+        assert!(wire.unread().is_empty() && pieces.next().is_none());
+        assert_eq!(reader.size(), text.len() as u64);
+        (text, reader.fault())
+    }
+
+    #[test]
+    fn chunks_end_where_their_count_says() {
+        let bare = Some(DataFault::BareNewline);
+        for (chunks, text, fault) in [
+            (&[&b"a\r\n.\r\nb\r\n"[..]][..], &b"a\r\n.\r\nb\r\n"[..], None),
+            (&[b""], b"", None),
+            (&[b"", b"", b""], b"", None),
+            (&[b"a\r", b"\nb\r\n", b""], b"a\r\nb\r\n", None),
+            (&[b"a\r", b"", b"\n"], b"a\r\n", None),
+            (&[b"..a", b".b\r\n"], b"..a.b\r\n", None),
+            (&[b"no end"], b"no end", None),
+            (&[b"a\nb"], b"a", bare),
+            (&[b"a\rb"], b"a", bare),
+            (&[b"a\r", b"b"], b"a", bare),
+            (&[b"a\r"], b"a", bare),
+            (&[b"a\r", b""], b"a", bare),
+            (&[b"\n", b"b\r\n"], b"", bare),
+        ] {
+            for cut in 1..10 {
+                assert_eq!(
+                    read_chunks(&DataReader::default(), chunks, cut),
+                    (text.to_vec(), fault),
+                    "{chunks:?} {cut}"
+                );
+            }
+        }
+        let normalise = DataReader { bare_newlines: BareNewlines::Normalise, ..DataReader::default() };
+        let binary = DataReader { binary: true, max_line: Some(3), ..DataReader::default() };
+        let small = DataReader { max_size: Some(4), ..DataReader::default() };
+        let short = DataReader { max_line: Some(4), ..DataReader::default() };
+        for (reader, chunks, text, fault) in [
+            (&normalise, &[&b"a\r"[..], b"b\n", b"\r", b"\r\n\r"][..], &b"a\r\nb\r\n\r\n\r\n\r\n"[..], None),
+            (&binary, &[b"a\nb\r", b"\0\xff.\r\n.\r\n long"], b"a\nb\r\0\xff.\r\n.\r\n long", None),
+            (&small, &[b"abc", b"d", b""], b"abcd", None),
+            (&small, &[b"abc", b"de", b"fg\n"], b"abcd", Some(DataFault::TooLarge)),
+            (&small, &[b"abc\r", b"\n"], b"abc\r", Some(DataFault::TooLarge)),
+            (&short, &[b"ab", b"\r\nab\r\nab", b"c\r\n"], b"ab\r\nab\r\nabc\r", Some(DataFault::LineTooLong)),
+        ] {
+            for cut in 1..10 {
+                assert_eq!(read_chunks(reader, chunks, cut), (text.to_vec(), fault), "{chunks:?} {cut}");
+            }
+        }
+        let mut wire = Wire::new();
+        wire.feed(b"abcRSET");
+        let mut chunk = Chunk { left: 3, last: false };
+        assert!(chunk.skip(&mut wire) && wire.unread() == b"RSET");
+        let mut endless = Chunk { left: u64::MAX, last: false };
+        assert!(!endless.skip(&mut wire) && wire.unread().is_empty() && endless.left == u64::MAX - 4);
     }
 
     fn outgoing(wire: &mut Wire) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Enhanced, Reply, ReplyError};
+use crate::base::ParseError;
 
 /// Why a conversation ended, by whose fault. It is final: the machine returns the same again.
 ///
@@ -46,6 +47,12 @@ pub enum Fault {
     /// Octets came in the clear where the TLS handshake was to begin (RFC 3207 §6).
     #[error("octets in the clear before the tls handshake")]
     EarlyOctets,
+    /// What should have been the header of the PROXY protocol is none, or comes from who is not trusted.
+    #[error("no PROXY header: {0}")]
+    Proxy(ParseError),
+    /// It cannot be told how many octets follow a BDAT.
+    #[error("BDAT without a count")]
+    LostCount,
     /// A client speaks another protocol, HTTP for instance.
     #[error("another protocol")]
     OtherProtocol,

@@ -137,8 +137,7 @@ impl Limits {
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = "";
-        for (name, value) in
-            [("MAILMAX", self.messages), ("RCPTMAX", self.recipients), ("RCPTDOMAINMAX", self.domains)]
+        for (name, value) in [("MAILMAX", self.messages), ("RCPTMAX", self.recipients), ("RCPTDOMAINMAX", self.domains)]
         {
             if let Some(value) = value {
                 write!(f, "{before}{name}={value}")?;

@@ -15,8 +15,8 @@ use super::{
     ValidSince,
 };
 use crate::address::Address;
-use crate::base::{ParseError, Timestamp};
 use crate::base::parse::{Parsed, expected, fail, number, sp, whole};
+use crate::base::{ParseError, Timestamp};
 
 /// Room for the longest word that is compared without regard to case.
 const LONGEST: usize = 16;
@@ -277,7 +277,11 @@ fn hold_for(value: &[u8]) -> Result<Hold, ParseError> {
 fn hold_until(value: &[u8]) -> Result<Hold, ParseError> {
     let point = Timestamp::parse_rfc3339(value)?;
     // RFC 4865 §3: "normalized to UTC".
-    if point.offset() == Some(0) { Ok(Hold::Until(point)) } else { Err(ParseError { expected: "a time in UTC", at: 0 }) }
+    if point.offset() == Some(0) {
+        Ok(Hold::Until(point))
+    } else {
+        Err(ParseError { expected: "a time in UTC", at: 0 })
+    }
 }
 
 /// `priority-value = (["-"] NZDIGIT) / "0"`

@@ -2,9 +2,9 @@
 //! RFC 3848 and RFC 6531 §4.3 and the `tls` clause of RFC 8314 §4.3.
 
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::{Envelope, ForwardPath, MailParams, OneLine, ReversePath};
+use super::{Attributes, Envelope, ForwardPath, MailParams, OneLine, ReversePath};
 use crate::address::Domain;
 use crate::base::{Timestamp, Tls};
 
@@ -29,6 +29,16 @@ pub struct Session {
     pub tls: Option<Tls>,
     /// Who the client proved to be.
     pub identity: Option<String>,
+    /// It talked before the banner, which no client that knows SMTP does.
+    pub early: bool,
+    /// The proxy that stands between, where `peer` is what it said.
+    pub via: Option<IpAddr>,
+    /// The client's port, where a proxy said it.
+    pub peer_port: Option<u16>,
+    /// Where the client connected to, where a proxy said it.
+    pub destination: Option<SocketAddr>,
+    /// Whom the messages came from before, as XFORWARD says: for the log, not for decisions.
+    pub forwarded: Option<Attributes>,
 }
 
 /// How a client greeted.
@@ -56,7 +66,18 @@ pub enum HelloVerb {
 impl Session {
     /// A client of which nothing is known but where it is.
     pub fn new(peer: IpAddr) -> Self {
-        Self { peer, peer_name: None, hello: None, tls: None, identity: None }
+        Self {
+            peer,
+            peer_name: None,
+            hello: None,
+            tls: None,
+            identity: None,
+            early: false,
+            via: None,
+            peer_port: None,
+            destination: None,
+            forwarded: None,
+        }
     }
 
     /// The protocol as `with` of a Received field names it (RFC 3848 §2): `ESMTPSA`; for a message that needs SMTPUTF8 as

@@ -229,16 +229,7 @@ impl Submission {
     /// §4.2).
     pub fn new(envelope: Envelope, arrived: Timestamp) -> Self {
         let not_before = envelope.params.hold.map(|hold| hold.until(arrived));
-        Self {
-            envelope,
-            arrived,
-            trace: Vec::new(),
-            peer: None,
-            protocol: None,
-            helo: None,
-            not_before,
-            held: None,
-        }
+        Self { envelope, arrived, trace: Vec::new(), peer: None, protocol: None, helo: None, not_before, held: None }
     }
 }
 

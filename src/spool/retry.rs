@@ -123,7 +123,8 @@ mod tests {
         assert!(!schedule.is_expired(&entry, at(5 * 86_400 - 1)));
         assert!(schedule.is_expired(&entry, at(5 * 86_400)));
         let by = |mode| Some(DeliverBy { seconds: 600, mode, trace: false });
-        let mut urgent = Entry { params: MailParams { by: by(ByMode::Return), ..MailParams::default() }, ..entry.clone() };
+        let mut urgent =
+            Entry { params: MailParams { by: by(ByMode::Return), ..MailParams::default() }, ..entry.clone() };
         assert!(!schedule.is_expired(&urgent, at(599)) && schedule.is_expired(&urgent, at(600)));
         urgent.params.by = by(ByMode::Notify);
         urgent.warned = false;

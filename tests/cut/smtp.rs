@@ -1,17 +1,18 @@
 //! The talks of tests/talks/smtp.
 //!
 //! `GIVEN config NAME` changes the configuration. `ada` may log in with the password `secret`. Addresses that begin with
-//! `no-` are refused for good, with `later-` for now, with `gone-` by 421; with `stop-` the server is told to shut down; a
-//! message that says `refuse me` is refused.
+//! `no-` are refused for good, with `later-` for now, with `gone-` by 421, with `slow-` for good after 10 seconds; with `stop-`
+//! the server is told to shut down; a message that says `refuse me` is refused, and with `screen-header` one whose header does.
+//! Whatever URL is asked for holds `Subject: x`, an empty line and `fetched`, unless it ends in `secret`.
 
 use std::time::Duration;
 
 use facteur::address::Address;
-use facteur::base::{Machine, Secret, Tls};
+use facteur::base::{Machine, Secret, Timestamp, Tls};
 use facteur::sasl::{Credentials, Mechanism};
 use facteur::smtp::data::BareNewlines;
-use facteur::smtp::server::{AuthPolicy, Content, Protocol, Server, ServerConfig, ServerEvent, StartTls};
-use facteur::smtp::{Enhanced, ForwardPath, Quirks, Reply, ReversePath};
+use facteur::smtp::server::{AuthPolicy, Content, Protocol, ProxyHeader, Server, ServerConfig, ServerEvent, StartTls};
+use facteur::smtp::{Enhanced, ForwardPath, Quirks, Reply, ReversePath, Waiting};
 
 use crate::talk::{Seen, Side, Talk, play_all};
 
@@ -20,7 +21,11 @@ fn smtp_talks() {
     play_all("smtp", Side::Server, |talk, start| {
         let (config, tls) = scene(talk);
         let protocol = config.protocol;
+        let pause = talk.given.iter().any(|given| given.contains("wait-at-connect"));
+        let mut put_off = false;
         let mut server = Server::new(config, [192, 0, 2, 1].into(), start);
+        // Sunday, 22 November 2026, midnight
+        server.set_clock(Timestamp::from_unix(1_795_305_600));
         if tls {
             server.tls_started(Tls::default());
         }
@@ -37,7 +42,38 @@ fn smtp_talks() {
             }
             let refusal = match &event {
                 ServerEvent::Chunk(octets) => return Seen::Data(octets.to_vec()),
-                ServerEvent::Discarded(_) => return Seen::Event(seen),
+                ServerEvent::Discarded(_) | ServerEvent::TurnedAround => return Seen::Event(seen),
+                // Nothing else is put off here.
+                ServerEvent::Resumed if pause => match server.session().early {
+                    true => Some(Reply::new(554, Enhanced(5, 5, 1), "you talk too soon")),
+                    false => None,
+                },
+                ServerEvent::Resumed => Some(Reply::new(550, Enhanced(5, 1, 1), "no such user")),
+                ServerEvent::Connect if pause && !put_off => {
+                    put_off = true;
+                    server.wait(Duration::from_secs(5));
+                    return Seen::Event(seen);
+                }
+                ServerEvent::Rcpt { to: ForwardPath::Address(to), .. } if to.local().starts_with("slow-") => {
+                    server.wait(Duration::from_secs(10));
+                    return Seen::Event(seen);
+                }
+                ServerEvent::Burl { url } if !url.ends_with("secret") => {
+                    server.fetched(b"Subject: x\r\n\r\nfetched\r\n");
+                    return Seen::Event(seen);
+                }
+                ServerEvent::Burl { .. } => Some(Reply::new(554, Enhanced(5, 7, 0), "URL authorization failed")),
+                ServerEvent::Header(header) if header.windows(9).any(|text| text == b"refuse me") => {
+                    Some(Reply::new(550, Enhanced(5, 7, 1), "not such a header"))
+                }
+                ServerEvent::Etrn(Waiting::Queue(_)) => Some(Reply::new(459, Enhanced(4, 5, 0), "no such queue")),
+                ServerEvent::Atrn(domains) if domains.iter().any(|domain| domain.to_string() == "other.test") => {
+                    Some(Reply::new(450, Enhanced(4, 7, 0), "not yours"))
+                }
+                ServerEvent::Expn { text, .. } if text == "list" => {
+                    Some(Reply::new(250, Enhanced(2, 1, 5), "<ada@b.test>\n<bob@b.test>"))
+                }
+                ServerEvent::Expn { .. } => verdict("no-"),
                 ServerEvent::Hello(hello) => verdict(&hello.name.as_ref().map(ToString::to_string).unwrap_or_default()),
                 ServerEvent::Auth { identity, credentials: Credentials::Password(password) } => {
                     let known = identity.authcid == "ada" && *password == Secret::from("secret");
@@ -58,7 +94,9 @@ fn smtp_talks() {
                 ServerEvent::Message(mail) if mail.content.windows(9).any(|text| text == b"refuse me") => {
                     Some(Reply::new(554, Enhanced(5, 7, 1), "as you wish"))
                 }
-                ServerEvent::Connect if talk_refuses(server) => Some(Reply::new(554, Enhanced(5, 7, 1), "not you")),
+                ServerEvent::Connect if !pause && talk_refuses(server) => {
+                    Some(Reply::new(554, Enhanced(5, 7, 1), "not you"))
+                }
                 _ => None,
             };
             match refusal {
@@ -109,6 +147,32 @@ fn scene(talk: &Talk) -> (ServerConfig, bool) {
                 "five-commands" => config.max_commands = 5,
                 "short-message-time" => config.message_timeout = Some(Duration::from_secs(400)),
                 "small-backlog" => config.max_backlog = 32,
+                "no-chunking" => config.chunking = false,
+                "binary" => config.binary_mime = true,
+                "no-limits" => config.limits = false,
+                "limits" => {
+                    config.max_messages = Some(2);
+                    config.max_recipient_domains = Some(1);
+                }
+                "deliver-by" => config.deliver_by = Some(240),
+                "future-release" => config.future_release = Some(Duration::from_secs(86_400)),
+                "priority" => config.priority = Some("MIXER".into()),
+                "require-tls" => config.require_tls = true,
+                "rrvs" => config.rrvs = true,
+                "no-soliciting" => config.no_soliciting = Some(vec!["net.example:ADV".into(), "ADLT".into()]),
+                "conversion" => (config.conperm, config.conneg) = (true, true),
+                "submitter" => config.submitter = true,
+                "burl" => config.burl = Some("imap".into()),
+                "etrn" => config.etrn = true,
+                "atrn" => config.atrn = true,
+                "proxy" => config.proxy = ProxyHeader::Required,
+                "xclient" => config.xclient = true,
+                "xforward" => config.xforward = true,
+                "trusted" => config.trusted = vec!["192.0.2.0/24".parse().unwrap()],
+                "greet-pause" => config.greet_pause = Some(Duration::from_secs(5)),
+                "wait-at-connect" => config.screen.connect = true,
+                "screen-header" => config.screen.header = true,
+                "screen-expn" => config.screen.expn = true,
                 _ => panic!("no such configuration: {name}"),
             }
         }

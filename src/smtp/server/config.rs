@@ -1,9 +1,10 @@
 //! What a server offers, asks, and bears.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::address::Domain;
-use crate::base::ParseError;
+use crate::base::{Network, ParseError};
 use crate::sasl::Mechanism;
 use crate::smtp::Quirks;
 use crate::smtp::data::BareNewlines;
@@ -51,6 +52,59 @@ pub struct ServerConfig {
     pub smtputf8: bool,
     /// DSN (RFC 3461). Default off: whoever announces it promises to send the reports that are asked for.
     pub dsn: bool,
+    /// CHUNKING (RFC 3030): BDAT beside DATA. Default on. Octets that follow a BDAT are never read as commands, on or off.
+    pub chunking: bool,
+    /// BINARYMIME (RFC 3030 §3); needs `chunking`. Default off: whoever announces it "MUST deliver or relay the message in such
+    /// a way as to preserve all bits in each octet".
+    pub binary_mime: bool,
+    /// DELIVERBY (RFC 2852): the shortest time in seconds after which a message may have to go back, 0 to name none. Default
+    /// `None`, off: whoever announces it promises to keep the time.
+    pub deliver_by: Option<u32>,
+    /// FUTURERELEASE (RFC 4865): for how long a message may be held. Default `None`, off: it is for submission ports only, and
+    /// the queue must hold it ([`Submission::new`](crate::spool::Submission::new) sees to that). Announced once
+    /// [`Server::set_clock`](super::Server::set_clock) has told the time of day.
+    pub future_release: Option<Duration>,
+    /// MT-PRIORITY (RFC 6710): the name of the policy, empty to name none. Default `None`, off. A priority above 0 from a client
+    /// that is neither authenticated nor `trusted` counts as 0 (§4.1).
+    pub priority: Option<String>,
+    /// REQUIRETLS (RFC 8689), announced and taken only over TLS. Default off: whoever announces it promises to send such a
+    /// message on over TLS only, to hosts that promise the same.
+    pub require_tls: bool,
+    /// RRVS (RFC 7293). Default off: whoever announces it promises to look up since when an address has had its owner.
+    pub rrvs: bool,
+    /// NO-SOLICITING (RFC 3865): the solicitations that are not wanted, keywords; a message that names one of them in SOLICIT=
+    /// is refused. An empty list announces that SOLICIT= is passed on. Default `None`, off.
+    pub no_soliciting: Option<Vec<String>>,
+    /// CONPERM (RFC 4141 §4). Default off: whoever announces it promises to convert, or to pass the permission on.
+    pub conperm: bool,
+    /// CONNEG (RFC 4141 §5). Default off: whoever announces it says in the reply to RCPT what the recipient can show.
+    pub conneg: bool,
+    /// SUBMITTER (RFC 4405). Default off.
+    pub submitter: bool,
+    /// BURL (RFC 4468): the URLs that are fetched, `imap`. Default `None`, off: the application has to fetch them. For
+    /// submission ports only, and for clients that are authenticated.
+    pub burl: Option<String>,
+    /// ETRN (RFC 1985), asked for by [`ServerEvent::Etrn`](super::ServerEvent::Etrn). Default off.
+    pub etrn: bool,
+    /// ATRN (RFC 2645), asked for by [`ServerEvent::Atrn`](super::ServerEvent::Atrn). Default off. For clients that are
+    /// authenticated.
+    pub atrn: bool,
+    /// LIMITS (RFC 9422): whether `max_recipients`, `max_messages` and `max_recipient_domains` are announced. Default on.
+    pub limits: bool,
+    /// Whom to believe what it says of other clients, by `proxy`, `xclient` and `xforward`; and whose priorities count. Default
+    /// nobody.
+    pub trusted: Vec<Network>,
+    /// Whether each connection begins with a header of the PROXY protocol, version 1 or 2 (HAProxy's proxy-protocol.txt), which
+    /// only those in `trusted` may send; others are cut off. Default [`ProxyHeader::Off`].
+    pub proxy: ProxyHeader,
+    /// XCLIENT of Postfix, for those in `trusted`. Default off.
+    pub xclient: bool,
+    /// XFORWARD of Postfix, for those in `trusted`. Default off.
+    pub xforward: bool,
+    /// How long the banner is held back, to see who talks before it: [`Session::early`](super::Session::early). Such a client
+    /// is refused, or, with [`Screen::connect`], left to the application. Default `None`. RFC 5321 §4.5.3.2.1 lets a client wait
+    /// for 5 minutes; 5 seconds unmask most of those that do not.
+    pub greet_pause: Option<Duration>,
     /// What is let pass beyond the grammar of commands. Default nothing.
     pub quirks: Quirks,
     /// Which decisions beyond MAIL, RCPT, AUTH and the message are asked for. Default none.
@@ -63,6 +117,13 @@ pub struct ServerConfig {
     /// The most recipients of a message. Default 1000; RFC 5321 §4.5.3.1.8 wants at least 100. What is beyond gets 452, and
     /// the client sends them with the next copy.
     pub max_recipients: usize,
+    /// The most messages of a session, those refused at MAIL too. Default `None`: what bounds a session is `max_commands`. Who
+    /// wants to send more is told 421, and may connect again.
+    pub max_messages: Option<u32>,
+    /// The most domains of recipients in a session. Default `None`. What is beyond gets 452.
+    pub max_recipient_domains: Option<u32>,
+    /// The most octets of a PROXY header of version 2. Default 2048: addresses take 52, what large providers add some hundred.
+    pub max_proxy_header: usize,
     /// The most commands of a session. Default 10000: a busy client sends some hundred messages over one connection.
     pub max_commands: u32,
     /// The most permanent refusals of a session, those of RCPT not counted, for a list may have many dead members.
@@ -115,6 +176,18 @@ pub enum AuthPolicy {
     Anywhere,
 }
 
+/// Whether a connection begins with a header of the PROXY protocol. There is no third way: where it could be left out, any
+/// client could send one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // with or without
+pub enum ProxyHeader {
+    /// It does not.
+    #[default]
+    Off,
+    /// It does.
+    Required,
+}
+
 /// How a message is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // whole or in pieces
@@ -139,8 +212,12 @@ pub struct Screen {
     pub hello: bool,
     /// [`ServerEvent::Data`](super::ServerEvent::Data): before the text of a message.
     pub data: bool,
+    /// [`ServerEvent::Header`](super::ServerEvent::Header): after the header of a message.
+    pub header: bool,
     /// [`ServerEvent::Vrfy`](super::ServerEvent::Vrfy): VRFY, which is otherwise answered by 252.
     pub vrfy: bool,
+    /// [`ServerEvent::Expn`](super::ServerEvent::Expn): EXPN, which is otherwise not implemented.
+    pub expn: bool,
 }
 
 impl ServerConfig {
@@ -164,11 +241,34 @@ impl ServerConfig {
             bare_newlines: BareNewlines::Refuse,
             smtputf8: true,
             dsn: false,
+            chunking: true,
+            binary_mime: false,
+            deliver_by: None,
+            future_release: None,
+            priority: None,
+            require_tls: false,
+            rrvs: false,
+            no_soliciting: None,
+            conperm: false,
+            conneg: false,
+            submitter: false,
+            burl: None,
+            etrn: false,
+            atrn: false,
+            limits: true,
+            trusted: Vec::new(),
+            proxy: ProxyHeader::Off,
+            xclient: false,
+            xforward: false,
+            greet_pause: None,
             quirks: Quirks::default(),
             screen: Screen::default(),
             max_command_line: 2048,
             max_auth_line: 12_288,
             max_recipients: 1000,
+            max_messages: None,
+            max_recipient_domains: None,
+            max_proxy_header: 2048,
             max_commands: 10_000,
             max_errors: 20,
             max_auth_failures: 3,
@@ -176,6 +276,11 @@ impl ServerConfig {
             timeout: Duration::from_secs(300),
             message_timeout: Some(Duration::from_secs(3600)),
         })
+    }
+
+    /// Whether what `peer` says of other clients is believed.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
     }
 
     /// The largest message that will be taken, in octets.

@@ -1,18 +1,18 @@
 //! The state table of the server: what each command does in each state.
 
+use std::time::Instant;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::BytesMut;
 
-use super::{AuthPolicy, Hello, HelloVerb, Incoming, Protocol, Question, Server, ServerEvent, StartTls};
+use super::{Hello, HelloVerb, Incoming, Protocol, Question, Server, ServerEvent, StartTls};
 use crate::address::Domain;
 use crate::base::Secret;
-use crate::sasl::{Mechanism, ServerExchange, ServerStep};
-use crate::smtp::data::{DataFault, DataReader};
+use crate::sasl::{ServerExchange, ServerStep};
+use crate::smtp::data::{Chunk, DataFault};
 use crate::smtp::trace::in_ascii;
 use crate::smtp::{
-    Body, Command, CommandError, Enhanced, Envelope, Error, Extensions, Fault, ForwardPath, MailParams, RcptParams,
-    Recipient, Reply, ReversePath, Stage,
+    Attribute, AttributeValue, Attributes, Body, Command, CommandError, Enhanced, Envelope, Error, Fault, Reply, Stage,
 };
 
 /// Requests of other protocols, whose text could hold commands that somebody else chose (cross-protocol attacks).
@@ -21,10 +21,16 @@ const FOREIGN: [&[u8]; 6] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"CONNECT ", 
 /// Where a session is.
 #[derive(Debug)]
 pub(super) enum State {
+    /// The header of the PROXY protocol is due.
+    Proxied,
     /// Nothing was said yet.
     Opening,
-    /// The banner was a refusal; the client may only quit (RFC 5321 §3.1).
-    Unwelcome,
+    /// The banner is held back.
+    Pausing { until: Instant },
+    /// The banner is due.
+    Greeting,
+    /// The banner was a refusal; the client may only quit (RFC 5321 §3.1), and hears this again.
+    Unwelcome(Reply),
     /// The client has not greeted since the banner, or since the TLS handshake.
     Unmet,
     /// Between messages.
@@ -33,10 +39,18 @@ pub(super) enum State {
     Transaction(Box<Envelope>),
     /// A challenge was sent.
     Auth(ServerExchange),
-    /// The text of a message is coming in.
+    /// The text of a message is coming in, or a chunk of it.
     Incoming(Box<Incoming>),
+    /// Between two chunks of a message.
+    Chunks(Box<Incoming>),
+    /// A chunk comes in that nobody wants; `reply` is due at its end.
+    Skipping { chunk: Chunk, back: Box<State>, reply: Reply },
     /// The application was asked.
     Asking(Question),
+    /// The application has put its answer off.
+    Waiting { question: Question, until: Option<Instant> },
+    /// The client becomes the server (RFC 2645 §5.3).
+    Turning,
     /// The TLS handshake is due.
     Handshake,
     /// It is over.
@@ -49,14 +63,19 @@ impl State {
     /// The place in the conversation, for errors.
     pub(super) fn stage(&self) -> Stage {
         match self {
-            Self::Opening | Self::Unwelcome => Stage::Connect,
+            Self::Proxied | Self::Opening | Self::Pausing { .. } | Self::Greeting | Self::Unwelcome(_) => {
+                Stage::Connect
+            }
             Self::Unmet => Stage::Hello,
             Self::Transaction(envelope) if envelope.recipients.is_empty() => Stage::Mail,
             Self::Transaction(_) => Stage::Rcpt,
             Self::Auth(_) => Stage::Auth,
-            Self::Incoming(_) => Stage::Message,
+            Self::Incoming(_) | Self::Chunks(_) => Stage::Message,
+            Self::Skipping { back, .. } => back.stage(),
             Self::Handshake => Stage::StartTls,
-            Self::Idle | Self::Asking(_) | Self::Done | Self::Failed(_) => Stage::Idle,
+            Self::Idle | Self::Asking(_) | Self::Waiting { .. } | Self::Turning | Self::Done | Self::Failed(_) => {
+                Stage::Idle
+            }
         }
     }
 }
@@ -74,7 +93,8 @@ impl Server {
             Reply::new(220, None, format!("{} {greeting}", self.name()))
         };
         let reply = reply.unwrap_or_else(standard);
-        self.settle(State::Unmet, &reply);
+        let state = if reply.code() < 400 { State::Unmet } else { State::Unwelcome(again(&reply)) };
+        self.settle(state, &reply);
     }
 
     /// RFC 6531 §3.7.1: domain names in the EHLO response "MUST be in the form of LDH labels or A-labels".
@@ -94,11 +114,7 @@ impl Server {
 
     /// The application lets the text of the message come.
     pub(super) fn go_ahead(&mut self, envelope: Box<Envelope>, reply: Option<Reply>) {
-        let mut reader = DataReader::default();
-        reader.bare_newlines = self.config.bare_newlines;
-        reader.max_size = self.config.size_limit();
-        reader.max_line = self.config.max_text_line;
-        let incoming = Incoming { envelope: *envelope, reader, content: BytesMut::new(), begun: None };
+        let incoming = Incoming::new(*envelope, &self.config, None);
         let reply = reply.filter(Reply::is_intermediate);
         let standard = || Reply::new(354, None, "end with <CRLF>.<CRLF>");
         self.settle(State::Incoming(Box::new(incoming)), &reply.unwrap_or_else(standard));
@@ -114,6 +130,13 @@ impl Server {
                     self.fail(Fault::OtherProtocol);
                     None
                 }
+                // What follows is the client's message, for so many octets as it alone knows.
+                Err(CommandError::Syntax(_))
+                    if line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT")) =>
+                {
+                    self.fail(Fault::LostCount);
+                    None
+                }
                 Err(error) => self.no(state, &error.reply()),
             },
         }
@@ -124,15 +147,37 @@ impl Server {
         let lmtp = self.config.protocol == Protocol::Lmtp;
         let tls_missing = self.config.starttls == StartTls::Required && self.session.tls.is_none();
         match (state, command) {
-            (_, Command::Quit) => self.no(State::Done, &Reply::new(221, Enhanced(2, 0, 0), "bye")),
-            // RFC 5321 §3.1: after a banner of 554 the server "SHOULD respond with a 503".
-            (State::Unwelcome, _) => self.no(State::Unwelcome, &out_of_order("no service for you here")),
+            // The octets behind a BDAT come whatever is thought of it.
+            (state, Command::Bdat { size, last }) => self.bdat(state, Chunk { left: size, last }),
+            (State::Chunks(_), Command::Quit) => {
+                self.settle(State::Done, &bye());
+                Some(ServerEvent::Discarded(DataFault::TakenBack))
+            }
+            (_, Command::Quit) => self.no(State::Done, &bye()),
+            // RFC 5321 §3.1: after a banner of 554 the server "SHOULD respond with a 503"; RFC 7504 §3: after 521 with 521.
+            (State::Unwelcome(reply), _) => {
+                let said = reply.clone();
+                self.no(State::Unwelcome(reply), &said)
+            }
             (state, Command::Noop) => self.no(state, &ok()),
-            (state, Command::Help(_)) => self.no(state, &help()),
+            (state, Command::Help(_)) => {
+                let help = self.help();
+                self.no(state, &help)
+            }
 
             // RFC 2033 §4.1: "A LMTP server MUST NOT accept HELO or EHLO", nor does SMTP know LHLO.
             (state, Command::Helo(_) | Command::Ehlo(_)) if lmtp => self.no(state, &CommandError::Verb.reply()),
             (state, Command::Lhlo(_)) if !lmtp => self.no(state, &CommandError::Verb.reply()),
+            // RFC 3030 §2: "The RSET command, when issued after the first BDAT and before the BDAT LAST, clears all segments".
+            (State::Chunks(_), Command::Rset) => {
+                self.settle(State::Idle, &ok());
+                Some(ServerEvent::Discarded(DataFault::TakenBack))
+            }
+            (State::Chunks(incoming), Command::Burl { url, last }) if self.may_burl() => {
+                self.ask(Question::Burl { incoming, last }, ServerEvent::Burl { url })
+            }
+            // RFC 3030 §2: "A RSET command MUST be sent to clear the transaction before continuing", after DATA and all else.
+            (state @ State::Chunks(_), _) => self.no(state, &out_of_order("the message is under way: BDAT or RSET")),
             (state, Command::Helo(name)) => self.hello(state, HelloVerb::Helo, name),
             (state, Command::Ehlo(name)) => self.hello(state, HelloVerb::Ehlo, Some(name)),
             (state, Command::Lhlo(name)) => self.hello(state, HelloVerb::Lhlo, Some(name)),
@@ -141,25 +186,44 @@ impl Server {
 
             (state, Command::StartTls) => self.start_tls(state),
             // RFC 3207 §4: "530 Must issue a STARTTLS command first" to all but NOOP, EHLO, STARTTLS and QUIT.
-            (state, _) if tls_missing => {
-                self.no(state, &Reply::new(530, Enhanced(5, 7, 0), "must issue a STARTTLS command first"))
-            }
+            (state, _) if tls_missing => self.no(state, &tls_first()),
 
             (state, Command::Vrfy { text, smtputf8 }) if self.config.screen.vrfy => {
-                self.state = State::Asking(Question::Vrfy { back: Box::new(state) });
-                Some(ServerEvent::Vrfy { text, smtputf8 })
+                let question = Question::Lookup { back: Box::new(state), standard: cannot_verify() };
+                self.ask(question, ServerEvent::Vrfy { text, smtputf8 })
             }
             (state, Command::Vrfy { .. }) => self.no(state, &cannot_verify()),
-            (state, Command::Expn { .. } | Command::Bdat { .. }) => {
-                self.no(state, &Reply::new(502, Enhanced(5, 5, 1), "command not implemented"))
+            (state, Command::Expn { text, smtputf8 }) if self.config.screen.expn => {
+                let question = Question::Lookup { back: Box::new(state), standard: cannot_verify() };
+                self.ask(question, ServerEvent::Expn { text, smtputf8 })
             }
+            (state @ (State::Unmet | State::Idle), Command::Xclient(attributes)) if self.config.xclient => {
+                self.xclient(state, &attributes)
+            }
+            (state @ (State::Unmet | State::Idle), Command::Xforward(attributes)) if self.config.xforward => {
+                self.xforward(state, attributes)
+            }
+            (state, command) if !self.knows(&command) => self.no(state, &not_implemented()),
 
             (State::Unmet, _) => self.no(State::Unmet, &out_of_order("say hello first")),
             (State::Idle, Command::Auth { mechanism, initial }) => self.auth(&mechanism, initial),
+            (State::Idle, Command::Etrn(waiting)) => {
+                let standard = Reply::new(250, Enhanced(2, 0, 0), format!("OK, queuing for node {waiting} started"));
+                let question = Question::Lookup { back: Box::new(State::Idle), standard };
+                self.ask(question, ServerEvent::Etrn(waiting))
+            }
+            // RFC 2645 §5.2.1: "The ATRN command MUST be rejected if the session has not been authenticated", with 530.
+            (State::Idle, Command::Atrn(_)) if self.session.identity.is_none() => {
+                self.no(State::Idle, &Reply::new(530, Enhanced(5, 7, 0), "authentication required"))
+            }
+            (State::Idle, Command::Atrn(domains)) => {
+                self.ask(Question::Atrn { back: Box::new(State::Idle) }, ServerEvent::Atrn(domains))
+            }
             (State::Idle, Command::Mail { from, params }) => self.mail(from, params),
             (State::Idle, _) => self.no(State::Idle, &out_of_order("MAIL first")),
             (State::Transaction(envelope), Command::Rcpt { to, params }) => self.rcpt(envelope, to, params),
-            (State::Transaction(envelope), Command::Data) => self.data(envelope),
+            (State::Transaction(envelope), Command::Data) => self.data(envelope, None),
+            (State::Transaction(envelope), Command::Burl { url, last }) => self.burl(envelope, url, last),
             (State::Transaction(envelope), Command::Mail { .. }) => {
                 self.no(State::Transaction(envelope), &out_of_order("one MAIL for one message"))
             }
@@ -168,13 +232,26 @@ impl Server {
         }
     }
 
+    /// Whether the command is one that the config has.
+    fn knows(&self, command: &Command) -> bool {
+        match command {
+            Command::Expn { .. } => self.config.screen.expn,
+            Command::Etrn(_) => self.config.etrn,
+            Command::Atrn(_) => self.config.atrn,
+            Command::Burl { .. } => self.config.burl.is_some(),
+            Command::Xclient(_) => self.config.xclient,
+            Command::Xforward(_) => self.config.xforward,
+            _ => true,
+        }
+    }
+
     /// Moves to `state` and says `reply`; nobody is asked.
-    fn no(&mut self, state: State, reply: &Reply) -> Option<ServerEvent> {
+    pub(super) fn no(&mut self, state: State, reply: &Reply) -> Option<ServerEvent> {
         self.settle(state, reply);
         None
     }
 
-    fn ask(&mut self, question: Question, event: ServerEvent) -> Option<ServerEvent> {
+    pub(super) fn ask(&mut self, question: Question, event: ServerEvent) -> Option<ServerEvent> {
         self.state = State::Asking(question);
         Some(event)
     }
@@ -191,9 +268,7 @@ impl Server {
 
     fn start_tls(&mut self, state: State) -> Option<ServerEvent> {
         match (state, &self.session.tls) {
-            (state, _) if self.config.starttls == StartTls::Off => {
-                self.no(state, &Reply::new(502, Enhanced(5, 5, 1), "command not implemented"))
-            }
+            (state, _) if self.config.starttls == StartTls::Off => self.no(state, &not_implemented()),
             (state, Some(_)) => self.no(state, &out_of_order("TLS is there already")),
             (State::Unmet, None) => self.no(State::Unmet, &out_of_order("say hello first")),
             (_, None) => self.no(State::Handshake, &Reply::new(220, Enhanced(2, 0, 0), "go ahead")),
@@ -204,7 +279,7 @@ impl Server {
         let extended = self.session.hello.as_ref().is_some_and(|hello| hello.verb != HelloVerb::Helo);
         let mechanism = mechanism.parse().ok().filter(|mechanism| self.config.auth.contains(mechanism));
         let refusal = match mechanism {
-            _ if self.config.auth.is_empty() => Reply::new(502, Enhanced(5, 5, 1), "command not implemented"),
+            _ if self.config.auth.is_empty() => not_implemented(),
             _ if !extended => out_of_order("AUTH is an extension: say EHLO"),
             // RFC 4954 §4: after a successful AUTH another gets 503.
             _ if self.session.identity.is_some() => out_of_order("authenticated already"),
@@ -251,107 +326,110 @@ impl Server {
         }
     }
 
-    fn mail(&mut self, from: ReversePath, mut params: MailParams) -> Option<ServerEvent> {
-        if let Some(reply) = self.mail_refusal(&from, &params) {
-            return self.no(State::Idle, &reply);
+    /// DATA, or the first BDAT.
+    fn data(&mut self, envelope: Box<Envelope>, chunk: Option<Chunk>) -> Option<ServerEvent> {
+        if envelope.recipients.is_empty() {
+            // RFC 5321 §4.1.1.4: 503 or 554 where no recipient was accepted; RFC 2033 §4.2 wants 503.
+            return self.no_chunk(State::Transaction(envelope), chunk, out_of_order("no valid recipients"));
         }
-        // RFC 4954 §5: from a client that is not trusted AUTH= counts as "<>".
-        if params.auth.is_some() && self.session.identity.is_none() {
-            params.auth = Some(ReversePath::Null);
+        if chunk.is_none() && envelope.params.body == Some(Body::BinaryMime) {
+            // RFC 3030 §3: "BINARYMIME cannot be used with the DATA command".
+            return self.no(State::Transaction(envelope), &out_of_order("a binary message needs BDAT"));
         }
-        let event = ServerEvent::Mail { from: from.clone(), params: params.clone() };
-        self.ask(Question::Mail { from, params }, event)
+        if self.config.screen.data {
+            return self.ask(Question::Data { envelope, chunk }, ServerEvent::Data);
+        }
+        match chunk {
+            None => self.go_ahead(envelope, None),
+            Some(_) => self.state = State::Incoming(Box::new(Incoming::new(*envelope, &self.config, chunk))),
+        }
+        None
     }
 
-    fn mail_refusal(&self, from: &ReversePath, params: &MailParams) -> Option<Reply> {
-        let unannounced = (self.is_plain() && *params != MailParams::default())
-            || (!self.config.dsn && (params.ret.is_some() || params.envid.is_some()))
-            || (!self.config.smtputf8 && params.smtputf8)
-            || (self.config.auth.is_empty() && params.auth.is_some())
-            || params.body == Some(Body::BinaryMime);
-        let ascii = match from {
-            ReversePath::Null => true,
-            ReversePath::Address(address) => address.is_ascii(),
+    fn bdat(&mut self, state: State, chunk: Chunk) -> Option<ServerEvent> {
+        let tls_missing = self.config.starttls == StartTls::Required && self.session.tls.is_none();
+        let refusal = match state {
+            State::Unwelcome(ref reply) => reply.clone(),
+            _ if !self.config.chunking => not_implemented(),
+            _ if tls_missing => tls_first(),
+            State::Chunks(mut incoming) => {
+                incoming.begin_chunk(chunk);
+                self.state = State::Incoming(incoming);
+                return None;
+            }
+            State::Unmet => out_of_order("say hello first"),
+            _ if self.is_plain() => out_of_order("BDAT is an extension: say EHLO"),
+            State::Transaction(envelope) => return self.data(envelope, Some(chunk)),
+            // RFC 3030 §2: so it is with the chunks in the pipeline after one that failed, too.
+            _ => out_of_order("MAIL first"),
         };
-        if self.config.require_auth && self.session.identity.is_none() {
-            // RFC 4954 §6: 530 with 5.7.0.
-            Some(Reply::new(530, Enhanced(5, 7, 0), "authentication required"))
-        } else if unannounced {
-            Some(CommandError::Parameter { at: 0 }.reply())
-        } else if !ascii && !params.smtputf8 {
-            // RFC 6531 §3.5: 550 for MAIL, 553 for RCPT, both with X.6.7.
-            Some(Reply::new(550, Enhanced(5, 6, 7), "non-ASCII address without SMTPUTF8"))
-        } else if self.config.size_limit().is_some_and(|limit| params.size.is_some_and(|size| size > limit)) {
-            // RFC 1870 §6.1
-            Some(refused(DataFault::TooLarge))
-        } else {
-            None
+        self.no_chunk(state, Some(chunk), refusal)
+    }
+
+    /// Refuses a message before its text, or a chunk once it has come.
+    fn no_chunk(&mut self, state: State, chunk: Option<Chunk>, reply: Reply) -> Option<ServerEvent> {
+        match chunk {
+            Some(chunk) => {
+                self.skip(state, chunk, reply);
+                None
+            }
+            None => self.no(state, &reply),
         }
     }
 
-    fn rcpt(&mut self, envelope: Box<Envelope>, to: ForwardPath, params: RcptParams) -> Option<ServerEvent> {
-        let unannounced = (self.is_plain() || !self.config.dsn) && params != RcptParams::default();
-        let ascii = match &to {
-            ForwardPath::Postmaster => true,
-            ForwardPath::Address(address) => address.is_ascii(),
-        };
-        let refusal = if unannounced {
-            CommandError::Parameter { at: 0 }.reply()
-        } else if !ascii && !envelope.params.smtputf8 {
-            Reply::new(553, Enhanced(5, 6, 7), "non-ASCII address without SMTPUTF8")
-        } else if envelope.recipients.len() >= self.config.max_recipients {
-            // RFC 5321 §4.5.3.1.10: "452 Too many recipients".
-            Reply::new(452, Enhanced(4, 5, 3), "too many recipients")
+    /// BURL as the first piece of a message.
+    fn burl(&mut self, envelope: Box<Envelope>, url: String, last: bool) -> Option<ServerEvent> {
+        let refusal = if envelope.recipients.is_empty() {
+            // RFC 4468 §3.4
+            Reply::new(554, Enhanced(5, 5, 0), "no recipients have been specified")
+        } else if !self.may_burl() {
+            Reply::new(554, Enhanced(5, 7, 0), "authentication required to fetch a URL")
+        } else if !last && !self.config.chunking {
+            // RFC 4468 §3.2: more than one piece goes where CHUNKING is, too.
+            out_of_order("without CHUNKING it must be the last")
         } else {
-            let recipient = Recipient { to: to.clone(), params: params.clone() };
-            return self.ask(Question::Rcpt { envelope, recipient }, ServerEvent::Rcpt { to, params });
+            let incoming = Box::new(Incoming::new(*envelope, &self.config, None));
+            return self.ask(Question::Burl { incoming, last }, ServerEvent::Burl { url });
         };
         self.no(State::Transaction(envelope), &refusal)
     }
 
-    fn data(&mut self, envelope: Box<Envelope>) -> Option<ServerEvent> {
-        if envelope.recipients.is_empty() {
-            // RFC 5321 §4.1.1.4: 503 or 554 where no recipient was accepted; RFC 2033 §4.2 wants 503.
-            return self.no(State::Transaction(envelope), &out_of_order("no valid recipients"));
+    fn may_burl(&self) -> bool {
+        self.config.burl.is_some() && self.session.identity.is_some()
+    }
+
+    /// XCLIENT: the client is another one from here on, and is greeted anew.
+    fn xclient(&mut self, back: State, attributes: &Attributes) -> Option<ServerEvent> {
+        if !self.config.trusts(self.origin) {
+            return self.no(back, &Reply::new(550, Enhanced(5, 7, 1), "insufficient authorization"));
         }
-        if self.config.screen.data {
-            return self.ask(Question::Data { envelope }, ServerEvent::Data);
+        self.session.via.get_or_insert(self.session.peer);
+        if let Some(peer) = attributes.address() {
+            self.session.peer = peer;
+            self.session.peer_port = None;
         }
-        self.go_ahead(envelope, None);
+        if let Some(port) = attributes.text(Attribute::Port) {
+            self.session.peer_port = port.parse().ok();
+        }
+        if attributes.get(Attribute::Name).is_some() || attributes.address().is_some() {
+            self.session.peer_name = attributes.text(Attribute::Name).and_then(|name| name.parse().ok());
+        }
+        match attributes.get(Attribute::Login) {
+            Some(AttributeValue::Known(name)) => self.session.identity = Some(name.to_string()),
+            Some(_) => self.session.identity = None,
+            None => {}
+        }
+        self.session.hello = None;
+        self.state = State::Greeting;
         None
     }
 
-    /// Whether the client greeted with HELO, and so has no extensions.
-    fn is_plain(&self) -> bool {
-        self.session.hello.as_ref().is_some_and(|hello| hello.verb == HelloVerb::Helo)
-    }
-
-    fn auth_allowed(&self) -> bool {
-        self.session.tls.is_some() || self.config.auth_policy == AuthPolicy::Anywhere
-    }
-
-    /// Whether the mechanism can be used now.
-    fn offers(&self, mechanism: Mechanism) -> bool {
-        let certified = || self.session.tls.as_ref().is_some_and(|tls| !tls.peer_certificates.is_empty());
-        self.auth_allowed() && (mechanism != Mechanism::External || certified())
-    }
-
-    /// What is announced to this client now.
-    fn extensions(&self) -> Extensions {
-        let offered = self.config.auth.iter().filter(|mechanism| self.offers(**mechanism));
-        Extensions {
-            pipelining: true,
-            size: Some(self.config.size_limit()),
-            eight_bit_mime: true,
-            smtputf8: self.config.smtputf8,
-            enhanced_status_codes: true,
-            dsn: self.config.dsn,
-            starttls: self.config.starttls != StartTls::Off && self.session.tls.is_none(),
-            auth: offered.map(ToString::to_string).collect(),
-            vrfy: self.config.screen.vrfy,
-            help: true,
-            ..Extensions::default()
+    fn xforward(&mut self, back: State, attributes: Attributes) -> Option<ServerEvent> {
+        if !self.config.trusts(self.origin) {
+            return self.no(back, &Reply::new(550, Enhanced(5, 7, 1), "insufficient authorization"));
         }
+        self.session.forwarded.get_or_insert_default().merge(attributes);
+        self.no(back, &ok())
     }
 }
 
@@ -362,6 +440,7 @@ pub(super) fn refused(fault: DataFault) -> Reply {
         DataFault::TooLarge => Reply::new(552, Enhanced(5, 3, 4), "message too large"),
         DataFault::BareNewline => Reply::new(554, Enhanced(5, 6, 0), "CR and LF must come together in a message"),
         DataFault::LineTooLong => Reply::new(554, Enhanced(5, 6, 0), "line too long in message"),
+        DataFault::TakenBack | DataFault::Refused => Reply::new(554, Enhanced(5, 7, 1), "message refused"),
     }
 }
 
@@ -378,6 +457,22 @@ fn out_of_order(text: &'static str) -> Reply {
     Reply::new(503, Enhanced(5, 5, 1), text)
 }
 
-fn help() -> Reply {
-    Reply::new(214, Enhanced(2, 0, 0), "HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH")
+fn bye() -> Reply {
+    Reply::new(221, Enhanced(2, 0, 0), "bye")
+}
+
+fn not_implemented() -> Reply {
+    Reply::new(502, Enhanced(5, 5, 1), "command not implemented")
+}
+
+fn tls_first() -> Reply {
+    Reply::new(530, Enhanced(5, 7, 0), "must issue a STARTTLS command first")
+}
+
+/// What a client hears that was refused by the banner and goes on.
+fn again(banner: &Reply) -> Reply {
+    match banner.code() {
+        521 => banner.clone(),
+        _ => out_of_order("no service for you here"),
+    }
 }
