@@ -159,6 +159,13 @@ impl Domain {
         Some(idna::domain_to_unicode(name).0)
     }
 
+    /// The same, where all A-labels in it are sound (RFC 5890 §2.3.2.1); otherwise `None`.
+    pub(crate) fn to_ulabels(&self) -> Option<String> {
+        let Self::Name(name) = self else { return None };
+        let (unicode, sound) = idna::domain_to_unicode(name);
+        sound.ok().map(|()| unicode)
+    }
+
     /// Whether it can be written without SMTPUTF8 as it stands.
     pub fn is_ascii(&self) -> bool {
         match self {

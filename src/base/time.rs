@@ -190,55 +190,25 @@ impl Timestamp {
     /// # Errors
     /// What was expected, and where.
     pub fn parse_rfc3339(text: &[u8]) -> Result<Self, ParseError> {
-        const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd";
+        let fits = |text: &[u8], form: &[u8]| {
+            text.len() == form.len()
+                && text.iter().zip(form).all(|(octet, form)| match form {
+                    b'd' => octet.is_ascii_digit(),
+                    b'+' => matches!(octet, b'+' | b'-'),
+                    form => octet.eq_ignore_ascii_case(form),
+                })
+        };
         let fault = ParseError { expected: "yyyy-mm-ddThh:mm:ss and a zone", at: 0 };
-        let (fixed, rest) = text.split_at_checked(FORM.len()).ok_or(fault)?;
-        let fits = |(octet, form): (&u8, &u8)| match form {
-            b'd' => octet.is_ascii_digit(),
-            form => octet.eq_ignore_ascii_case(form),
-        };
-        if !fixed.iter().zip(FORM).all(fits) {
-            return Err(fault);
-        }
-        // Checked to be digits, four at most.
-        let number = |from: usize, to: usize| {
-            fixed
-                .get(from..to)
-                .unwrap_or_default()
-                .iter()
-                .fold(0_i16, |number, digit| number * 10 + i16::from(digit - b'0'))
-        };
-        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19).min(59));
-        if hour > 23 || minute > 59 || number(17, 19) > 60 {
-            return Err(ParseError { expected: "a time of day", at: 11 });
-        }
-        let time = civil::Time::constant(hour as i8, minute as i8, second as i8, 0); // in range, as just checked
+        let (fixed, rest) = text.split_at_checked(b"dddd-dd-ddTdd:dd:dd".len()).ok_or(fault)?;
         let digits = rest.iter().skip(1).take_while(|octet| octet.is_ascii_digit()).count();
-        let zone = match rest.first() {
-            Some(b'.') if digits == 0 => return Err(ParseError { expected: "a fraction of a second", at: FORM.len() }),
-            Some(b'.') => rest.get(1 + digits..).unwrap_or_default(),
-            _ => rest,
+        let zone = match rest {
+            [b'.', behind @ ..] if digits > 0 => behind.get(digits..).unwrap_or_default(),
+            rest => rest,
         };
-        let offset = match zone {
-            b"Z" | b"z" => Some(0),
-            [sign @ (b'+' | b'-'), a, b, b':', c, d] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => {
-                let [a, b, c, d] = [a, b, c, d].map(|digit| i16::from(digit - b'0')); // digits
-                let (hours, minutes) = (a * 10 + b, c * 10 + d);
-                if hours > 23 || minutes > 59 {
-                    return Err(ParseError { expected: "a zone", at: text.len() - zone.len() });
-                }
-                let minutes = hours * 60 + minutes;
-                // RFC 3339 §4.3: "-00:00" says nothing about the local zone.
-                match sign {
-                    b'+' => Some(minutes),
-                    _ if minutes == 0 => None,
-                    _ => Some(-minutes),
-                }
-            }
-            _ => return Err(ParseError { expected: "a zone", at: text.len() - zone.len() }),
-        };
-        let (month, day) = (number(5, 7), number(8, 10)); // two digits each
-        Words::new(b"").stamp(number(0, 4), month as i8, day as i8, time, offset)
+        let sound = fits(fixed, b"dddd-dd-ddTdd:dd:dd") && (fits(zone, b"Z") || fits(zone, b"+dd:dd"));
+        // RFC 3339 §5.6: time-hour = 2DIGIT ; 00-23
+        let near = zone.get(1..3).is_none_or(|hours| hours < &b"24"[..]);
+        if sound && near { Self::parse_iso(text) } else { Err(fault) }
     }
 
     /// Writes `date-time` of RFC 3339 §5.6, without a fraction.

@@ -583,6 +583,17 @@ mod tests {
 
     #[test]
     fn domains_are_no_longer_than_255_octets() {
+        for (domain, sound) in [
+            ("x".repeat(63), true),
+            ("x".repeat(64), false),
+            (format!("a.{}.b", "x".repeat(64)), false),
+            ("xn--l8jegik.test".into(), true),
+            ("XN--L8JEGIK.test".into(), true),
+            ("xn---".into(), false),
+            ("a.xn--123456.test".into(), false),
+        ] {
+            assert_eq!(parse(&format!("MAIL FROM:<a@{domain}>")).is_ok(), sound, "{domain}");
+        }
         let domain = |len: usize| "a.".repeat(len / 2) + &"a".repeat(len % 2);
         for template in ["HELO X", "EHLO X", "MAIL FROM:<a@X>", "RCPT TO:<a@X>"] {
             assert!(parse(&template.replace('X', &domain(255))).is_ok(), "{template}");

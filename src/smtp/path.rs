@@ -81,15 +81,28 @@ fn source_route(input: &[u8]) -> Parsed<'_, ()> {
     }
 }
 
-/// `Mailbox`, its domain no longer than RFC 5321 §4.5.3.1.2 allows. Local parts beyond 64 octets are out there, in the
-/// reverse-paths of mailing lists, and do no harm.
+/// `Mailbox`, its domain no longer than RFC 5321 §4.5.3.1.2 allows, its labels no longer than the DNS has them (RFC 1035 §2.3.4),
+/// and those that say they are A-labels such as there are. Local parts beyond 64 octets are out there, in the reverse-paths of
+/// mailing lists, and do no harm.
 fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
     let (rest, address) = address::mailbox(input)?;
-    match address.domain() {
-        Domain::Name(name) if name.len() > MAX_DOMAIN => fail(input, "a domain of at most 255 octets"),
-        _ => Ok((rest, address)),
+    let Domain::Name(name) = address.domain() else { return Ok((rest, address)) };
+    if name.len() > MAX_DOMAIN {
+        return fail(input, "a domain of at most 255 octets");
     }
+    if name.len() > MAX_LABEL && name.split('.').any(|label| label.len() > MAX_LABEL) {
+        return fail(input, "a domain with labels of at most 63 octets");
+    }
+    // RFC 5890 §2.3.2.1: what begins with "xn--" and has no U-label is no name of a host.
+    let has_a_label = name.len() > 4 && name.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xn--"));
+    if has_a_label && address.domain().to_ulabels().is_none() {
+        return fail(input, "a domain with sound A-labels");
+    }
+    Ok((rest, address))
 }
+
+/// RFC 1035 §2.3.4, in octets.
+const MAX_LABEL: usize = 63;
 
 fn spaces(input: &[u8]) -> Parsed<'_, &[u8]> {
     take_while(|octet| octet == b' ')(input)

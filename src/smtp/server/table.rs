@@ -271,6 +271,8 @@ impl Server {
             (state, _) if self.config.starttls == StartTls::Off => self.no(state, &not_implemented()),
             (state, Some(_)) => self.no(state, &out_of_order("TLS is there already")),
             (State::Unmet, None) => self.no(State::Unmet, &out_of_order("say hello first")),
+            // What was said in the clear must not be finished under TLS, nor be lost without a word.
+            (state @ State::Transaction(_), None) => self.no(state, &out_of_order("not during a message")),
             (_, None) => self.no(State::Handshake, &Reply::new(220, Enhanced(2, 0, 0), "go ahead")),
         }
     }
