@@ -5,6 +5,7 @@ mod auth;
 mod base;
 mod build;
 mod dns;
+mod edit;
 mod fields;
 mod imap;
 mod imapdata;
@@ -44,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mbox", store::mbox),
     ("uid_list", store::uid_list),
     ("fields", fields::fields),
+    ("edit", edit::edit),
     ("message_build", build::build),
     ("message", message::message),
     ("text", message::text),

@@ -25,7 +25,7 @@ mod scan;
 pub use bodies::Bodies;
 pub use build::{BuildError, Builder, NewPart};
 pub use defects::{Defect, DefectKind};
-pub use edit::HeaderEdit;
+pub use edit::{Edit, EditError, HeaderEdit, Protected, Recode};
 pub use fields::{
     AutoSubmitted, ContentType, Disposition, Encoding, Importance, ListId, Received, ReceivedHost, Resent,
 };
@@ -152,6 +152,11 @@ impl Message {
     /// first called, and kept.
     pub fn defects(&self) -> &[Defect] {
         self.inner.defects.get_or_init(|| defects::all(self))
+    }
+
+    /// Whether the other is a clone of this one.
+    fn is_same(&self, other: &Message) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     fn tree(&self) -> &Tree {

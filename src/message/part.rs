@@ -164,6 +164,16 @@ impl<'a> Part<'a> {
         (next != NONE).then(|| Part::new(self.message, next as usize))
     }
 
+    /// The message that it is a part of.
+    pub(super) fn whole(self) -> &'a Message {
+        self.message
+    }
+
+    /// Its number in its multipart, from 1.
+    pub(super) fn number(self) -> u32 {
+        self.span().number
+    }
+
     pub(super) fn index(self) -> usize {
         self.index
     }

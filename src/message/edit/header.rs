@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 
-use super::Message;
-use super::header::Field;
 use crate::base::ParseError;
+use crate::message::header::Field;
+use crate::message::{Message, Part};
 
 /// The header of a message, taken apart for editing.
 ///
@@ -50,16 +50,20 @@ impl Owned {
 impl HeaderEdit {
     /// Takes the header of a message apart. The octets are shared with the message.
     pub fn new(message: &Message) -> Self {
-        let raw = message.raw();
-        let (root, header) = (message.root(), message.header());
+        Self::of(message.root())
+    }
+
+    /// Takes the header of a part apart; [`finish`](Self::finish) gives the part as a message of its own. To put a header
+    /// back into the message around it there is [`Edit::header`](super::Edit::header).
+    pub fn of(part: Part<'_>) -> Self {
+        let raw = part.whole().raw();
+        let (start, header) = (part.offset(), part.header());
         let fields = header.fields().map(|field| Owned { octets: raw.slice_ref(field.raw()), colon: field.colon() });
-        let first_line_end = memchr::memchr(b'\n', raw);
-        let bare = first_line_end.is_some_and(|at| !raw.get(..at).unwrap_or_default().ends_with(b"\r"));
         Self {
             fields: fields.collect(),
-            line_end: if bare { "\n" } else { "\r\n" },
-            blank: raw.slice(header.raw().len()..root.raw_header().len()),
-            body: raw.slice(root.body_offset()..),
+            line_end: line_end(raw),
+            blank: raw.slice(start + header.raw().len()..part.body_offset()),
+            body: raw.slice_ref(part.raw_body()),
             edited: false,
         }
     }
@@ -188,6 +192,18 @@ impl HeaderEdit {
         Message::parse(octets)
     }
 
+    /// Makes sure that a blank line ends the header.
+    pub(super) fn close(&mut self) {
+        self.edited |= self.blank.is_empty();
+    }
+
+    /// Adds a field of another header behind all others, as it stands.
+    pub(super) fn append_field(&mut self, field: Field<'_>) {
+        let octets = super::content::restyled(Bytes::copy_from_slice(field.raw()), self.line_end);
+        self.fields.push(Owned { octets, colon: field.colon() });
+        self.edited = true;
+    }
+
     fn index(&self, name: &str, nth: usize) -> Option<usize> {
         self.fields().enumerate().filter(|(_, field)| field.is(name)).nth(nth).map(|(index, _)| index)
     }
@@ -219,6 +235,12 @@ impl HeaderEdit {
         octets.extend_from_slice(self.line_end.as_bytes());
         Ok(Owned { octets: octets.into(), colon: name.len() })
     }
+}
+
+/// How lines end in a message: as its first line does.
+pub(super) fn line_end(raw: &[u8]) -> &'static str {
+    let bare = memchr::memchr(b'\n', raw).is_some_and(|at| !raw.get(..at).unwrap_or_default().ends_with(b"\r"));
+    if bare { "\n" } else { "\r\n" }
 }
 
 /// `field-name = 1*ftext` (RFC 5322 §3.6.8)
