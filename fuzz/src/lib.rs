@@ -16,6 +16,7 @@ mod smtp_client;
 mod spool;
 mod store;
 mod transfer;
+mod tnef;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
@@ -46,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("uid_list", store::uid_list),
     ("fields", fields::fields),
     ("edit", edit::edit),
+    ("tnef", tnef::tnef),
     ("message_build", build::build),
     ("message", message::message),
     ("text", message::text),

@@ -21,6 +21,7 @@ pub mod part;
 pub mod protection;
 mod reader;
 mod scan;
+pub mod tnef;
 
 pub use bodies::Bodies;
 pub use build::{BuildError, Builder, NewPart};
@@ -33,6 +34,7 @@ pub use header::{Field, Header};
 pub use part::Part;
 pub use protection::Protection;
 pub use reader::BodyReader;
+pub use tnef::Tnef;
 
 use scan::Tree;
 

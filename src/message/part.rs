@@ -313,10 +313,14 @@ impl<'a> Part<'a> {
         Some(flowed::decode(&self.text()?, del_sp))
     }
 
-    /// The files inside of a `text/*` part, uuencoded or in yEnc. Their places and [`Enclosed::decode`] are of what
-    /// [`decode`](Self::decode) gives. None for all other parts.
+    /// The files inside of a `text/*` part, uuencoded or in yEnc, and those of a `winmail.dat`, of which
+    /// [`tnef`](Self::tnef) tells more. Their places and [`Enclosed::decode`] are of what [`decode`](Self::decode) gives.
+    /// None for all other parts.
     pub fn enclosed(self) -> Vec<Enclosed> {
-        if self.content_type().kind() == "text" { enclosed::find(&self.decode()) } else { Vec::new() }
+        if self.content_type().kind() == "text" {
+            return enclosed::find(&self.decode());
+        }
+        self.tnef().map_or_else(Vec::new, |tnef| tnef.enclosed())
     }
 
     /// The name that the sender gave to the content: `filename` of Content-Disposition, or else `name` of Content-Type,

@@ -1,4 +1,5 @@
-//! Files inside of text: uuencode (POSIX `uuencode`) and yEnc, as they were sent before MIME and beside it.
+//! Files inside of text: uuencode (POSIX `uuencode`) and yEnc, as they were sent before MIME and beside it. Those of a TNEF
+//! stream are listed in the same form.
 
 use crate::text::charset;
 
@@ -36,6 +37,8 @@ pub enum Form {
     Uuencode,
     /// `=ybegin line=128 size=… name=…` … `=yend`
     Yenc,
+    /// As it is, in a TNEF stream (`winmail.dat`).
+    Tnef,
 }
 
 /// Finds the files in a text whose transfer encoding is undone, in their order. A line of prose that begins with `begin`
@@ -51,6 +54,7 @@ pub fn find(text: &[u8]) -> Vec<Enclosed> {
             let (end, complete) = match form {
                 Form::Uuencode => uu_end(text, next)?,
                 Form::Yenc => yenc_end(text, next),
+                Form::Tnef => return None,
             };
             Some(Enclosed { form, name: charset::guess(name).into_owned(), start: at, end, complete })
         });
@@ -64,6 +68,9 @@ impl Enclosed {
     /// The octets of the file, out of the text in which it was found.
     pub fn decode(&self, text: &[u8]) -> Vec<u8> {
         let text = text.get(self.start..self.end).unwrap_or_default();
+        if self.form == Form::Tnef {
+            return text.to_vec();
+        }
         let mut octets = Vec::new();
         let (_, mut at) = line_at(text, 0);
         while at < text.len() {
@@ -74,6 +81,7 @@ impl Enclosed {
                 Form::Yenc if line.starts_with(b"=yend") => break,
                 Form::Yenc if line.starts_with(b"=ypart ") => {}
                 Form::Yenc => yenc_line(line, &mut octets),
+                Form::Tnef => {}
             }
             at = next;
         }

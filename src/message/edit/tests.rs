@@ -181,6 +181,25 @@ fn a_body_keeps_its_encoding_where_it_can() {
 }
 
 #[test]
+fn a_body_stays_apart_from_the_boundary_behind_it() {
+    let text = |part: &str| format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n{part}--b--\n");
+    for (part, body, expected) in [
+        // The header claims the only line end before the boundary.
+        ("A: b\n\n", "new", "A: b\n\nnew\n"),
+        ("", "new", "\nnew\n"),
+        ("\n", "", "\n\n"),
+        // A CR is no part of the line end behind it.
+        ("\nold\n", "new\r", "\nnew\r\r\n"),
+    ] {
+        let result = edited(&text(part), |edit, message| {
+            edit.replace_body(message.part(&[1]).unwrap(), body, Recode::Encoded).unwrap();
+        });
+        assert_eq!(result, text(expected), "{part:?}");
+        assert_eq!(Message::parse(result).part(&[1]).unwrap().raw_body(), body.as_bytes());
+    }
+}
+
+#[test]
 fn a_message_is_wrapped_with_its_content_fields_inside() {
     let text = "From: a@b\r\nContent-Type: text/plain\r\nSubject: x\r\nContent-Transfer-Encoding: 8bit\r\n\r\ntext\r\n";
     let result = edited(text, |edit, _| {
