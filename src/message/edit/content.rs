@@ -299,7 +299,7 @@ impl Task<'_> {
                 let sound = *encoding == Encoding::Binary || is_lines(content, *encoding == Encoding::SevenBit);
                 return (stays && sound).then_some(octets);
             }
-            Encoding::Other(_) => return None,
+            _ => return None,
         };
         Some(restyled(octets, self.line_end))
     }
