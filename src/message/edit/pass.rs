@@ -243,17 +243,20 @@ impl<'a> Writer<'a> {
         let removed = change.is_some_and(|change| change.removed);
         let end = part.offset() + part.raw().len();
         if let Some(change) = change.filter(|_| !removed) {
+            // An edit of the last part in it may have taken the line end behind it.
+            let passed = self.at > end;
             if wrapped {
-                self.copy_to(end);
-                self.line_end();
+                if !passed {
+                    self.copy_to(end);
+                    self.line_end();
+                }
                 let boundary = self.wrapping(part);
                 change.after.iter().for_each(|new| self.part(&boundary, new));
                 self.text(&[b"--", &boundary[..], b"--"].concat());
             }
             // A boundary needs a line end before it. Where a header claimed that, there is none to spare.
             let bare = self.raw.get(end..).is_some_and(|rest| rest.starts_with(b"--"));
-            if (wrapped || change.body.is_some()) && bare || wrapped && end == self.raw.len() {
-                self.copy_to(end);
+            if (wrapped || change.body.is_some()) && bare || wrapped && (passed || end == self.raw.len()) {
                 self.line_end();
             }
         }

@@ -232,6 +232,25 @@ fn a_message_is_wrapped_with_its_content_fields_inside() {
 }
 
 #[test]
+fn a_multipart_that_another_ends_is_wrapped_without_its_line_end() {
+    let text = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n\
+                --c\n\none\n--c\n\ntwo\n--b--\n";
+    for (edits, expected) in [
+        ((|edit, part| edit.remove(part)) as fn(&mut Edit, Part<'_>) -> Result<(), EditError>, &["one"][..]),
+        (|edit, part| edit.insert_after(part, raw("\nthree")), &["one", "two", "three"]),
+    ] {
+        let result = edited(text, |edit, message| {
+            edit.wrap(message.part(&[1]).unwrap(), "mixed").unwrap();
+            edits(edit, message.part(&[1, 2]).unwrap()).unwrap();
+        });
+        let result = Message::parse(result);
+        let texts: Vec<_> = result.part(&[1, 1]).unwrap().children().map(|part| part.raw_body()).collect();
+        assert_eq!(texts, expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>());
+        assert_eq!(result.part(&[1]).unwrap().children().count(), 1);
+    }
+}
+
+#[test]
 fn in_a_digest_a_wrapped_message_says_what_it_is() {
     let text = "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\nbody\n--b--\n";
     let result = edited(text, |edit, message| {
