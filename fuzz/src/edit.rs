@@ -1,45 +1,46 @@
 //! Edits: the parts that were not meant stay to the octet, those that were are what was asked for.
 
-use facteur::message::{DefectKind, Edit, EditError, Encoding, Message, NewPart, Part, Recode};
+use facteur::message::{DefectKind, Edit, EditError, Message, NewPart, Part, Recode};
 
-/// What a new part holds. It is unlike anything in a corpus.
-const NEW: &str = "a new part\r\n";
+/// What was done to a part; new parts go by their number.
+#[derive(Clone, Default)]
+struct Done {
+    removed: bool,
+    wrapped: bool,
+    replaced: Option<usize>,
+    before: Vec<usize>,
+    after: Vec<usize>,
+    first: Vec<usize>,
+    last: Vec<usize>,
+}
 
-/// The first octets say which edit is made to which part, the rest is the message.
+/// The first octet says how many edits there are, two octets for each which to which part; the rest is the message.
 pub fn edit(input: &[u8]) {
-    let [act, which, raw @ ..] = input else { return };
+    let Some((count, rest)) = input.split_first() else { return };
+    let Some((edits, raw)) = rest.split_at_checked(2 * (1 + usize::from(count % 4))) else { return };
     let message = Message::parse(raw.to_vec());
     assert_eq!(Edit::new(&message).finish().unwrap().into_bytes(), raw, "without edits every octet stays");
-    let limited = |message: &Message| {
-        message.defects().iter().any(|defect| {
-            use DefectKind::*;
-            matches!(defect.kind, TooDeep | TooManyParts | TooManyFields)
-        })
-    };
     let parts: Vec<_> = message.all_parts().collect();
-    let part = parts[usize::from(*which) % parts.len()];
-    let mut expected = Vec::new();
-    let new = || NewPart::octets("application/x-new", NEW);
+    let mut done = vec![Done::default(); parts.len()];
     let mut edit = Edit::new(&message);
-    let done = match act % 8 {
-        0 => edit.remove(part).map(|()| tree(message.root(), part, &[], &[], &mut expected)),
-        1 => edit.replace(part, new()).map(|()| tree(message.root(), part, &[NEW], &[], &mut expected)),
-        2 => edit.insert_before(part, new()).map(|()| tree(message.root(), part, &[NEW, ""], &[], &mut expected)),
-        3 => edit.insert_after(part, new()).map(|()| tree(message.root(), part, &["", NEW], &[], &mut expected)),
-        4 => edit.prepend(part, new()).map(|()| tree(message.root(), part, &[""], &[NEW, ""], &mut expected)),
-        5 => edit.append(part, new()).map(|()| tree(message.root(), part, &[""], &["", NEW], &mut expected)),
-        6 => wrapped(&mut edit, part, new()).map(|()| {
-            // In the multipart that is written around it.
-            tree(message.root(), part, &["(", "", NEW, ")"], &[], &mut expected);
-        }),
-        _ => {
-            let done = edit.replace_body(part, NEW.as_bytes().to_vec(), Recode::Keep);
-            done.map(|()| tree(message.root(), part, &[NEW], &[], &mut expected))
+    for (n, pair) in edits.chunks_exact(2).enumerate() {
+        let index = usize::from(pair[1]) % parts.len();
+        let (part, own) = (parts[index], &mut done[index]);
+        let new = || NewPart::octets("application/x-new", content(n));
+        let result = match pair[0] % 8 {
+            0 => edit.remove(part).map(|()| own.removed = true),
+            1 => edit.replace(part, new()).map(|()| own.replaced = Some(n)),
+            2 => edit.insert_before(part, new()).map(|()| own.before.push(n)),
+            3 => edit.insert_after(part, new()).map(|()| own.after.push(n)),
+            4 => edit.prepend(part, new()).map(|()| own.first.push(n)),
+            5 => edit.append(part, new()).map(|()| own.last.push(n)),
+            6 => edit.wrap(part, "mixed").map(|()| own.wrapped = true),
+            _ => edit.replace_body(part, content(n), Recode::Keep).map(|()| own.replaced = Some(n)),
+        };
+        if result.is_err() && n == 0 {
+            assert_eq!(edit.finish().unwrap().into_bytes(), raw, "an edit that was refused has changed nothing");
+            return;
         }
-    };
-    if done.is_err() {
-        assert_eq!(edit.finish().unwrap().into_bytes(), raw, "an edit that was refused has changed nothing");
-        return;
     }
     let edited = match edit.finish() {
         Ok(edited) => edited,
@@ -47,38 +48,53 @@ pub fn edit(input: &[u8]) {
         Err(error) => return assert_eq!(error, EditError::Header),
     };
     let shared: usize = edited.pieces().filter(|piece| is_shared(&message, piece)).map(|piece| piece.len()).sum();
-    assert!(edited.len() - shared < 4096 + 2 * part.raw_header().len(), "only what is new is copied");
+    let headers: usize = parts.iter().map(|part| part.raw_header().len()).sum();
+    assert!(edited.len() - shared < 4096 + 2 * headers, "only what is new is copied");
     let edited = edited.message();
-    if !limited(&message) && !limited(&edited) && !is_cut(&message) {
-        let mut found = Vec::new();
+    if !is_limited(&message) && !is_limited(&edited) && !is_cut(&message) {
+        let (mut wanted, mut found) = (Vec::new(), Vec::new());
+        expected(message.root(), &mut done.iter(), &mut wanted);
         shape(edited.root(), &mut found);
-        assert_eq!(
-            found,
-            expected,
-            "{act} {} {} to {}",
-            usize::from(*which) % parts.len(),
-            raw.escape_ascii(),
-            edited.raw().escape_ascii()
-        );
+        assert_eq!(found, wanted, "{edits:?} {} to {}", raw.escape_ascii(), edited.raw().escape_ascii());
     }
 }
 
-fn wrapped(edit: &mut Edit, part: Part<'_>, new: NewPart) -> Result<(), EditError> {
-    edit.wrap(part, "mixed")?;
-    edit.insert_after(part, new)
+/// What a new part holds. It is unlike anything in a corpus.
+fn content(n: usize) -> Vec<u8> {
+    format!("new part {n}\r\n").into_bytes()
+}
+
+fn is_limited(message: &Message) -> bool {
+    use DefectKind::*;
+    message.defects().iter().any(|defect| matches!(defect.kind, TooDeep | TooManyParts | TooManyFields))
 }
 
 fn is_shared(message: &Message, piece: &[u8]) -> bool {
     message.raw().as_ptr_range().contains(&piece.as_ptr())
 }
 
-/// Whether the message ends in a header: a boundary behind it makes its line end the blank line.
+/// Whether the message ends in a header, where a boundary behind it makes its line end the blank line; or whether a part
+/// says that it is a message and is none for the lack of a blank line, which it gets where it is wrapped.
 fn is_cut(message: &Message) -> bool {
+    let hollow = |part: Part<'_>| part.raw() == part.header().raw() && part.content_type().kind() == "message";
+    if message.all_parts().any(hollow) {
+        return true;
+    }
     let last = message.all_parts().last().expect("a part");
     last.raw_body().is_empty() && last.offset() + last.raw().len() == message.raw().len()
 }
 
-/// The leaves of a message in brackets: a new one by its content, an old one by its octets.
+/// A new one by its content, an old one by its body: headers of messages take fields of their content with them.
+fn leaf(part: Part<'_>) -> Vec<u8> {
+    let decoded = part.decode();
+    let new = decoded.strip_suffix(b"\n").map(|text| text.strip_suffix(b"\r").unwrap_or(text));
+    match new.filter(|text| text.starts_with(b"new part ")) {
+        Some(text) => [text, b"\r\n"].concat(),
+        None => part.raw_body().to_vec(),
+    }
+}
+
+/// The leaves of a message, multiparts and messages in brackets.
 fn shape(part: Part<'_>, out: &mut Vec<Vec<u8>>) {
     if part.children().next().is_none() {
         return out.push(leaf(part));
@@ -88,38 +104,30 @@ fn shape(part: Part<'_>, out: &mut Vec<Vec<u8>>) {
     out.push(b")".to_vec());
 }
 
-/// The body: headers of messages take fields of their content with them.
-fn leaf(part: Part<'_>) -> Vec<u8> {
-    let decoded = part.decode();
-    let text = if decoded.ends_with(b"\r\n") || *decoded != *b"a new part\n" { decoded.to_vec() } else { NEW.into() };
-    if text == NEW.as_bytes() || part.encoding() == Encoding::Binary { text } else { part.raw_body().to_vec() }
-}
-
-/// The shape that `root` is to have: `outer` stands for the part that is edited, "" for what it was, and `inner` for what
-/// is in it.
-fn tree(root: Part<'_>, edited: Part<'_>, outer: &[&str], inner: &[&str], out: &mut Vec<Vec<u8>>) {
-    let is_it = root.offset() == edited.offset() && root.raw() == edited.raw() && root.path() == edited.path();
-    let own = |out: &mut Vec<Vec<u8>>| {
-        let children: Vec<_> = root.children().collect();
-        if children.is_empty() {
-            return out.push(leaf(root));
-        }
+/// The shape after the edits.
+fn expected<'a>(part: Part<'_>, done: &mut impl Iterator<Item = &'a Done>, out: &mut Vec<Vec<u8>>) {
+    let own = done.next().expect("one for each part");
+    let mut inside = Vec::new();
+    part.children().for_each(|child| expected(child, done, &mut inside));
+    if own.wrapped {
         out.push(b"(".to_vec());
-        for piece in if is_it && !inner.is_empty() { inner } else { &[""][..] } {
-            match *piece {
-                "" => children.iter().for_each(|child| tree(*child, edited, outer, inner, out)),
-                new => out.push(new.into()),
-            }
-        }
-        out.push(b")".to_vec());
-    };
-    if !is_it {
-        return own(out);
     }
-    for piece in outer {
-        match *piece {
-            "" => own(out),
-            new => out.push(new.into()),
+    let new = |numbers: &[usize]| numbers.iter().map(|n| content(*n)).collect::<Vec<_>>();
+    out.extend(new(&own.before));
+    match own.replaced {
+        _ if own.removed => {}
+        Some(n) => out.push(content(n)),
+        None if part.children().next().is_none() => out.push(leaf(part)),
+        None => {
+            out.push(b"(".to_vec());
+            out.extend(new(&own.first));
+            out.append(&mut inside);
+            out.extend(new(&own.last));
+            out.push(b")".to_vec());
         }
+    }
+    out.extend(new(&own.after));
+    if own.wrapped {
+        out.push(b")".to_vec());
     }
 }

@@ -15,8 +15,8 @@ mod smtp;
 mod smtp_client;
 mod spool;
 mod store;
-mod transfer;
 mod tnef;
+mod transfer;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
