@@ -1,7 +1,10 @@
 //! Mail authentication.
 
+use facteur::auth::dkim;
 use facteur::auth::spf::{Evaluation, Identity, MAX_EXPLANATION, MAX_QUESTIONS, Outcome, Record};
+use facteur::base::Timestamp;
 use facteur::dns::{Answer, Ask, Data, Failure, Inquiry, RecordType};
+use facteur::message::Message;
 
 /// Any octets as an SPF record; and as all that the DNS answers: lines for text, octets to choose what else comes. However
 /// it is answered, the evaluation ends within its bounds.
@@ -45,5 +48,47 @@ pub fn spf_record(input: &[u8]) {
         assert_eq!(evaluation.poll(), Ask::Verdict(verdict.clone()));
         assert!(verdict.explanation.is_none() || verdict.outcome == Outcome::Fail);
         assert!(verdict.explanation.is_none_or(|text| text.len() <= MAX_EXPLANATION && !text.contains(['\r', '\n'])));
+    }
+}
+
+/// Lines before an empty one are a key record and what else the DNS has; behind it a message. Whatever they are, its
+/// signatures are looked at within their bounds, and the same however the body is cut.
+pub fn dkim(input: &[u8]) {
+    let end = input.windows(2).position(|two| two == b"\n\n").unwrap_or(0);
+    let (records, raw) = input.split_at(end);
+    let message = Message::parse(raw.get(2..).unwrap_or_default().to_vec());
+    let now = Timestamp::from_unix(1_000_000);
+    let config = dkim::Config::default();
+    let answer = |mut evaluation: dkim::Evaluation| {
+        for _ in 0..=config.signatures {
+            match evaluation.poll() {
+                Ask::Question(question) => assert_eq!(question.kind, RecordType::Txt),
+                Ask::Verdict(verdicts) => {
+                    assert!(verdicts.len() <= config.signatures);
+                    return verdicts
+                        .into_iter()
+                        .map(|one| (one.outcome, one.problem, one.unsigned))
+                        .collect::<Vec<_>>();
+                }
+            }
+            let texts = records.split(|octet| *octet == b'\n').map(|line| Data::Txt(line.to_vec().into()));
+            evaluation.answer(Answer::from(Ok(texts.collect())));
+        }
+        panic!("more questions than signatures");
+    };
+    let whole = answer(dkim::verify(&message, now, &config));
+    let mut verifier = dkim::Verifier::new(message.header(), now, &config);
+    for piece in message.root().raw_body().chunks(3) {
+        verifier.body(piece);
+    }
+    let cut = answer(verifier.finish());
+    assert_eq!(whole.len(), cut.len());
+    for (whole, cut) in whole.iter().zip(&cut) {
+        assert_eq!((whole.0, whole.2), (cut.0, cut.2));
+    }
+    for canonicalization in [dkim::Canonicalization::Simple, dkim::Canonicalization::Relaxed] {
+        let once = canonicalization.body(input);
+        assert_eq!(canonicalization.body(&once), once, "canonical is canonical");
+        assert!(once.len() <= 2 * input.len() + 2);
     }
 }

@@ -53,6 +53,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("text", message::text),
     ("transfer", transfer::transfer),
     ("spf_record", auth::spf_record),
+    ("dkim", auth::dkim),
 ];
 
 /// Runs the target of that name.

@@ -4,9 +4,11 @@
 //! [`Check`] runs those that apply and gives one [`Report`]. So far: SPF of both identities, and whether the client's name
 //! leads back to its address.
 
+pub mod dkim;
 pub mod iprev;
 pub mod results;
 pub mod spf;
+mod tags;
 
 use std::net::IpAddr;
 

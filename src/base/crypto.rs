@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::signature::{self, KeyPair};
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
 
 /// Whether two octet strings are equal, in time that depends on their lengths only.
@@ -44,4 +46,169 @@ pub(crate) fn tls_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     use std::sync::{Arc, OnceLock};
     static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+}
+
+/// A hash of what comes in pieces.
+#[derive(Clone)]
+pub(crate) struct Hash(digest::Context);
+
+impl Hash {
+    /// SHA-256.
+    pub(crate) fn sha256() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    pub(crate) fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hash(..)")
+    }
+}
+
+/// A key that signatures are verified with.
+#[derive(Clone, Debug)]
+pub(crate) struct PublicKey {
+    key: signature::ParsedPublicKey,
+    bits: usize,
+}
+
+impl PublicKey {
+    /// An RSA key of 1024 to 8192 bits for PKCS #1 v1.5 with SHA-256, as `SubjectPublicKeyInfo` or `RSAPublicKey` in DER.
+    /// `Err` has the number of bits of a key that is too small or too large, and `None` where it is no key.
+    pub(crate) fn rsa_sha256(der: &[u8]) -> Result<Self, Option<usize>> {
+        let bits = rsa_bits(der).ok_or(None)?;
+        // The provider would say so only when it verifies, and not why.
+        if !(1024..=8192).contains(&bits) {
+            return Err(Some(bits));
+        }
+        let algorithm = &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+        let key = signature::ParsedPublicKey::new(algorithm, der).map_err(|_| None)?;
+        Ok(Self { key, bits })
+    }
+
+    /// An Ed25519 key of 32 octets.
+    pub(crate) fn ed25519(octets: &[u8]) -> Option<Self> {
+        let octets: [u8; 32] = octets.try_into().ok()?;
+        let key = signature::ParsedPublicKey::new(&signature::ED25519, octets).ok()?;
+        Some(Self { key, bits: 256 })
+    }
+
+    /// How large the key is.
+    pub(crate) fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// Whether `signature` is of `message`.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// How long the modulus of an RSA key is: the first INTEGER of the innermost SEQUENCE that has one. Enough of DER for keys,
+/// so that a key of the wrong size is told from what is no key.
+fn rsa_bits(der: &[u8]) -> Option<usize> {
+    /// One element: its tag, its content, what follows.
+    fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+        let (tag, rest) = der.split_first()?;
+        let (first, rest) = rest.split_first()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(*first), rest),
+            0x81..=0x84 => {
+                let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+                (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        Some((*tag, content, rest))
+    }
+    let (0x30, outer, _) = element(der)? else { return None };
+    let modulus = match element(outer)? {
+        (0x02, modulus, _) => modulus,
+        // SubjectPublicKeyInfo: the algorithm, then a BIT STRING with the RSAPublicKey in it.
+        (0x30, _, rest) => {
+            let (0x03, bits, _) = element(rest)? else { return None };
+            let (0x30, inner, _) = element(bits.get(1..)?)? else { return None };
+            let (0x02, modulus, _) = element(inner)? else { return None };
+            modulus
+        }
+        _ => return None,
+    };
+    let zeros = modulus.iter().take_while(|octet| **octet == 0).count();
+    let first = modulus.get(zeros)?;
+    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
+}
+
+/// A key that signs. Its memory is wiped by the provider.
+pub(crate) enum PrivateKey {
+    Rsa(signature::RsaKeyPair),
+    Ed25519(signature::Ed25519KeyPair),
+}
+
+impl PrivateKey {
+    /// An RSA key of 2048 to 8192 bits as `PrivateKeyInfo` (PKCS #8) or `RSAPrivateKey` (PKCS #1) in DER, or an Ed25519 key
+    /// as `PrivateKeyInfo`.
+    pub(crate) fn from_der(der: &[u8]) -> Option<Self> {
+        if let Ok(key) = signature::RsaKeyPair::from_pkcs8(der).or_else(|_| signature::RsaKeyPair::from_der(der)) {
+            return Some(Self::Rsa(key));
+        }
+        signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(Self::Ed25519)
+    }
+
+    /// An Ed25519 key from its 32 octets (RFC 8032 §5.1.5).
+    pub(crate) fn from_seed(seed: &[u8]) -> Option<Self> {
+        signature::Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self::Ed25519)
+    }
+
+    /// A new RSA key of 2048 bits.
+    pub(crate) fn new_rsa() -> Option<Self> {
+        signature::RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).ok().map(Self::Rsa)
+    }
+
+    /// A new Ed25519 key.
+    pub(crate) fn new_ed25519() -> Option<Self> {
+        signature::Ed25519KeyPair::generate().ok().map(Self::Ed25519)
+    }
+
+    /// `PrivateKeyInfo` in DER.
+    pub(crate) fn to_pkcs8(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Rsa(key) => {
+                let der: Pkcs8V1Der<'_> = key.as_der().ok()?;
+                Some(der.as_ref().to_vec())
+            }
+            Self::Ed25519(key) => Some(key.to_pkcs8v1().ok()?.as_ref().to_vec()),
+        }
+    }
+
+    /// The public key as DKIM keys have it: `SubjectPublicKeyInfo` of RSA, the 32 octets of Ed25519.
+    pub(crate) fn public(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Rsa(key) => {
+                let der: PublicKeyX509Der<'_> = key.public_key().as_der().ok()?;
+                Some(der.as_ref().to_vec())
+            }
+            Self::Ed25519(key) => Some(key.public_key().as_ref().to_vec()),
+        }
+    }
+
+    /// Signs, RSA with SHA-256.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Rsa(key) => {
+                let mut out = vec![0; key.public_modulus_len()];
+                key.sign(&signature::RSA_PKCS1_SHA256, &rand::SystemRandom::new(), message, &mut out).ok()?;
+                Some(out)
+            }
+            Self::Ed25519(key) => Some(key.try_sign(message).ok()?.as_ref().to_vec()),
+        }
+    }
 }

@@ -1,0 +1,252 @@
+//! Signing (RFC 6376 §5): one pass over the body, however many keys.
+
+use super::body::{BodyHashes, Wanted};
+use super::verifier::{Fields, append_unsigned};
+use super::{Canonicalization, KeyError, SigningKey};
+use crate::base::Timestamp;
+use crate::dns::Name;
+use crate::message::{Header, Message};
+use crate::text::transfer;
+
+/// Lines of the field are folded where they would be longer (RFC 5322 §2.1.1).
+const LINE: usize = 76;
+
+/// Who signs, and what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Signer {
+    /// `d=`: the domain that answers for the message.
+    pub domain: Name,
+    /// `s=`: under which name the key is published.
+    pub selector: Name,
+    /// `c=`, for the header. Default relaxed: relays refold fields.
+    pub header: Canonicalization,
+    /// `c=`, for the body. Default relaxed: relays take away white space at the ends of lines.
+    pub body: Canonicalization,
+    /// Which fields are signed where the message has them, all of each name. In any case of letters. Default
+    /// [`Signer::FIELDS`].
+    pub fields: Vec<String>,
+    /// Which fields are signed once more than the message has them, so that none can be added. Default
+    /// [`Signer::OVERSIGNED`].
+    pub oversigned: Vec<String>,
+    /// `i=`: for whom in the domain, as `[local-part]@domain`. Default `None`: for the domain.
+    pub identity: Option<String>,
+    /// For how many seconds the signature is good. Default `None`: for ever. Mail may wait in queues for a week.
+    pub lifetime: Option<u64>,
+    key: SigningKey,
+}
+
+/// Why nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// RFC 6376 §5.4: "The From header field MUST be signed".
+    #[error("the message has no From field")]
+    NoFrom,
+    /// The name of a field, or the identity, holds what a field cannot say.
+    #[error("the name of a field or the identity cannot be written")]
+    Unwritable,
+    /// The key failed.
+    #[error("key: {0}")]
+    Key(#[from] KeyError),
+}
+
+impl Signer {
+    /// RFC 6376 §5.4.1 names these, with what says how the body is to be read.
+    pub const FIELDS: [&str; 24] = [
+        "From",
+        "Sender",
+        "Reply-To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "To",
+        "Cc",
+        "In-Reply-To",
+        "References",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Resent-Date",
+        "Resent-From",
+        "Resent-To",
+        "Resent-Cc",
+        "List-Id",
+        "List-Help",
+        "List-Unsubscribe",
+        "List-Unsubscribe-Post",
+        "List-Subscribe",
+        "List-Post",
+        "List-Archive",
+    ];
+
+    /// A second one of these changes what a reader sees.
+    pub const OVERSIGNED: [&str; 6] = ["From", "Subject", "Date", "To", "Cc", "Reply-To"];
+
+    /// Signs for `domain` with `key`, which is published under `selector`.
+    pub fn new(domain: Name, selector: Name, key: SigningKey) -> Self {
+        Self {
+            domain,
+            selector,
+            header: Canonicalization::Relaxed,
+            body: Canonicalization::Relaxed,
+            fields: Self::FIELDS.map(str::to_owned).into(),
+            oversigned: Self::OVERSIGNED.map(str::to_owned).into(),
+            identity: None,
+            lifetime: None,
+            key,
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { canonicalization: self.body, length: None }
+    }
+}
+
+/// Signs `message` once for each signer, at the time `now`: DKIM-Signature fields with their line ends, to be put in front of
+/// it.
+///
+/// # Errors
+/// Where the message has no From field, or a key fails.
+pub fn sign(message: &Message, signers: &[Signer], now: Timestamp) -> Result<String, SignError> {
+    let mut signing = Signing::new(message.header(), signers, now)?;
+    signing.body(message.root().raw_body());
+    signing.finish()
+}
+
+/// Signs while the body comes in pieces.
+///
+/// The driver's loop: [`new`](Self::new) when the header is complete, [`body`](Self::body) for each piece of what follows
+/// the blank line, [`finish`](Self::finish) for the fields.
+#[derive(Debug)]
+pub struct Signing<'a> {
+    signers: Vec<Started<'a>>,
+    hashes: BodyHashes,
+    now: Timestamp,
+}
+
+#[derive(Debug)]
+struct Started<'a> {
+    signer: &'a Signer,
+    names: Vec<String>,
+    /// The canonical header, without the signature's own field.
+    text: Vec<u8>,
+}
+
+impl<'a> Signing<'a> {
+    /// Begins with the header.
+    ///
+    /// # Errors
+    /// Where there is no From field, or a signer has names that cannot be written.
+    pub fn new(header: Header<'_>, signers: &'a [Signer], now: Timestamp) -> Result<Self, SignError> {
+        let fields = Fields::of(header);
+        if fields.count("from") == 0 {
+            return Err(SignError::NoFrom);
+        }
+        let mut hashes = BodyHashes::default();
+        let mut started = Vec::with_capacity(signers.len());
+        for signer in signers {
+            let names = names(signer, &fields)?;
+            hashes.want(signer.wanted());
+            started.push(Started { signer, text: fields.signed(&names, signer.header), names });
+        }
+        Ok(Self { signers: started, hashes, now })
+    }
+
+    /// The next piece of the body.
+    pub fn body(&mut self, octets: &[u8]) {
+        self.hashes.feed(octets);
+    }
+
+    /// The fields, with their line ends.
+    ///
+    /// # Errors
+    /// Where a key fails.
+    pub fn finish(self) -> Result<String, SignError> {
+        let finished = self.hashes.finish();
+        let mut out = String::new();
+        for Started { signer, names, mut text } in self.signers {
+            let hash = finished.get(signer.wanted()).map(|hashed| hashed.hash.as_slice()).unwrap_or_default();
+            let field = unsigned(signer, &names, hash, self.now);
+            append_unsigned(field.as_bytes(), signer.header, &mut text);
+            let value = transfer::encode_base64(&signer.key.sign(&text)?).replace("\r\n", "");
+            out.push_str(&field);
+            for (n, octet) in value.chars().enumerate() {
+                if n > 0 && n % (LINE - 4) == 0 {
+                    out.push_str("\r\n\t");
+                }
+                out.push(octet);
+            }
+            out.push_str("\r\n");
+        }
+        Ok(out)
+    }
+}
+
+/// The names for `h=`, in lower case: each as often as there are such fields, and once more where that is wanted. From is
+/// always among them.
+fn names(signer: &Signer, fields: &Fields<'_>) -> Result<Vec<String>, SignError> {
+    let mut names: Vec<String> = Vec::new();
+    let lower = |list: &[String]| list.iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
+    let oversigned = lower(&signer.oversigned);
+    for name in std::iter::once("from".to_owned()).chain(lower(&signer.fields)).chain(oversigned.clone()) {
+        // ftext of RFC 5322 §3.6.8; a semicolon would end h=.
+        if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':' && octet != b';') {
+            return Err(SignError::Unwritable);
+        }
+        if names.contains(&name) {
+            continue;
+        }
+        let times = fields.count(&name) + usize::from(oversigned.contains(&name));
+        names.extend(std::iter::repeat_n(name, times));
+    }
+    Ok(names)
+}
+
+/// The field up to `b=`, folded.
+fn unsigned(signer: &Signer, names: &[String], body_hash: &[u8], now: Timestamp) -> String {
+    let mut out = String::from("DKIM-Signature:");
+    let mut column = out.len();
+    let mut word = |out: &mut String, text: &str, space: bool| {
+        if column + text.len() + usize::from(space) > LINE {
+            out.push_str("\r\n\t");
+            column = 1;
+        } else if space {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(text);
+        column += text.len();
+    };
+    word(&mut out, "v=1;", true);
+    word(&mut out, &format!("a={};", signer.key.algorithm()), true);
+    word(&mut out, &format!("c={}/{};", signer.header, signer.body), true);
+    word(&mut out, &format!("d={};", signer.domain), true);
+    word(&mut out, &format!("s={};", signer.selector), true);
+    if let Some(identity) = &signer.identity {
+        word(&mut out, &format!("i={};", quoted_printable(identity)), true);
+    }
+    let at = u64::try_from(now.unix()).unwrap_or(0);
+    word(&mut out, &format!("t={at};"), true);
+    if let Some(lifetime) = signer.lifetime {
+        word(&mut out, &format!("x={};", at.saturating_add(lifetime.max(1))), true);
+    }
+    for (n, name) in names.iter().enumerate() {
+        let before = if n == 0 { "h=" } else { "" };
+        let after = if n + 1 == names.len() { ";" } else { ":" };
+        word(&mut out, &format!("{before}{name}{after}"), n == 0);
+    }
+    let hash = transfer::encode_base64(body_hash);
+    word(&mut out, &format!("bh={};", hash.trim_end()), true);
+    // The signature on lines of its own.
+    out.push_str("\r\n\tb=");
+    out
+}
+
+/// `dkim-quoted-printable` (RFC 6376 §2.11).
+fn quoted_printable(text: &str) -> String {
+    let safe = |octet: u8| octet.is_ascii_graphic() && octet != b'=' && octet != b';';
+    text.bytes()
+        .map(|octet| if safe(octet) { char::from(octet).to_string() } else { format!("={octet:02X}") })
+        .collect()
+}

@@ -1,0 +1,344 @@
+//! Verifying (RFC 6376 §6): the signatures are read, the body hashed once, and the keys asked for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::body::{BodyHashes, Wanted, appended_at};
+use super::signature::signature_span;
+use super::{Algorithm, Canonicalization, Keys, Outcome, Problem, Record, Signature};
+use crate::base::Timestamp;
+use crate::dns::{Answer, Ask, Data, Inquiry, Name, Question, RecordType};
+use crate::message::{Field, Header, Message};
+
+/// How many records of one name are tried: more than one key is allowed while one of them is being replaced.
+const MAX_KEYS: usize = 5;
+
+/// How signatures are verified.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How many signatures are looked at, from the top; those below are as if they were not there. Default 10: real mail
+    /// has up to four, and each may cost one question to the DNS and one verification of up to 8192 bits.
+    pub signatures: usize,
+    /// Keys that were parsed before. Default `None`: each is parsed when it is met.
+    pub keys: Option<Arc<Keys>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { signatures: 10, keys: None }
+    }
+}
+
+/// What came of one signature, and why.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why it does not pass.
+    pub problem: Option<Problem>,
+    /// The signature; `None` where its field cannot be read.
+    pub signature: Option<Signature>,
+    /// The text of the key record, where one was looked at.
+    pub record: Option<Bytes>,
+    /// How large the key is, in bits.
+    pub bits: Option<usize>,
+    /// The key says `t=y`: the signature is to count as if it were not there, whatever came of it (RFC 6376 §3.6.1).
+    pub testing: bool,
+    /// How many octets of the canonical body stand behind what `l=` says was signed: anyone may have added them.
+    pub unsigned: u64,
+    /// With [`Problem::BodyAppended`]: after which octet of the body the signed body ends.
+    pub appended_at: Option<usize>,
+}
+
+/// Verifies the signatures of `message`, as of `now`.
+///
+/// ```
+/// use facteur::auth::dkim::{self, Outcome};
+/// use facteur::base::Timestamp;
+/// use facteur::dns::Zone;
+/// use facteur::message::Message;
+///
+/// let key = dkim::SigningKey::generate_ed25519()?;
+/// let zone: Zone = format!("s1._domainkey.example.org TXT \"{}\"", key.record()).parse()?;
+/// let now = Timestamp::from_unix(1_790_000_000);
+///
+/// let message = Message::parse("From: ada@example.org\r\nSubject: Lunch\r\n\r\nAt noon?\r\n");
+/// let signer = dkim::Signer::new("example.org".parse()?, "s1".parse()?, key);
+/// let signed = Message::parse([dkim::sign(&message, &[signer], now)?.as_bytes(), message.raw()].concat());
+///
+/// let verdicts = zone.ask(dkim::verify(&signed, now, &dkim::Config::default()));
+/// assert_eq!(verdicts[0].outcome, Outcome::Pass);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn verify(message: &Message, now: Timestamp, config: &Config) -> Evaluation {
+    let mut verifier = Verifier::new(message.header(), now, config);
+    if verifier.wants_body() {
+        verifier.body(message.root().raw_body());
+    }
+    verifier.end(Some(message.root().raw_body()))
+}
+
+/// Verifies signatures while the body comes in pieces.
+///
+/// The driver's loop: [`new`](Self::new) when the header is complete, [`body`](Self::body) for each piece of what follows
+/// the blank line, [`finish`](Self::finish) for the questions. Its memory is that of the signed fields, once a signature.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    candidates: Vec<Candidate>,
+    hashes: BodyHashes,
+    keys: Option<Arc<Keys>>,
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    verdict: Verdict,
+    /// The canonical header, the signature's own field last.
+    text: Vec<u8>,
+    /// The name of its key, as long as that is to be asked for.
+    key: Option<Name>,
+}
+
+impl Verifier {
+    /// Reads the signatures in `header`.
+    pub fn new(header: Header<'_>, now: Timestamp, config: &Config) -> Self {
+        let fields = Fields::of(header);
+        let mut hashes = BodyHashes::default();
+        let signatures = header.fields().filter(|field| field.is("DKIM-Signature")).take(config.signatures);
+        let candidates = signatures.map(|field| {
+            let candidate = Candidate::new(&fields, field, now);
+            if let (Some(_), Some(signature)) = (&candidate.key, &candidate.verdict.signature) {
+                hashes.want(Wanted::of(signature));
+            }
+            candidate
+        });
+        Self { candidates: candidates.collect(), hashes, keys: config.keys.clone() }
+    }
+
+    /// Whether the body matters: a signature stands that is of it.
+    pub fn wants_body(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.key.is_some())
+    }
+
+    /// The next piece of the body.
+    pub fn body(&mut self, octets: &[u8]) {
+        self.hashes.feed(octets);
+    }
+
+    /// The end of the body.
+    pub fn finish(self) -> Evaluation {
+        self.end(None)
+    }
+
+    /// The end; with the body at hand, why it has changed is looked for.
+    fn end(mut self, body: Option<&[u8]>) -> Evaluation {
+        let finished = std::mem::take(&mut self.hashes).finish();
+        for candidate in &mut self.candidates {
+            let (Some(_), Some(signature)) = (&candidate.key, &candidate.verdict.signature) else { continue };
+            let Some(hashed) = finished.get(Wanted::of(signature)) else { continue };
+            let problem = if signature.length.is_some_and(|length| length > hashed.length) {
+                Some(Problem::BodyTooShort)
+            } else if signature.body_hash != hashed.hash {
+                candidate.verdict.appended_at =
+                    body.and_then(|body| appended_at(body, signature.body, &signature.body_hash));
+                Some(candidate.verdict.appended_at.map_or(Problem::BodyChanged, |_| Problem::BodyAppended))
+            } else {
+                None
+            };
+            candidate.verdict.unsigned = signature.length.map_or(0, |length| hashed.length.saturating_sub(length));
+            if let Some(problem) = problem {
+                candidate.settle(Err(problem));
+            }
+        }
+        Evaluation { candidates: self.candidates, keys: self.keys }
+    }
+}
+
+impl Wanted {
+    fn of(signature: &Signature) -> Self {
+        Self { canonicalization: signature.body, length: signature.length }
+    }
+}
+
+impl Candidate {
+    fn new(fields: &Fields<'_>, field: Field<'_>, now: Timestamp) -> Self {
+        let mut candidate = Self {
+            verdict: Verdict {
+                outcome: Outcome::PermError,
+                problem: None,
+                signature: None,
+                record: None,
+                bits: None,
+                testing: false,
+                unsigned: 0,
+                appended_at: None,
+            },
+            text: Vec::new(),
+            key: None,
+        };
+        let signature = match Signature::parse(field.value()) {
+            Ok(signature) => signature,
+            Err(problem) => {
+                candidate.settle(Err(problem));
+                return candidate;
+            }
+        };
+        let problem = match signature.key_name() {
+            // RFC 8301 §3.1: "rsa-sha1 MUST NOT be used for signing or verifying."
+            _ if signature.algorithm == Algorithm::RsaSha1 => Some(Problem::Sha1),
+            // RFC 6376 §3.5, "x=": "Signatures MAY be considered invalid if the verification time [...] is past".
+            _ if signature.expires.is_some_and(|expires| expires < now.unix().try_into().unwrap_or(0)) => {
+                Some(Problem::Expired)
+            }
+            // RFC 6376 §8.15: a second From field is shown to readers and was never signed.
+            _ if fields.count("from") > signature.fields.iter().filter(|name| *name == "from").count() => {
+                Some(Problem::FromAdded)
+            }
+            None => Some(Problem::BadTag("s")),
+            Some(name) => {
+                candidate.text = fields.signed(&signature.fields, signature.header);
+                append_unsigned(field.raw(), signature.header, &mut candidate.text);
+                candidate.key = Some(name);
+                None
+            }
+        };
+        candidate.verdict.signature = Some(signature);
+        if let Some(problem) = problem {
+            candidate.settle(Err(problem));
+        }
+        candidate
+    }
+
+    fn settle(&mut self, result: Result<(), Problem>) {
+        self.key = None;
+        self.text = Vec::new();
+        self.verdict.problem = result.err();
+        self.verdict.outcome = self.verdict.problem.map_or(Outcome::Pass, Problem::outcome);
+    }
+
+    /// Tries the keys in turn: any may be the one.
+    fn try_keys(&mut self, answer: &Answer, keys: Option<&Keys>) {
+        let Some(signature) = &self.verdict.signature else { return };
+        let records = match &answer.found {
+            Ok(records) => records,
+            Err(failure) => {
+                let problem = if failure.is_temporary() { Problem::Dns(*failure) } else { Problem::NoKey };
+                return self.settle(Err(problem));
+            }
+        };
+        let mut result = Err(Problem::NoKey);
+        let texts = records.iter().filter_map(|data| match data {
+            Data::Txt(text) => Some(text),
+            _ => None,
+        });
+        for text in texts.take(MAX_KEYS) {
+            let record = match keys {
+                Some(keys) => keys.record(text),
+                None => Record::parse(text).map(Arc::new),
+            };
+            let tried = record.and_then(|record| {
+                record.fits(signature.algorithm)?;
+                self.verdict.bits = Some(record.bits());
+                self.verdict.testing = record.testing;
+                // RFC 6376 §3.6.1, "t=s": the domain of i= "MUST NOT be a subdomain of 'd='".
+                let host = signature.identity.rsplit_once('@').map(|(_, host)| host);
+                if record.strict && host != Some(signature.domain.as_str()) {
+                    return Err(Problem::IdentityOutside);
+                }
+                if record.verify(&self.text, &signature.value) { Ok(()) } else { Err(Problem::HeaderChanged) }
+            });
+            // Of several failures the last one of a key that fits says most.
+            if result != Err(Problem::HeaderChanged) || tried.is_ok() {
+                self.verdict.record = Some(text.clone());
+                result = tried;
+            }
+            if result.is_ok() {
+                break;
+            }
+        }
+        self.settle(result);
+    }
+}
+
+/// The fields of a header by name, so that thousands of them are found quickly.
+pub(in crate::auth) struct Fields<'a> {
+    /// By name in lower case, then from top to bottom.
+    sorted: Vec<(String, Field<'a>)>,
+}
+
+impl<'a> Fields<'a> {
+    pub(in crate::auth) fn of(header: Header<'a>) -> Self {
+        let mut sorted: Vec<_> = header.fields().map(|field| (field.name().to_ascii_lowercase(), field)).collect();
+        // A stable sort keeps the order of equal names.
+        sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self { sorted }
+    }
+
+    /// Those of this name, which is in lower case, from top to bottom.
+    fn named(&self, name: &str) -> &[(String, Field<'a>)] {
+        let start = self.sorted.partition_point(|(known, _)| known.as_str() < name);
+        let rest = self.sorted.get(start..).unwrap_or_default();
+        rest.get(..rest.partition_point(|(known, _)| known == name)).unwrap_or_default()
+    }
+
+    pub(in crate::auth) fn count(&self, name: &str) -> usize {
+        self.named(name).len()
+    }
+
+    /// The fields that these names, in lower case, are signatures of. RFC 6376 §5.4.2: of several with a name the last is
+    /// taken first, and a name for which none is left stands for nothing.
+    pub(in crate::auth) fn signed(&self, names: &[String], canonicalization: Canonicalization) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (n, name) in names.iter().enumerate() {
+            let before = names.iter().take(n).filter(|other| *other == name).count();
+            if let Some((_, field)) = self.named(name).iter().rev().nth(before) {
+                canonicalization.field(field.raw(), &mut text);
+            }
+        }
+        text
+    }
+}
+
+/// Appends a signature's own field as it was when it was signed: without the value of `b=` and without its line end
+/// (RFC 6376 §3.7).
+pub(in crate::auth) fn append_unsigned(raw: &[u8], canonicalization: Canonicalization, text: &mut Vec<u8>) {
+    let span = signature_span(raw).unwrap_or(raw.len()..raw.len());
+    let field = [raw.get(..span.start).unwrap_or_default(), raw.get(span.end..).unwrap_or_default()].concat();
+    let field = field.strip_suffix(b"\n").map_or(&field[..], |field| field.strip_suffix(b"\r").unwrap_or(field));
+    let start = text.len();
+    canonicalization.field(field, text);
+    // Relaxed: white space at the end of the value does not count; the line end that would say so is not there.
+    if canonicalization == Canonicalization::Relaxed {
+        while text.len() > start && text.last().is_some_and(u8::is_ascii_whitespace) {
+            text.pop();
+        }
+    }
+}
+
+/// The questions for the keys of a message, one a key. It asks at most [`Config::signatures`] questions; its verdict has one
+/// for each signature, in their order from the top.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    candidates: Vec<Candidate>,
+    keys: Option<Arc<Keys>>,
+}
+
+impl Inquiry for Evaluation {
+    type Verdict = Vec<Verdict>;
+
+    fn poll(&mut self) -> Ask<Vec<Verdict>> {
+        match self.candidates.iter().find_map(|candidate| candidate.key.clone()) {
+            Some(name) => Ask::Question(Question::new(name, RecordType::Txt)),
+            None => Ask::Verdict(self.candidates.iter().map(|candidate| candidate.verdict.clone()).collect()),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Some(name) = self.candidates.iter().find_map(|candidate| candidate.key.clone()) else { return };
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.key.as_ref() == Some(&name)) {
+            candidate.try_keys(&answer, self.keys.as_deref());
+        }
+    }
+}
