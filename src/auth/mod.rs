@@ -1,8 +1,8 @@
 //! Is it who it says? What can be found out about a message and who sent it; each check is an
 //! [`Inquiry`].
 //!
-//! [`Check`] runs those that apply and gives one [`Report`]. So far: SPF of both identities, and whether the client's name
-//! leads back to its address.
+//! [`Check`] runs those that apply and gives one [`Report`]. So far: SPF of both identities, the DKIM signatures, and whether
+//! the client's name leads back to its address.
 
 pub mod dkim;
 pub mod iprev;
@@ -17,11 +17,12 @@ use crate::base::Timestamp;
 use crate::dns::{Answer, Ask, Inquiry};
 use crate::message::Message;
 use crate::smtp::{self, ReversePath};
+use crate::text::transfer;
 
 pub use results::{Method, Property, Results};
 
 /// How many questions one [`Check`] can ask.
-pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS + 2 * spf::MAX_QUESTIONS;
+pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS + 2 * spf::MAX_QUESTIONS + dkim::Config::SIGNATURES as u32;
 
 /// What is known of the session that a message came by.
 ///
@@ -105,6 +106,7 @@ impl Session {
 ///     "Authentication-Results: mx.example.net;\r\n\
 ///      \tspf=none smtp.helo=mail.example.org;\r\n\
 ///      \tspf=pass smtp.mailfrom=example.org;\r\n\
+///      \tdkim=none;\r\n\
 ///      \tiprev=pass policy.iprev=192.0.2.1"
 /// );
 /// # Ok::<(), facteur::base::ParseError>(())
@@ -114,6 +116,7 @@ pub struct Check {
     iprev: Running<iprev::Evaluation>,
     helo: Option<Running<spf::Evaluation>>,
     mail_from: Option<Running<spf::Evaluation>>,
+    dkim: Running<dkim::Evaluation>,
 }
 
 /// A check, and its verdict once there is one.
@@ -124,7 +127,7 @@ enum Running<I: Inquiry> {
 }
 
 /// What [`Check`] found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// Whether the client's name leads back to its address.
@@ -133,18 +136,19 @@ pub struct Report {
     pub spf_helo: Option<spf::Verdict>,
     /// SPF of the reverse-path; `None` where it is null.
     pub spf_mail_from: Option<spf::Verdict>,
+    /// Each DKIM signature, from the top.
+    pub dkim: Vec<dkim::Verdict>,
 }
 
 impl Check {
-    /// What can be checked of `message`, which came by `session`, at the time `now`. The message itself is not looked at
-    /// yet: signatures and what stands in its From field will be.
+    /// What can be checked of `message`, which came by `session`, at the time `now`.
     pub fn new(session: &Session, message: &Message, now: Timestamp) -> Self {
-        let _ = message;
         let running = |evaluation| Running::Asking(Box::new(evaluation));
         Self {
             iprev: Running::Asking(Box::new(iprev::Evaluation::new(session.peer))),
             helo: session.spf_helo(now).map(running),
             mail_from: session.spf_mail_from(now).map(running),
+            dkim: Running::Asking(Box::new(dkim::verify(message, now, &dkim::Config::default()))),
         }
     }
 }
@@ -189,18 +193,22 @@ impl Inquiry for Check {
                 Some(Ask::Verdict(found)) => *verdict = Some(found),
             }
         }
+        let dkim = match self.dkim.poll() {
+            Ask::Question(question) => return Ask::Question(question),
+            Ask::Verdict(verdicts) => verdicts,
+        };
         let [spf_helo, spf_mail_from] = spf;
-        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from })
+        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from, dkim })
     }
 
     fn answer(&mut self, answer: Answer) {
         let Some(answer) = self.iprev.answer(answer) else { return };
-        let answer = match &mut self.helo {
-            Some(running) => running.answer(answer),
-            None => Some(answer),
-        };
-        if let (Some(answer), Some(running)) = (answer, &mut self.mail_from) {
-            running.answer(answer);
+        let mut answer = Some(answer);
+        for running in [&mut self.helo, &mut self.mail_from].into_iter().flatten() {
+            answer = answer.and_then(|answer| running.answer(answer));
+        }
+        if let Some(answer) = answer {
+            self.dkim.answer(answer);
         }
     }
 }
@@ -223,7 +231,30 @@ impl Report {
             }
         });
         let iprev = Method::new("iprev", self.iprev.outcome.to_string());
-        Results::new(id, spf.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
+        let dkim = self.dkim.iter().map(|verdict| {
+            // RFC 6376 §3.6.1: a signature in testing is as no signature.
+            let outcome = if verdict.testing { "none".to_owned() } else { verdict.outcome.to_string() };
+            let mut method = Method::new("dkim", outcome);
+            match verdict.problem {
+                _ if verdict.testing => method = method.reason("the key is for testing"),
+                Some(problem) => method = method.reason(problem.to_string()),
+                None => {}
+            }
+            let Some(signature) = &verdict.signature else { return method };
+            // RFC 8601 §2.7.1, and RFC 6008: the start of the signature tells several apart.
+            let value = transfer::encode_base64(&signature.value);
+            method
+                .property("header", "d", signature.domain.to_string())
+                .property("header", "i", &signature.identity)
+                .property("header", "s", signature.selector.to_string())
+                .property("header", "a", signature.algorithm.to_string())
+                .property("header", "b", value.get(..8).unwrap_or(&value))
+        });
+        let dkim: Vec<_> = match dkim.len() {
+            0 => vec![Method::new("dkim", "none")],
+            _ => dkim.collect(),
+        };
+        Results::new(id, spf.chain(dkim).chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
     }
 }
 
@@ -254,7 +285,7 @@ mod tests {
             (None, "a@X.Org", "spf=fail smtp.mailfrom=x.org; "),
             (None, "a@[192.0.2.1]", "spf=none smtp.mailfrom=\"[192.0.2.1]\"; "),
         ] {
-            let expected = format!("Authentication-Results: mx.test; {expected}{iprev}");
+            let expected = format!("Authentication-Results: mx.test; {expected}dkim=none; {iprev}");
             assert_eq!(report(zone, hello, mail_from), expected);
         }
     }
@@ -264,7 +295,7 @@ mod tests {
         assert_eq!(
             report("x.org TIMEOUT", None, "a@x.org"),
             "Authentication-Results: mx.test; spf=temperror reason=\"dns: timeout\" smtp.mailfrom=x.org; \
-             iprev=permerror policy.iprev=192.0.2.1"
+             dkim=none; iprev=permerror policy.iprev=192.0.2.1"
         );
     }
 

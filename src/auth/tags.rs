@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn lists_are_cut_into_tags() {
         let tags = Tags::parse(b" v=1; a = rsa-sha256 ;\r\n b=ab\r\n cd==; l=;x_1=y;\r\n").unwrap();
-        let found: Vec<_> = tags.iter().map(|(name, value)| (name, value)).collect();
+        let found: Vec<_> = tags.iter().collect();
         let expected: [(&[u8], &[u8]); 5] =
             [(b"v", b"1"), (b"a", b"rsa-sha256"), (b"b", b"ab\r\n cd=="), (b"l", b""), (b"x_1", b"y")];
         assert_eq!(found, expected);

@@ -25,9 +25,14 @@ pub struct Config {
     pub keys: Option<Arc<Keys>>,
 }
 
+impl Config {
+    /// The default of [`signatures`](Self::signatures).
+    pub const SIGNATURES: usize = 10;
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { signatures: 10, keys: None }
+        Self { signatures: Self::SIGNATURES, keys: None }
     }
 }
 
