@@ -124,12 +124,16 @@ impl<'a> Field<'a> {
     /// The value on one line: line ends before white space taken away (RFC 5322 §2.2.3), white space at both ends too.
     pub fn unfolded(self) -> Cow<'a, [u8]> {
         let value = self.value().trim_ascii();
-        if memchr::memchr(b'\n', value).is_none() {
+        let mut ends = memchr::memchr_iter(b'\n', value).peekable();
+        if ends.peek().is_none() {
             return Cow::Borrowed(value);
         }
         let mut line = Vec::with_capacity(value.len());
-        for piece in value.split(|octet| *octet == b'\n') {
+        let mut from = 0;
+        for end in ends.chain([value.len()]) {
+            let piece = value.get(from..end).unwrap_or_default();
             line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+            from = end + 1;
         }
         Cow::Owned(line)
     }
@@ -138,7 +142,7 @@ impl<'a> Field<'a> {
     pub fn text(self) -> Cow<'a, str> {
         match self.unfolded() {
             Cow::Borrowed(line) => words::decode_borrowed(line),
-            Cow::Owned(line) => Cow::Owned(words::decode(&line)),
+            Cow::Owned(line) => Cow::Owned(words::decode_owned(line)),
         }
     }
 

@@ -332,21 +332,22 @@ pub(crate) fn skip_cfws(text: &[u8], at: &mut usize) -> bool {
 /// The octet behind the comment that begins at `at`. Comments nest; the depth is counted, not recursed.
 pub(crate) fn comment_end(text: &[u8], at: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    let mut octets = text.iter().enumerate().skip(at);
-    while let Some((n, octet)) = octets.next() {
-        match octet {
-            b'(' => depth += 1,
-            b')' => {
+    let mut at = at;
+    loop {
+        at += memchr::memchr3(b'(', b')', b'\\', text.get(at..)?)?;
+        match text.get(at) {
+            Some(b'(') => depth += 1,
+            Some(b')') => {
                 depth -= 1; // the first octet is an opening bracket
                 if depth == 0 {
-                    return Some(n + 1);
+                    return Some(at + 1);
                 }
             }
-            b'\\' => drop(octets.next()),
-            _ => {}
+            // What follows a backslash means nothing.
+            _ => at += 1,
         }
+        at += 1;
     }
-    None
 }
 
 /// Writes one parameter: as a token, a quoted string, or in the form of RFC 2231 cut into sections, each piece short

@@ -67,6 +67,14 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`decode`], in the memory of the text where nothing is encoded.
+pub(crate) fn decode_owned(text: Vec<u8>) -> String {
+    if find(&text).is_some() {
+        return decode(&text);
+    }
+    String::from_utf8(text).unwrap_or_else(|error| charset::guess_piece(error.as_bytes()).into_owned())
+}
+
 /// Where the first `=?` is.
 fn find(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'=', text).find(|at| text.get(at + 1) == Some(&b'?'))

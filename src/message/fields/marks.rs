@@ -122,7 +122,7 @@ impl<'a> Header<'a> {
     }
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     /// The value of an Auto-Submitted field.
     pub fn auto_submitted(self) -> AutoSubmitted {
         let Some((word, _)) = token(self.value()) else { return AutoSubmitted::No };
@@ -185,7 +185,7 @@ impl Field<'_> {
     }
 
     /// The value of a Received field.
-    pub fn received(self) -> super::Received {
+    pub fn received(self) -> super::Received<'a> {
         super::Received::parse(self.value())
     }
 }

@@ -3,8 +3,11 @@
 //! RFC 5321 §4.4, RFC 822 §4.3.2, RFC 8314 §4.3 (`tls`). Reading never fails: what is found is given, the rest is left.
 //! Nothing here is proof of anything: whoever wrote the field wrote what they liked.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Range;
 
+use crate::address::Entry;
 use crate::address::list::{self, Mailbox};
 use crate::base::Timestamp;
 use crate::text::charset;
@@ -29,122 +32,152 @@ use crate::text::params::comment_end;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Received {
+pub struct Received<'a> {
     /// The client: `from`.
-    pub from: Option<ReceivedHost>,
+    pub from: Option<ReceivedHost<'a>>,
     /// The server: `by`.
-    pub by: Option<ReceivedHost>,
+    pub by: Option<ReceivedHost<'a>>,
     /// The link: `via`. Words between it and the next clause are kept, joined by single spaces, as for the following.
-    pub via: Option<String>,
+    pub via: Option<Cow<'a, str>>,
     /// The protocol: `with`. Exchange writes `Microsoft SMTP Server`.
-    pub with: Option<String>,
+    pub with: Option<Cow<'a, str>>,
     /// The name of the message at the server: `id`, without angle brackets.
-    pub id: Option<String>,
+    pub id: Option<Cow<'a, str>>,
     /// Whom the message was for: `for`. Mostly one; some servers name several.
     pub recipients: Vec<Mailbox>,
     /// The cipher suite: `tls`.
-    pub tls: Option<String>,
+    pub tls: Option<Cow<'a, str>>,
     /// When it was received: what stands behind the last semicolon.
     pub date: Option<Timestamp>,
     /// All comments in their order, outer brackets removed; those of `from` and `by` stand there too.
-    pub comments: Vec<String>,
+    pub comments: Vec<Cow<'a, str>>,
 }
 
 /// A host in a Received field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReceivedHost {
+pub struct ReceivedHost<'a> {
     /// The word behind `from` or `by`. Mostly what the host calls itself; qmail and Exim write the name of its address here
     /// and `HELO` in a comment.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// What it called itself.
-    pub helo: Option<String>,
+    pub helo: Option<Cow<'a, str>>,
     /// The name that the server found for its address; `None` where it wrote `unknown` or nothing.
-    pub reverse: Option<String>,
+    pub reverse: Option<Cow<'a, str>>,
     /// Its address, out of the TCP-info or wherever else it stands.
     pub address: Option<IpAddr>,
     /// The comments behind it, outer brackets removed.
-    pub comments: Vec<String>,
+    pub comments: Vec<Cow<'a, str>>,
 }
 
 const CLAUSES: [&str; 7] = ["from", "by", "via", "with", "id", "for", "tls"];
-const FROM: usize = 0;
-const BY: usize = 1;
 
-impl Received {
+/// What stands between the word of one clause and that of the next.
+#[derive(Default)]
+struct Clause<'a> {
+    first: Option<&'a [u8]>,
+    more: Vec<&'a [u8]>,
+    /// Its comments among all of them.
+    comments: Range<usize>,
+}
+
+impl<'a> Clause<'a> {
+    /// The words joined by single spaces.
+    fn octets(&self) -> Cow<'a, [u8]> {
+        let first = self.first.unwrap_or_default();
+        if self.more.is_empty() {
+            return Cow::Borrowed(first);
+        }
+        Cow::Owned([&[first], &self.more[..]].concat().join(&b' '))
+    }
+
+    fn text(&self) -> Option<Cow<'a, str>> {
+        Some(text(self.octets())).filter(|text| !text.is_empty())
+    }
+}
+
+impl<'a> Received<'a> {
     /// Reads the value of the field.
-    pub fn parse(value: &[u8]) -> Self {
-        let (clauses, date) = cut_date(value);
-        let mut words: [Option<Vec<&[u8]>>; CLAUSES.len()] = Default::default();
-        let mut comments: [Vec<String>; CLAUSES.len()] = Default::default();
-        let mut all = Vec::new();
+    pub fn parse(value: &'a [u8]) -> Self {
+        let (octets, date) = cut_date(value);
+        let mut clauses: [Option<Clause<'a>>; CLAUSES.len()] = Default::default();
+        let mut comments = Vec::new();
         let mut open = None;
-        for token in Tokens::new(clauses) {
+        for token in Tokens::new(octets) {
+            let clause = open.and_then(|open: usize| clauses.get_mut(open)?.as_mut());
             match token {
                 Token::Comment(octets) => {
-                    let text = one_line(octets);
-                    all.push(text.clone());
-                    if let Some(comments) = open.and_then(|open: usize| comments.get_mut(open)) {
-                        comments.push(text);
+                    comments.push(octets);
+                    if let Some(clause) = clause {
+                        clause.comments.end = comments.len();
                     }
                 }
                 Token::Word(word) => {
                     // Each clause once: `with cipher` further on is no second protocol.
-                    let clause = CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()));
-                    let clause = clause.and_then(|clause| Some((clause, words.get_mut(clause)?)));
-                    if let Some((clause, words @ None)) = clause {
-                        *words = Some(Vec::new());
-                        open = Some(clause);
-                    } else if let Some(Some(words)) = open.and_then(|open| words.get_mut(open)) {
-                        words.push(word);
+                    let known = CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()));
+                    let fresh = known.filter(|known| clauses.get(*known).is_some_and(Option::is_none));
+                    if let Some(begun) = fresh.and_then(|fresh| clauses.get_mut(fresh)) {
+                        *begun = Some(Clause { comments: comments.len()..comments.len(), ..Clause::default() });
+                        open = fresh;
+                    } else if let Some(clause) = open.and_then(|open| clauses.get_mut(open)?.as_mut()) {
+                        match clause.first {
+                            None => clause.first = Some(word),
+                            Some(_) => clause.more.push(word),
+                        }
                     }
                 }
                 Token::Semicolon => {}
             }
         }
-        let [from, by, via, with, id, recipients, tls] = words;
-        let joined = |words: Option<Vec<&[u8]>>| words.map(|words| join(&words)).filter(|text| !text.is_empty());
-        let host = |words: Option<Vec<&[u8]>>, comments: &mut Vec<String>| {
-            words.map(|words| ReceivedHost::new(&words, std::mem::take(comments)))
+        let [from, by, via, with, id, recipients, tls] = clauses;
+        let text = |clause: Option<Clause<'a>>| clause?.text();
+        let host = |clause: Option<Clause<'a>>| {
+            let clause = clause?;
+            Some(ReceivedHost::new(clause.first.unwrap_or_default(), comments.get(clause.comments).unwrap_or_default()))
         };
-        let recipients = list::parse(&recipients.unwrap_or_default().join(&b' '));
-        let mut from = host(from, &mut comments[FROM]); // FROM and BY are clauses
+        let (mut from, by) = (host(from), host(by));
+        let comments: Vec<Cow<'a, str>> = comments.iter().map(|comment| one_line(comment)).collect();
         // Sendmail for a message made at home: `(from root@localhost)`.
         if from.is_none()
-            && let Some(local) = all.first().and_then(|comment| comment.strip_prefix("from "))
+            && let Some(name) = comments.first().and_then(|comment| part(comment, |text| text.strip_prefix("from ")))
         {
-            from = Some(ReceivedHost { name: local.trim().to_owned(), ..Default::default() });
+            let name = part(&name, |name| Some(name.trim())).unwrap_or_default();
+            from = Some(ReceivedHost { name, ..Default::default() });
         }
-        Self {
-            from,
-            by: host(by, &mut comments[BY]),
-            via: joined(via),
-            with: joined(with),
-            id: joined(id).map(|id| id.trim_start_matches('<').trim_end_matches('>').to_owned()),
-            recipients: recipients.iter().flat_map(|entry| entry.mailboxes().to_vec()).collect(),
-            tls: joined(tls),
-            date,
-            comments: all,
+        let entries = recipients.map_or(Vec::new(), |clause| list::parse(&clause.octets()));
+        let mut recipients = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                Entry::Mailbox(mailbox) => recipients.push(mailbox),
+                Entry::Group(group) => recipients.extend(group.members),
+            }
         }
+        let id = text(id).and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));
+        Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, comments }
     }
 }
 
-impl ReceivedHost {
-    fn new(words: &[&[u8]], comments: Vec<String>) -> Self {
-        let name = words.first().map_or(String::new(), |word| charset::guess(word).into_owned());
-        let mut host = Self { address: address(&name), name, comments, ..Default::default() };
+impl<'a> ReceivedHost<'a> {
+    fn new(name: &'a [u8], comments: &[&'a [u8]]) -> Self {
+        let mut host = Self { address: address(name), name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
-        for comment in &host.comments {
-            let mut words = comment.split([' ', '\t', '(', ')', ',', ';']).filter(|word| !word.is_empty());
+        for comment in comments {
+            let mut words = comment
+                .split(|octet| octet.is_ascii_whitespace() || b"(),;".contains(octet))
+                .filter(|word| !word.is_empty());
             let mut first = true;
             while let Some(word) = words.next() {
-                let (key, value) = word.split_once('=').unwrap_or((word, ""));
-                if ["helo", "ehlo"].iter().any(|verb| key.eq_ignore_ascii_case(verb)) {
-                    let said = if word.contains('=') { Some(value) } else { words.next() };
+                let equals = word.iter().position(|octet| *octet == b'=');
+                let key = word.get(..equals.unwrap_or(word.len())).unwrap_or_default();
+                if [b"helo", b"ehlo"].iter().any(|verb| key.eq_ignore_ascii_case(*verb)) {
+                    let said = match equals {
+                        Some(at) => word.get(at + 1..),
+                        None => words.next(),
+                    };
                     helo = helo.or(said.filter(|said| !said.is_empty()));
                 } else {
                     // `IDENT:user@host`, `user@192.0.2.1`
-                    let place = word.rsplit_once('@').map_or(word, |(_, place)| place);
+                    let place = word.rsplit(|octet| *octet == b'@').next().unwrap_or(word);
                     let found = address(place);
                     host.address = host.address.or(found);
                     if first && found.is_none() && reverse.is_none() && is_domain(place) {
@@ -153,27 +186,33 @@ impl ReceivedHost {
                 }
                 first = false;
             }
+            host.comments.push(one_line(comment));
         }
-        let named = is_domain(&host.name).then_some(host.name.as_str());
-        let (helo, reverse) = match helo {
+        if helo.is_some() {
             // The comment says what it called itself, so the word says who it is.
-            Some(helo) => (Some(helo.to_owned()), reverse.or(named).map(str::to_owned)),
-            None if host.name.is_empty() => (None, reverse.map(str::to_owned)),
-            None => (Some(host.name.clone()), reverse.map(str::to_owned)),
-        };
-        Self { helo, reverse, ..host }
+            reverse = reverse.or(Some(name).filter(|name| is_domain(name)));
+        }
+        host.helo = helo.or(Some(name).filter(|name| !name.is_empty())).map(charset::guess);
+        host.reverse = reverse.map(charset::guess);
+        host
     }
 }
 
 /// A name with a dot in it, or localhost; `unknown` and words of prose are none.
-fn is_domain(word: &str) -> bool {
-    let label = |octet: u8| octet.is_ascii_alphanumeric() || octet >= 0x80 || matches!(octet, b'-' | b'_' | b'.');
-    let dotted = word.trim_end_matches('.').contains('.') && !word.starts_with('.');
-    (dotted || word.eq_ignore_ascii_case("localhost")) && word.bytes().all(label)
+fn is_domain(word: &[u8]) -> bool {
+    let label = |octet: &u8| octet.is_ascii_alphanumeric() || *octet >= 0x80 || matches!(octet, b'-' | b'_' | b'.');
+    let dots = word.iter().rev().take_while(|octet| **octet == b'.').count();
+    let dotted = word.get(1..word.len() - dots).is_some_and(|rest| rest.contains(&b'.')) && word.first() != Some(&b'.');
+    (dotted || word.eq_ignore_ascii_case(b"localhost")) && word.iter().all(label)
 }
 
 /// `[192.0.2.1]`, `[IPv6:2001:db8::1]`, either without brackets, `[192.0.2.1]:25`, `192.0.2.1:25`
-fn address(word: &str) -> Option<IpAddr> {
+fn address(word: &[u8]) -> Option<IpAddr> {
+    // Most words are none.
+    if !matches!(word, [b'[' | b'0'..=b'9', ..]) && !word.contains(&b':') {
+        return None;
+    }
+    let word = std::str::from_utf8(word).ok()?;
     let inside = match word.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => word,
@@ -191,6 +230,12 @@ pub(in crate::message) fn date(value: &[u8]) -> Option<Timestamp> {
 
 /// The clauses, and the date behind the last semicolon that no comment and no quoted string holds.
 fn cut_date(value: &[u8]) -> (&[u8], Option<Timestamp>) {
+    if let Some(at) = plain_semicolon(value) {
+        let (clauses, text) = value.split_at_checked(at + 1).unwrap_or_default();
+        if let Ok(date) = Timestamp::parse(text) {
+            return (clauses, Some(date));
+        }
+    }
     let mut tokens = Tokens::new(value);
     let (mut last, mut weekday) = (None, None);
     while let Some(token) = tokens.next() {
@@ -210,19 +255,51 @@ fn cut_date(value: &[u8]) -> (&[u8], Option<Timestamp>) {
     (value, None)
 }
 
+/// The last semicolon, where what follows shows that no comment and no quoted string holds it.
+fn plain_semicolon(value: &[u8]) -> Option<usize> {
+    let at = memchr::memrchr(b';', value)?;
+    let mut depth = 0_usize;
+    for octet in value.get(at..)? {
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            b'"' | b'\\' => return None,
+            _ => {}
+        }
+    }
+    Some(at)
+}
+
 fn is_weekday(word: &[u8]) -> bool {
     let [name @ .., b','] = word else { return false };
     ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|day| name.eq_ignore_ascii_case(day.as_bytes()))
 }
 
-fn join(words: &[&[u8]]) -> String {
-    charset::guess(&words.join(&b' ')).into_owned()
+fn text(octets: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match octets {
+        Cow::Borrowed(octets) => charset::guess(octets),
+        Cow::Owned(octets) => Cow::Owned(charset::guess(&octets).into_owned()),
+    }
+}
+
+/// A piece of a text, borrowed where the text is.
+fn part<'a>(text: &Cow<'a, str>, of: impl Fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
+    match text {
+        Cow::Borrowed(text) => of(text).map(Cow::Borrowed),
+        Cow::Owned(text) => of(text).map(|part| Cow::Owned(part.to_owned())),
+    }
 }
 
 /// Runs of white space as single spaces.
-fn one_line(octets: &[u8]) -> String {
+fn one_line(octets: &[u8]) -> Cow<'_, str> {
+    let octets = octets.trim_ascii();
+    let odd =
+        |pair: &[u8]| pair.iter().all(u8::is_ascii_whitespace) || pair.iter().any(|octet| matches!(octet, 9..=13));
+    if !octets.windows(2).any(odd) {
+        return charset::guess(octets);
+    }
     let words: Vec<&[u8]> = octets.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
-    join(&words)
+    text(Cow::Owned(words.join(&b' ')))
 }
 
 enum Token<'a> {
@@ -307,19 +384,24 @@ mod tests {
     /// `helo reverse address | by | via | with | id | for | date`, `-` for what is not there.
     fn shown(value: &str) -> String {
         let received = Received::parse(value.as_bytes());
-        let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let or = |text: Option<Cow<'_, str>>| text.map_or("-".to_owned(), Cow::into_owned);
         let from = received.from.map(|from| {
-            format!("{} {} {}", or(from.helo), or(from.reverse), or(from.address.map(|address| address.to_string())))
+            format!(
+                "{} {} {}",
+                or(from.helo),
+                or(from.reverse),
+                or(from.address.map(|address| address.to_string().into()))
+            )
         });
         let recipients: Vec<String> = received.recipients.iter().map(ToString::to_string).collect();
         [
-            or(from),
+            or(from.map(Cow::from)),
             or(received.by.map(|by| by.name)),
             or(received.via),
             or(received.with),
             or(received.id),
-            or(Some(recipients.join(",")).filter(|text| !text.is_empty())),
-            or(received.date.map(|date| date.unix().to_string())),
+            or(Some(Cow::from(recipients.join(","))).filter(|text| !text.is_empty())),
+            or(received.date.map(|date| date.unix().to_string().into())),
         ]
         .join("|")
     }
