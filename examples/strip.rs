@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use facteur::message::{Edit, EditError, Message, NewPart, edit::Edited};
+use facteur::message::{Edit, EditError, Message, NewPart, Protected, edit::Edited};
 
 fn main() -> ExitCode {
     let suffixes: Vec<_> = std::env::args().skip(1).map(|suffix| suffix.to_lowercase()).collect();
@@ -26,7 +26,8 @@ fn main() -> ExitCode {
 }
 
 fn strip(message: &Message, suffixes: &[String]) -> Result<Edited, EditError> {
-    let mut edit = Edit::new(message);
+    // What is dangerous goes from a signed message too.
+    let mut edit = Edit::new(message).protected(Protected::Edit);
     for part in message.parts() {
         // Uuencoded files and those of a winmail.dat go with the part that they are in.
         let names = part.filename().into_iter().map(|name| name.to_string());

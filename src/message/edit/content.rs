@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use memchr::{memchr, memmem};
 
-use super::{Content, EditError, HeaderEdit, Recode, ends_message, is_content};
+use super::{EditError, HeaderEdit, ends_message, is_content};
 use crate::base::{ParseError, Timestamp};
 use crate::message::fields::{self, Composite};
 use crate::message::scan::Kind;
@@ -17,6 +17,64 @@ use crate::text::transfer;
 const TRIES: usize = 8;
 /// RFC 5322 §2.1.1: the longest line without its end.
 const LONGEST: usize = 998;
+
+/// What comes into a message.
+///
+/// ```
+/// use facteur::message::{NewPart, edit::Content};
+///
+/// let built = Content::from(NewPart::text("plain", "A virus was removed.\n"));
+/// let raw = Content::from("Content-Type: text/plain\r\n\r\nA virus was removed.\r\n".as_bytes().to_vec());
+/// # let _ = (built, raw);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// A part to be written. A body of it that has a boundary of the message in it is written in base64.
+    New(Box<NewPart>),
+    /// A part that is written already: header, blank line, body. A missing blank line is put in, line ends become those of
+    /// the message unless a body says that it is `binary`, and else each octet stays.
+    Raw(Bytes),
+}
+
+impl From<NewPart> for Content {
+    fn from(part: NewPart) -> Self {
+        Self::New(Box::new(part))
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(octets: Bytes) -> Self {
+        Self::Raw(octets)
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(octets: Vec<u8>) -> Self {
+        Self::Raw(octets.into())
+    }
+}
+
+/// As it stands in its message, whose octets it shares.
+impl From<Part<'_>> for Content {
+    fn from(part: Part<'_>) -> Self {
+        Self::Raw(part.whole().raw().slice_ref(part.raw()))
+    }
+}
+
+/// How a new body is encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recode {
+    /// In the encoding that the part has. Where the body cannot be written in it, as [`Anew`](Self::Anew). The default.
+    #[default]
+    Keep,
+    /// As the content needs it; Content-Transfer-Encoding says so.
+    Anew,
+    /// Not at all: what is passed in is encoded already, as the header says. Line ends become those of the message, unless
+    /// the encoding is `binary`.
+    Encoded,
+}
 
 /// What a header makes of the body behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,13 +5,14 @@
 //! for multiparts, RFC 1847 §2 for those that are signed or encrypted.
 //!
 //! What is written keeps the line ends of the message: those of its first line. A change of any body breaks signatures
-//! over the whole message, such as those of DKIM; [`Edit`] cannot know of them.
+//! over the whole message, such as those of DKIM; [`Edit`] cannot know of them. `examples/strip.rs` is a filter that takes
+//! attachments out.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{BuildError, ContentType, Message, NewPart, Part};
+use super::{BuildError, ContentType, Message, Part};
 use crate::base::ParseError;
 
 mod content;
@@ -20,6 +21,7 @@ mod pass;
 #[cfg(test)]
 mod tests;
 
+pub use content::{Content, Recode};
 pub use header::HeaderEdit;
 pub use pass::Edited;
 
@@ -66,64 +68,6 @@ pub enum EditError {
     /// What goes into a header is no field.
     #[error("{0}")]
     Field(#[from] ParseError),
-}
-
-/// What comes into a message.
-///
-/// ```
-/// use facteur::message::{NewPart, edit::Content};
-///
-/// let built = Content::from(NewPart::text("plain", "A virus was removed.\n"));
-/// let raw = Content::from("Content-Type: text/plain\r\n\r\nA virus was removed.\r\n".as_bytes().to_vec());
-/// # let _ = (built, raw);
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Content {
-    /// A part to be written. A body of it that has a boundary of the message in it is written in base64.
-    New(Box<NewPart>),
-    /// A part that is written already: header, blank line, body. A missing blank line is put in, line ends become those of
-    /// the message unless a body says that it is `binary`, and else each octet stays.
-    Raw(Bytes),
-}
-
-impl From<NewPart> for Content {
-    fn from(part: NewPart) -> Self {
-        Self::New(Box::new(part))
-    }
-}
-
-impl From<Bytes> for Content {
-    fn from(octets: Bytes) -> Self {
-        Self::Raw(octets)
-    }
-}
-
-impl From<Vec<u8>> for Content {
-    fn from(octets: Vec<u8>) -> Self {
-        Self::Raw(octets.into())
-    }
-}
-
-/// As it stands in its message, whose octets it shares.
-impl From<Part<'_>> for Content {
-    fn from(part: Part<'_>) -> Self {
-        Self::Raw(part.whole().raw().slice_ref(part.raw()))
-    }
-}
-
-/// How a new body is encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Recode {
-    /// In the encoding that the part has. Where the body cannot be written in it, as [`Anew`](Self::Anew). The default.
-    #[default]
-    Keep,
-    /// As the content needs it; Content-Transfer-Encoding says so.
-    Anew,
-    /// Not at all: what is passed in is encoded already, as the header says. Line ends become those of the message, unless
-    /// the encoding is `binary`.
-    Encoded,
 }
 
 /// Whether parts that are signed or encrypted may be edited.

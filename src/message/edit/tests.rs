@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::NewPart;
 
 const MIXED: &str = "Subject: x\nContent-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\none\n--b\nA: b\n\ntwo\n--b--\nepilogue\n";
 

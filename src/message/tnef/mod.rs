@@ -1,5 +1,5 @@
 //! TNEF: the `winmail.dat` that Outlook and Exchange send for a message that their readers are to show as their own
-//! (MS-OXTNEF), and the compressed RTF in it (MS-OXRTFCP).
+//! (MS-OXTNEF), with the compressed RTF in it (MS-OXRTFCP).
 //!
 //! Reading is lenient: what is cut off, or has a wrong checksum, is read as far as it goes. Left out are recipients, dates,
 //! and all properties that neither hold content nor name it. A message in the message is an attachment that can be opened
@@ -8,8 +8,12 @@
 use bytes::Bytes;
 
 use super::Part;
-use crate::text::charset;
 use crate::text::enclosed::{Enclosed, Form};
+
+mod read;
+mod rtf;
+
+use read::{Reader, Text, Value, properties};
 
 /// The first four octets (MS-OXTNEF §2.1.3.1).
 const SIGNATURE: u32 = 0x223e_9f78;
@@ -64,52 +68,6 @@ pub struct TnefAttachment {
     id: Option<Text>,
 }
 
-/// A string, not yet decoded.
-#[derive(Clone, Debug)]
-struct Text {
-    octets: Bytes,
-    /// UTF-16, or else the code page of the stream.
-    wide: bool,
-}
-
-impl Text {
-    fn new(octets: Bytes) -> Option<Self> {
-        Some(Self { octets, wide: false })
-    }
-
-    /// Up to the NUL that ends it.
-    fn decode(&self, codepage: u32) -> Option<String> {
-        let text = if self.wide {
-            charset::decode("utf-16le", &self.octets)
-        } else {
-            charset::decode(&label(codepage), &self.octets)
-        };
-        let text = text.split('\0').next().unwrap_or_default();
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-}
-
-/// The charset of a Windows code page.
-fn label(codepage: u32) -> String {
-    match codepage {
-        874 | 1250..=1258 => format!("windows-{codepage}"),
-        932 => "shift_jis".into(),
-        936 => "gbk".into(),
-        949 => "euc-kr".into(),
-        950 => "big5".into(),
-        866 => "ibm866".into(),
-        20866 => "koi8-r".into(),
-        21866 => "koi8-u".into(),
-        28591..=28606 => format!("iso-8859-{}", codepage - 28590),
-        50220..=50222 => "iso-2022-jp".into(),
-        51932 => "euc-jp".into(),
-        54936 => "gb18030".into(),
-        65000 => "utf-7".into(),
-        65001 => "utf-8".into(),
-        _ => String::new(),
-    }
-}
-
 impl Tnef {
     /// Reads a stream; `None` where the octets do not begin as one.
     pub fn parse(octets: impl Into<Bytes>) -> Option<Self> {
@@ -161,7 +119,7 @@ impl Tnef {
 
     /// The RTF, decompressed. It is at most eight times as long as it was; its checksum is not looked at.
     pub fn rtf(&self) -> Option<Vec<u8>> {
-        decompress_rtf(self.rtf.as_ref()?)
+        rtf::decompress(self.rtf.as_ref()?)
     }
 
     /// The attachments, at most [`MOST_ATTACHMENTS`].
@@ -304,121 +262,6 @@ impl TnefAttachment {
 /// `{00020307-0000-0000-C000-000000000046}`
 const IID_MESSAGE: &[u8] = b"\x07\x03\x02\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46";
 
-/// The value of a property.
-enum Value {
-    Number(u32),
-    Text(Text),
-    Octets(Reader),
-    Object(Reader),
-}
-
-/// `MsgPropertyList` (MS-OXTNEF §2.1.3.4). Whether all of it was there.
-fn properties(mut reader: Reader, mut each: impl FnMut(u16, Value)) -> bool {
-    let Some(count) = reader.u32() else { return false };
-    (0..count).all(|_| property(&mut reader, &mut each).is_some())
-}
-
-/// `MsgPropertyTag MsgPropertyData`; of several values the first counts. `None` where it is cut off or of no known type.
-fn property(reader: &mut Reader, each: &mut impl FnMut(u16, Value)) -> Option<()> {
-    let (kind, id) = (reader.u16()?, reader.u16()?);
-    if id >= 0x8000 {
-        // A property with a name: its namespace, then a number or a string.
-        reader.exact(16)?;
-        if reader.u32()? == 0 {
-            reader.u32()?;
-        } else {
-            let len = reader.u32()?;
-            reader.padded(len)?;
-        }
-    }
-    let (several, kind) = (kind & 0x1000 != 0, kind & !0x1000);
-    let width = match kind {
-        // Null; short, long, float, error, boolean; double, currency, time, 64 bits, file time; GUID.
-        0x0001 => Some(0),
-        0x0002 | 0x0003 | 0x0004 | 0x000a | 0x000b => Some(4),
-        0x0005 | 0x0006 | 0x0007 | 0x0014 | 0x0040 => Some(8),
-        0x0048 => Some(16),
-        0x000d | 0x001e | 0x001f | 0x0102 => None,
-        _ => return None,
-    };
-    let count = if several || width.is_none() { reader.u32()? } else { 1 };
-    if let Some(width) = width {
-        let value = reader.clone().u32().filter(|_| width == 4 && count > 0);
-        reader.exact(usize::try_from(count).ok()?.checked_mul(width)?)?;
-        value.into_iter().for_each(|number| each(id, Value::Number(number)));
-        return Some(());
-    }
-    for n in 0..count {
-        let len = reader.u32()?;
-        let value = reader.padded(len)?;
-        if n == 0 {
-            each(
-                id,
-                match kind {
-                    0x000d => Value::Object(value),
-                    0x0102 => Value::Octets(value),
-                    _ => Value::Text(Text { octets: value.bytes(), wide: kind == 0x001f }),
-                },
-            );
-        }
-    }
-    Some(())
-}
-
-/// Numbers and pieces out of octets, little end first.
-#[derive(Clone)]
-struct Reader {
-    /// From the start of the stream to the end of the piece.
-    octets: Bytes,
-    at: usize,
-}
-
-impl Reader {
-    fn rest(&self) -> &[u8] {
-        self.octets.get(self.at..).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> Bytes {
-        self.octets.slice(self.at..)
-    }
-
-    fn is_done(&self) -> bool {
-        self.at >= self.octets.len()
-    }
-
-    /// The next `len` octets, or as many as there are.
-    fn most(&mut self, len: usize) -> Reader {
-        let end = self.at.saturating_add(len).min(self.octets.len());
-        let piece = Reader { octets: self.octets.slice(..end), at: self.at };
-        self.at = end;
-        piece
-    }
-
-    fn exact(&mut self, len: usize) -> Option<Reader> {
-        if self.rest().len() < len { None } else { Some(self.most(len)) }
-    }
-
-    /// So many octets, and what fills them up to a multiple of four; that may be cut off.
-    fn padded(&mut self, len: u32) -> Option<Reader> {
-        let len = usize::try_from(len).ok()?;
-        let piece = self.exact(len)?;
-        self.most(len.next_multiple_of(4) - len);
-        Some(piece)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.exact(1)?.rest().first().copied()
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.exact(2)?.rest().try_into().ok().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.exact(4)?.rest().try_into().ok().map(u32::from_le_bytes)
-    }
-}
-
 impl Part<'_> {
     /// What a part of `application/ms-tnef`, or one that is named `winmail.dat`, holds. `None` for all other parts, and
     /// where it does not begin as TNEF does.
@@ -435,61 +278,6 @@ impl Part<'_> {
             std::borrow::Cow::Owned(octets) => octets.into(),
         })
     }
-}
-
-/// What stands in the dictionary before the first octet (MS-OXRTFCP §2.1.2.1).
-const DICTIONARY: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
-\\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\\b\\i\\u\
-\\tab\\tx";
-/// How long the dictionary is: a power of two, in which places wrap around.
-const WINDOW: usize = 4096;
-
-/// RTF as MS-OXRTFCP §2.1.3.1 packs it: `None` where it does not begin so. What is cut off is read as far as it goes.
-fn decompress_rtf(packed: &Bytes) -> Option<Vec<u8>> {
-    let mut reader = Reader { octets: packed.clone(), at: 0 };
-    let (_size, len, kind, _crc) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
-    let len = usize::try_from(len).ok()?;
-    match &kind.to_le_bytes() {
-        b"MELA" => return Some(reader.most(len).rest().to_vec()),
-        b"LZFu" => {}
-        _ => return None,
-    }
-    let mut window = [0; WINDOW];
-    window.iter_mut().zip(DICTIONARY).for_each(|(place, octet)| *place = *octet);
-    let mut out = Vec::new();
-    let mut write = DICTIONARY.len();
-    let mut put = |out: &mut Vec<u8>, window: &mut [u8; WINDOW], octet: u8| {
-        window[write % WINDOW] = octet; // below the length
-        write += 1;
-        out.push(octet);
-        write
-    };
-    let mut at = DICTIONARY.len();
-    'runs: while let Some(control) = reader.u8() {
-        for bit in 0..8 {
-            if out.len() >= len {
-                break 'runs;
-            }
-            if control >> bit & 1 == 0 {
-                let Some(octet) = reader.u8() else { break 'runs };
-                at = put(&mut out, &mut window, octet);
-                continue;
-            }
-            // Twelve bits of place, four of length less two, the big end first.
-            let Some(reference) = reader.u16().map(u16::swap_bytes) else { break 'runs };
-            let (from, count) = (usize::from(reference >> 4), usize::from(reference & 15) + 2);
-            // A reference to where the next octet goes ends it.
-            if from == at % WINDOW {
-                break 'runs;
-            }
-            for n in 0..count {
-                let octet = window[(from + n) % WINDOW]; // below the length
-                at = put(&mut out, &mut window, octet);
-            }
-        }
-    }
-    out.truncate(len);
-    Some(out)
 }
 
 #[cfg(test)]
@@ -541,7 +329,7 @@ mod tests {
             fixed(0x6000_1002, b"\x02\0\0\0\x01\0\0\0\x02\0\0\0"),
             variable(0x0037_001f, &wide("Grüße")),
             variable(0x1013_0102, b"<p>\xc4\xe0</p>"),
-            variable(0x1009_0102, &packed()),
+            variable(0x1009_0102, &super::rtf::tests::packed()),
         ]);
         let inner = stream(&[attribute(1, 0x0001_8004, b"inner\0")]);
         stream(&[
@@ -566,36 +354,6 @@ mod tests {
             attribute(2, 0x0001_8010, b"caf\xe9\0"),
             attribute(2, 0x0006_9005, &properties(&[variable(0x3701_000d, &[IID_MESSAGE, &inner].concat())])),
         ])
-    }
-
-    /// MS-OXRTFCP §3.1.1, and §3.1.2 where a run overlaps itself.
-    fn packed() -> Vec<u8> {
-        let words: [u8; 49] = [
-            0x2d, 0, 0, 0, 0x2b, 0, 0, 0, 0x4c, 0x5a, 0x46, 0x75, 0xf1, 0xc5, 0xc7, 0xa7, 0x03, 0x00, 0x0a, 0x00, 0x72,
-            0x63, 0x70, 0x67, 0x31, 0x32, 0x35, 0x42, 0x32, 0x0a, 0xf3, 0x20, 0x68, 0x65, 0x6c, 0x09, 0x00, 0x20, 0x62,
-            0x77, 0x05, 0xb0, 0x6c, 0x64, 0x7d, 0x0a, 0x80, 0x0f, 0xa0,
-        ];
-        words.to_vec()
-    }
-
-    #[test]
-    fn rtf_is_decompressed_as_the_specification_shows() {
-        let overlapping: [u8; 30] = [
-            0x1a, 0, 0, 0, 0x1c, 0, 0, 0, 0x4c, 0x5a, 0x46, 0x75, 0xe2, 0xd4, 0x4b, 0x51, 0x41, 0x00, 0x04, 0x20, 0x57,
-            0x58, 0x59, 0x5a, 0x0d, 0x6e, 0x7d, 0x01, 0x0e, 0xb0,
-        ];
-        for (packed, expected) in [
-            (packed(), Some(&b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"[..])),
-            (overlapping.to_vec(), Some(b"{\\rtf1 WXYZWXYZWXYZWXYZWXYZ}")),
-            (overlapping[..24].to_vec(), Some(b"{\\rtf1 WXYZ")),
-            (b"\x10\0\0\0\x04\0\0\0MELA\0\0\0\0{\\a}".to_vec(), Some(b"{\\a}")),
-            (b"\x10\0\0\0\xff\xff\xff\xffMELA\0\0\0\0{".to_vec(), Some(b"{")),
-            (b"\x10\0\0\0\x04\0\0\0LZFx\0\0\0\0{\\a}".to_vec(), None),
-            (b"LZFu".to_vec(), None),
-        ] {
-            assert_eq!(decompress_rtf(&packed.into()).as_deref(), expected);
-        }
-        assert_eq!(DICTIONARY.len(), 207);
     }
 
     #[test]
