@@ -70,7 +70,11 @@ struct Done {
 }
 
 fn new(n: usize) -> NewPart {
-    NewPart::octets("application/x-new", format!("new {n}\r\n--b0\r\n--b1--\r\n"))
+    match n % 3 {
+        0 => NewPart::octets("application/x-new", format!("new {n}\r\n--b0\r\n--b1--\r\n")),
+        1 => NewPart::text("x-new", format!("new {n}\nquoted-printable: é\n--b0\n")),
+        _ => NewPart::text("x-new", format!("new {n}\nplain")),
+    }
 }
 
 fn new_shape(n: usize) -> String {
@@ -79,9 +83,9 @@ fn new_shape(n: usize) -> String {
 
 /// The fields that go with the content, and the body.
 fn leaf_shape(part: Part<'_>) -> String {
-    if part.content_type().is("application", "x-new") {
+    if part.content_type().subtype() == "x-new" {
         let content = String::from_utf8(part.decode().to_vec()).unwrap();
-        return content.split("\r\n").next().unwrap().to_owned();
+        return content.lines().next().unwrap().to_owned();
     }
     let fields = part.header().fields().filter(|field| field.name().starts_with("Content-"));
     let octets: Vec<u8> = fields.flat_map(|field| field.raw()).chain(part.raw_body()).copied().collect();

@@ -299,10 +299,11 @@ impl Task<'_> {
     fn fitted(&self, built: Message) -> Result<Message, EditError> {
         let bare = self.line_end == "\n";
         let breaks = |part: &Part<'_>| {
-            let identity = !part.encoding().is_encoded();
+            let encoding = part.encoding();
             // Octets that are no text would lose their CRs with the line ends.
-            let changed = bare && part.content_type().kind() != "text" && memchr(b'\r', part.raw_body()).is_some();
-            part.is_leaf() && identity && (changed || collides(part.raw_body(), self.outer))
+            let octets = !encoding.is_encoded() && part.content_type().kind() != "text";
+            let changed = bare && octets && memchr(b'\r', part.raw_body()).is_some();
+            part.is_leaf() && encoding != Encoding::Base64 && (changed || collides(part.raw_body(), self.outer))
         };
         // What lies in an embedded message is not ours to encode anew.
         let embedded = |part: &Part<'_>| {
@@ -311,7 +312,7 @@ impl Task<'_> {
         let mut edit = Edit::new(&built);
         let mut edited = false;
         for part in built.all_parts().filter(|part| breaks(part) && !embedded(part)) {
-            let octets = transfer::encode_base64(part.raw_body());
+            let octets = transfer::encode_base64(&part.decode());
             edit.replace_body(part, trimmed(octets, ends_message(part) && self.ends_message), Recode::Encoded)?;
             let header = edit.header(part)?;
             header.remove_all("content-transfer-encoding");
@@ -354,7 +355,7 @@ impl Task<'_> {
             Encoding::SevenBit | Encoding::EightBit | Encoding::Binary => {
                 let octets = restyled(content.clone(), self.line_end);
                 let stays = self.text || octets == *content;
-                let sound = *encoding == Encoding::Binary || is_lines(content, *encoding == Encoding::SevenBit);
+                let sound = *encoding == Encoding::Binary || is_lines(&crlf(&octets), *encoding == Encoding::SevenBit);
                 return (stays && sound).then_some(octets);
             }
             _ => return None,

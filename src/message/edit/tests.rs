@@ -167,6 +167,7 @@ fn a_body_keeps_its_encoding_where_it_can() {
         (&cte("x-odd"), "new", Recode::Encoded, &cte("x-odd"), "new"),
         // What would be a boundary is none.
         ("", "a\n--b\nc", Recode::Keep, &cte("base64"), "YQ0KLS1iDQpj"),
+        ("", "\u{e9}, in some more words\n--b", Recode::Anew, &cte("base64"), "w6ksIGluIHNvbWUgbW9yZSB3b3Jkcw0KLS1i"),
         ("", "--bc", Recode::Anew, &cte("base64"), "LS1iYw=="),
         (&cte("binary"), "a\n--b", Recode::Keep, &cte("base64"), "YQ0KLS1i"),
     ] {
