@@ -1,9 +1,13 @@
 //! What is built is valid, and reads back as what was asked.
 
-use facteur::address::{Address, Domain, Entry};
+use facteur::address::{Address, Domain};
 use facteur::base::Timestamp;
-use facteur::message::{BuildError, Builder, Encoding, Message, NewPart, Part};
-use proptest::prelude::*;
+use facteur::message::build::Contact;
+use facteur::message::{AutoSubmitted, BuildError, Builder, Encoding, Importance, Message, NewPart, Part};
+
+use message_rules::strict;
+
+mod message_rules;
 
 fn builder() -> Builder {
     Message::build().date(Timestamp::from_unix(1_700_000_000).at_offset(0)).from("ada@example.org")
@@ -11,66 +15,6 @@ fn builder() -> Builder {
 
 fn raw(builder: Builder) -> String {
     String::from_utf8(builder.finish().unwrap().raw().to_vec()).unwrap()
-}
-
-/// The rules for what may travel: RFC 5322 §2.1.1, §2.2, §2.3, §3.6; RFC 2045 §2.7, §2.8, §6.4; RFC 2047 §2.
-fn strict(message: &Message, utf8: bool, eight_bit: bool) {
-    assert_eq!(message.defects(), [], "{}", message.raw().escape_ascii());
-    let octets = message.raw();
-    assert!(octets.ends_with(b"\r\n"));
-    let mut rest: &[u8] = octets;
-    while let Some(at) = rest.windows(2).position(|pair| pair == b"\r\n") {
-        let line = &rest[..at];
-        assert!(line.len() <= 998, "a line of {} octets", line.len());
-        assert!(!line.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)), "{}", line.escape_ascii());
-        rest = &rest[at + 2..];
-    }
-    assert!(rest.is_empty(), "{}", rest.escape_ascii());
-    for part in message.all_parts() {
-        let inside = std::iter::successors(part.parent(), |part| part.parent()).any(|part| part.embedded().is_some());
-        if inside {
-            continue; // what somebody else wrote
-        }
-        for field in part.header().fields() {
-            strict_field(field.name(), field.raw(), utf8);
-        }
-        for name in ["content-type", "content-transfer-encoding", "content-disposition", "content-id", "mime-version"] {
-            assert!(part.header().all(name).count() <= 1, "{name}");
-        }
-        assert!(eight_bit || part.raw_body().is_ascii());
-        if part.encoding() == Encoding::SevenBit {
-            assert!(part.raw_body().is_ascii());
-        }
-        let bounded = std::str::from_utf8(part.raw_body()).unwrap_or_default();
-        if part.encoding().is_encoded() {
-            assert!(!part.is_multipart());
-            assert!(bounded.lines().all(|line| line.len() <= 76), "{bounded}");
-        }
-    }
-    let header = message.header();
-    for name in ["date", "from", "mime-version"] {
-        assert_eq!(header.all(name).count(), 1, "{name}");
-    }
-    for name in ["sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "subject"] {
-        assert!(header.all(name).count() <= 1, "{name}");
-    }
-}
-
-fn strict_field(name: &str, raw: &[u8], utf8: bool) {
-    assert!(!name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic()));
-    assert!(utf8 || raw.is_ascii());
-    let text = std::str::from_utf8(raw).unwrap();
-    let lines: Vec<&str> = text.strip_suffix("\r\n").unwrap().split("\r\n").collect();
-    for (n, line) in lines.iter().enumerate() {
-        assert!(n == 0 || line.starts_with([' ', '\t']) && !line.trim().is_empty(), "{text}");
-        let limit = if line.contains("=?utf-8?") { 76 } else { 78 };
-        // Only a single word may be longer.
-        let words = line.split_ascii_whitespace().count() - usize::from(n == 0);
-        assert!(line.len() <= limit || words <= 1, "{text}");
-    }
-    for word in text.split_ascii_whitespace() {
-        assert!(!word.starts_with("=?utf-8?") || word.len() <= 75, "{word}");
-    }
 }
 
 /// The tree as `mixed(text/plain, ...)`.
@@ -130,9 +74,14 @@ fn parameters_say_what_their_rfcs_ask_for() {
 #[test]
 fn file_names_beyond_ascii_have_a_plain_form_too() {
     let written = raw(builder().attach("résumé.pdf", "application/pdf", "x"));
-    let expected = "Content-Disposition: attachment; filename=\"r_sum_.pdf\";\r\n \
-                    filename*=utf-8''r%C3%A9sum%C3%A9.pdf\r\n";
+    let expected = "Content-Type: application/pdf; name=\"=?utf-8?Q?r=C3=A9sum=C3=A9=2Epdf?=\"\r\n\
+                    Content-Disposition: attachment; filename*=utf-8''r%C3%A9sum%C3%A9.pdf\r\n";
     assert!(written.contains(expected), "{written}");
+    let message = builder().attach("日本語 ".repeat(20), "a/b", "x").finish().unwrap();
+    strict(&message, false, false);
+    let header = message.part(&[1]).unwrap().header();
+    let name = header.get("content-type").unwrap().content_type().unwrap().param("name");
+    assert_eq!(name.as_deref(), Some("日本語 ".repeat(20).as_str()));
     assert!(raw(builder().attach("a b.pdf", "application/pdf", "x")).contains("; filename=\"a b.pdf\"\r\n"));
 }
 
@@ -247,7 +196,7 @@ fn messages_in_messages_stay_readable() {
     assert_eq!(encoded.part(&[1]).unwrap().message(), Some(high.clone()));
     let plain = builder().attach_message(high.clone()).eight_bit().finish().unwrap();
     strict(&plain, false, true);
-    assert_eq!(shape(plain.root()), "mixed(message/rfc822)");
+    assert_eq!(shape(plain.root()), "mixed(message/global)"); // RFC 6532 §3.7: "8-bit UTF-8 header values"
     assert_eq!(plain.root().encoding(), Encoding::EightBit); // RFC 2045 §6.4
     assert_eq!(plain.part(&[1]).unwrap().message(), Some(high));
 }
@@ -301,108 +250,250 @@ fn a_stamp_is_new_each_time() {
     assert!(one.header().get("date").unwrap().date().unwrap().unix() > 1_700_000_000);
 }
 
-/// Text of any script, with what is special somewhere. Not U+FEFF: at the start of an encoded word readers take it for a
-/// byte order mark (RFC 3629 §6) and drop it.
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[ -~]{0,40}",
-        "[a-z \"\\\\(),.:;<>@=?_éß日本🙂\t]{0,120}",
-        "[a-z ]{80,300}",
-        "[^\r\n\0\u{feff}]{0,60}",
-        "=\\?utf-8\\?[qb]\\?[a-z=_]{0,9}\\?= [^\r\n\0\u{feff}]{0,9}",
-        "[a-zé]{900,1100}",
-    ]
+#[test]
+fn groups_stand_in_address_fields_and_their_members_in_the_envelope() {
+    let builder = builder().to(Contact::group("undisclosed-recipients", [""; 0])).bcc("b@x.test");
+    assert!(raw(builder.clone()).contains("\r\nTo: undisclosed-recipients:;\r\n"));
+    let builder = builder.cc(Contact::group("Café", ["Ada <a@x.test>", "c@x.test"])).cc("d@x.test");
+    assert!(raw(builder.clone()).contains("\r\nCc: =?utf-8?Q?Caf=C3=A9?= : Ada <a@x.test>, c@x.test;, d@x.test\r\n"));
+    let (_, recipients) = builder.envelope().unwrap();
+    assert_eq!(recipients.len(), 4);
+    let error = builder.clone().from("us: a@b.test;").finish().unwrap_err();
+    assert_eq!(error, BuildError::Missing { field: "Sender" });
+    assert_eq!(builder.sender("us: a@b.test;").finish().unwrap_err(), BuildError::Group { field: "Sender" });
+    let inner = Contact::group("in", ["a@b.test"]);
+    let nested = self::builder().to(Contact::group("out", [inner])).finish().unwrap_err();
+    assert!(matches!(nested, BuildError::Address { ref field, .. } if field == "To"), "{nested}");
 }
 
-/// What a body may hold, line ends of any kind too.
-fn octets() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..300),
-        "([ -~é]{0,90}(\r\n|\n|\r|\t| ){0,3}){0,6}".prop_map(String::into_bytes),
-        "(--=_[0-9a-f]{16}_0_(--)?\r\n){0,4}".prop_map(String::into_bytes),
-        "[ -~]{990,1010}\r\n".prop_map(String::into_bytes),
-    ]
+#[test]
+fn invitations_are_an_alternative_that_says_its_method() {
+    let message = builder().text("Lunch?\n").calendar("REQUEST", "BEGIN:VCALENDAR\nEND:VCALENDAR\n").finish().unwrap();
+    strict(&message, false, false);
+    assert_eq!(shape(message.root()), "alternative(text/plain, text/calendar)");
+    let part = message.part(&[2]).unwrap();
+    let field = part.header().get("content-type").unwrap();
+    assert_eq!(field.raw(), b"Content-Type: text/calendar; charset=utf-8; method=REQUEST\r\n"); // RFC 6047 §2.4
+    assert_eq!(part.text().unwrap(), "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n");
 }
 
-/// Line ends as they travel.
-fn travelled(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\n', "\r\n")
+#[test]
+fn lists_say_how_to_leave_them() {
+    let builder = builder()
+        .list_id("Café, and more", "cafe.lists.example.org")
+        .uris("List-Help", ["mailto:help@example.org?subject=help"])
+        .one_click("https://example.org/leave/42", ["mailto:leave-42@example.org"]);
+    let message = builder.finish().unwrap();
+    strict(&message, false, false);
+    let header = message.header();
+    assert_eq!(header.one_click_unsubscribe().as_deref(), Some("https://example.org/leave/42"));
+    assert_eq!(
+        header.get("list-unsubscribe").unwrap().uris(),
+        ["https://example.org/leave/42", "mailto:leave-42@example.org"]
+    );
+    assert_eq!(header.get("list-unsubscribe-post").unwrap().value(), b" List-Unsubscribe=One-Click");
+    let id = header.get("list-id").unwrap().list_id().unwrap();
+    assert_eq!((id.id.as_str(), id.name.as_str()), ("cafe.lists.example.org", "Café, and more"));
+
+    let field = |field: &str| field.to_owned();
+    for (builder, expected) in [
+        (self::builder().one_click("http://x.test/", [""; 0]), BuildError::Uri { field: field("List-Unsubscribe") }),
+        (
+            self::builder().one_click("https://x.test/", ["http://x.test"]),
+            BuildError::Uri { field: field("List-Unsubscribe") },
+        ),
+        (self::builder().uris("List-Help", ["no uri"]), BuildError::Uri { field: field("List-Help") }),
+        (self::builder().uris("List-Help", ["mailto:a>b"]), BuildError::Uri { field: field("List-Help") }),
+        (self::builder().uris("List-Help", [""; 0]), BuildError::Uri { field: field("List-Help") }),
+        (self::builder().uris("List-Help", ["x:\r\n"]), BuildError::Value { field: field("List-Help"), at: 2 }),
+        (self::builder().list_id("a", "nodot"), BuildError::Id { field: field("List-Id") }),
+        (self::builder().list_id("a\n", "a.b"), BuildError::Value { field: field("List-Id"), at: 1 }),
+    ] {
+        assert_eq!(builder.finish().unwrap_err(), expected);
+    }
 }
 
-fn tree() -> impl Strategy<Value = NewPart> {
-    let leaf = prop_oneof![
-        octets().prop_map(|octets| NewPart::octets("application/x", octets)),
-        (text(), octets()).prop_map(|(name, octets)| NewPart::octets("text/csv", octets).attachment(name)),
-        octets().prop_map(|octets| NewPart::text("plain", String::from_utf8_lossy(&octets))),
-    ];
-    leaf.prop_recursive(5, 20, 4, |inner| {
-        prop::collection::vec(inner, 1..4).prop_map(|parts| NewPart::multipart("mixed", parts))
-    })
+#[test]
+fn marks_are_written_as_their_rfcs_have_them() {
+    let message = builder()
+        .auto_submitted(AutoSubmitted::Replied)
+        .importance(Importance::High)
+        .contacts("Disposition-Notification-To", [("Zoë", "z@x.test")])
+        .finish()
+        .unwrap();
+    strict(&message, false, false);
+    let header = message.header();
+    assert_eq!(header.get("auto-submitted").unwrap().value(), b" auto-replied"); // RFC 3834 §5
+    assert_eq!(header.importance(), Some(Importance::High));
+    assert_eq!(header.get("x-priority").unwrap().value(), b" 1");
+    assert_eq!(header.get("disposition-notification-to").unwrap().text(), "Zoë <z@x.test>"); // RFC 8098 §2.1
+    let error = builder().contacts("Errors-To", ["nobody"]).finish().unwrap_err();
+    assert!(matches!(error, BuildError::Address { ref field, .. } if field == "Errors-To"));
 }
 
-proptest! {
-    #[test]
-    fn what_was_asked_reads_back(
-        names in prop::collection::vec(text(), 0..4),
-        subject in text(),
-        note in text(),
-        plain in octets(),
-        html in prop::option::of(octets()),
-        files in prop::collection::vec((text(), octets()), 0..3),
-        utf8: bool,
-        eight_bit: bool,
-    ) {
-        let plain = String::from_utf8_lossy(&plain).into_owned();
-        let html = html.map(|html| String::from_utf8_lossy(&html).into_owned());
-        let mut builder = builder().subject(subject.clone()).field("X-Note", note.clone()).text(plain.clone());
-        if utf8 { builder = builder.utf8() }
-        if eight_bit { builder = builder.eight_bit() }
-        for (n, name) in names.iter().enumerate() {
-            builder = builder.to((name.as_str(), format!("r{n}@x.test").as_str()));
-        }
-        if let Some(html) = &html { builder = builder.html(html.clone()) }
-        for (name, octets) in &files {
-            builder = builder.attach(name.clone(), "application/x-file", octets.clone());
-        }
+#[test]
+fn answers_go_where_their_author_asked() {
+    let question = Message::parse(
+        "From: Ada <ada@a.test>, b@a.test\r\nReply-To: Ada <team@a.test>\r\nTo: Me <ada@example.org>, c@c.test\r\n\
+         Cc: us: d@d.test, TEAM@A.test, team@A.TEST;\r\nSubject: =?utf-8?q?Caf=C3=A9=0D=0A?=\r\n\
+         References: <1@a.test> <un\\sound> <2@a.test>\r\nIn-Reply-To: <2@a.test>\r\nMessage-ID: <3@a.test>\r\n\r\n",
+    );
+    let answer = builder().reply(&question).finish().unwrap();
+    strict(&answer, false, false);
+    let text = |name: &str| answer.header().get(name).map(|field| field.text());
+    assert_eq!(text("to").as_deref(), Some("Ada <team@a.test>"));
+    assert_eq!(text("cc"), None);
+    assert!(text("subject").is_some_and(|subject| subject.starts_with("Re: Café")));
+    assert_eq!(text("in-reply-to").as_deref(), Some("<3@a.test>"));
+    assert_eq!(answer.header().get("references").unwrap().ids(), ["1@a.test", "2@a.test", "3@a.test"]);
+
+    // Local parts differ by case, domains do not (RFC 5321 §2.4).
+    let (_, recipients) = builder().reply_all(&question).envelope().unwrap();
+    let recipients: Vec<String> = recipients.iter().map(ToString::to_string).collect();
+    assert_eq!(recipients, ["team@a.test", "c@c.test", "d@d.test", "TEAM@A.test"]);
+
+    // RFC 5322 §3.6.4: without References the In-Reply-To counts, where it is one.
+    let of = |header: &str| {
+        let answer = builder().reply(&Message::parse(header.to_owned() + "\r\n")).finish().unwrap();
+        let header = answer.header();
+        (
+            header.get("subject").map(|field| field.text().into_owned()),
+            header.get("references").map(|field| field.ids()),
+        )
+    };
+    let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+    assert_eq!(
+        of("Subject: RE: x\r\nIn-Reply-To: <1@a>\r\nMessage-ID: <2@a>\r\n"),
+        (Some("RE: x".into()), ids(&["1@a", "2@a"]))
+    );
+    assert_eq!(of("In-Reply-To: <1@a> <2@a>\r\nMessage-ID: <3@a>\r\n"), (Some("Re: ".into()), ids(&["3@a"])));
+    assert_eq!(of("Subject:\r\n"), (Some("Re: ".into()), None));
+    let many: String = (0..500).map(|n| format!(" <{n}@a>")).collect();
+    let (_, ids) = of(&format!("References:{many}\r\nMessage-ID: <500@a>\r\n"));
+    let ids = ids.unwrap();
+    assert_eq!((ids.len(), ids[0].as_str(), ids[1].as_str(), ids[49].as_str()), (50, "0@a", "452@a", "500@a"));
+}
+
+/// RFC 5322 §3.6.6.
+#[test]
+fn a_message_is_resent_as_it_is() {
+    let resent = || builder().to(("Zoë", "z@x.test")).bcc("secret@x.test").message_id("9@x.test");
+    for (message, expected) in [
+        ("From: a@b.test\r\n\r\nHi.\r\n", "Resent-Message-ID: <9@x.test>\r\nFrom: a@b.test\r\n\r\nHi.\r\n"),
+        ("From: a@b.test\n\nHi.\n", "Resent-Message-ID: <9@x.test>\nFrom: a@b.test\n\nHi.\n"),
+    ] {
+        let message = resent().resend(&Message::parse(message)).unwrap();
+        assert_eq!(message.defects(), []);
+        assert!(message.raw().starts_with(b"Resent-Date: Tue, 14 Nov 2023 22:13:20 +0000"));
+        assert!(message.raw().ends_with(expected.as_bytes()), "{}", message.raw().escape_ascii());
+        assert!(!message.raw().escape_ascii().to_string().contains("secret"));
+        let blocks = message.header().resent();
+        assert_eq!(blocks.len(), 1);
+        assert_eq!(blocks[0].get("to").unwrap().text(), "Zoë <z@x.test>");
+        assert_eq!(blocks[0].get("from").unwrap().text(), "ada@example.org");
+        // Once more: its own block stands before the first.
+        assert_eq!(resent().resend(&message).unwrap().header().resent().len(), 2);
+    }
+    let mbox = resent().resend(&Message::parse("From a@b.test Mon Jan  1 00:00:00 2024\nFrom: a@b.test\n\n")).unwrap();
+    assert!(mbox.raw().starts_with(b"From a@b.test Mon Jan  1 00:00:00 2024\nResent-Date: "));
+    let message = Message::parse("From: a@b.test\r\n\r\n");
+    for (builder, field) in [
+        (resent().subject("x"), "Subject"),
+        (resent().reply_to("x@x.test"), "Reply-To"),
+        (resent().field("X", "y"), "another field"),
+        (resent().text("x"), "a body"),
+        (resent().attach("a", "a/b", "x"), "a body"),
+    ] {
+        assert_eq!(builder.resend(&message).unwrap_err(), BuildError::Resent { field });
+    }
+    let broken = builder().to(("a\r\nX: y", "a@b.test")).resend(&message).unwrap_err();
+    assert_eq!(broken, BuildError::Value { field: "To".into(), at: 1 });
+}
+
+/// RFC 3676.
+#[test]
+fn paragraphs_flow() {
+    let long = "Un café très long et très bon. ".repeat(10);
+    let message = builder().flowed(&format!(">> Before.\n{}\n\n-- \nAda", long.trim_end())).finish().unwrap();
+    strict(&message, false, false);
+    let read: Vec<_> = message.root().flowed().unwrap().into_iter().map(|one| (one.depth, one.text)).collect();
+    let own = |depth: usize, text: &str| (depth, text.to_owned());
+    assert_eq!(read, [own(2, "Before."), own(0, long.trim_end()), own(0, ""), own(0, "-- "), own(0, "Ada")]);
+}
+
+/// RFC 1847 §2.1, RFC 3156 §5.
+#[test]
+fn what_was_signed_stays_to_the_octet() {
+    let signed = NewPart::multipart(
+        "mixed",
+        vec![NewPart::text("plain", "Un café.\n"), NewPart::octets("image/gif", &b"GIF\xff"[..]).attachment("é.gif")],
+    );
+    let octets = signed.write().unwrap();
+    assert!(octets.is_ascii() && !octets.ends_with(b"\n"));
+    let body = |ready: NewPart| {
+        NewPart::multipart("signed", vec![ready, NewPart::octets("application/pgp-signature", "-----BEGIN\r\n")])
+            .param("protocol", "application/pgp-signature")
+    };
+    let message = builder().body(body(NewPart::ready(octets.clone()))).finish().unwrap();
+    strict(&message, false, false);
+    assert_eq!(shape(message.root()), "signed(mixed(text/plain, image/gif), application/pgp-signature)");
+    assert_eq!(message.part(&[1]).unwrap().raw(), octets);
+    let alone = builder().body(NewPart::ready(octets)).finish().unwrap();
+    strict(&alone, false, false);
+    assert_eq!(shape(alone.root()), "mixed(text/plain, image/gif)");
+
+    for (ready, expected) in [
+        (NewPart::ready("Subject: x\r\n\r\n"), BuildError::Ready),
+        (NewPart::ready("Content-Type: text/plain\r\n"), BuildError::Ready),
+        (NewPart::ready("no header"), BuildError::Ready),
+        (NewPart::ready("Content-Type: text/plain\r\n\r\n").attachment("x"), BuildError::Ready),
+        (NewPart::ready("Content-Type: text/plain\n\nx\n"), BuildError::Unencodable),
+        (NewPart::ready("\r\ncafé\r\n"), BuildError::Unencodable),
+    ] {
+        assert_eq!(builder().body(body(ready)).finish().unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn an_encoding_that_is_asked_for_is_kept_or_refused() {
+    let part = |text: &str, encoding| builder().body(NewPart::text("plain", text).encoding(encoding));
+    for (builder, expected) in [
+        (part("Hello.\n", Encoding::Base64), &b"SGVsbG8uDQo=\r\n"[..]),
+        (part("a=b\n", Encoding::QuotedPrintable), &b"a=3Db\r\n"[..]),
+        (part("é\n", Encoding::EightBit), "é\r\n".as_bytes()),
+        (part("a\n", Encoding::SevenBit), b"a\r\n"),
+    ] {
         let message = builder.finish().unwrap();
-        strict(&message, utf8, eight_bit);
-
-        prop_assert_eq!(message.header().get("subject").unwrap().text(), subject);
-        prop_assert_eq!(message.header().get("x-note").unwrap().text(), note);
-        let to = message.header().get("to").map(|field| field.addresses()).unwrap_or_default();
-        prop_assert_eq!(to.len(), names.len());
-        for (n, (entry, name)) in to.iter().zip(&names).enumerate() {
-            let Entry::Mailbox(mailbox) = entry else { panic!("{entry:?}") };
-            prop_assert_eq!(mailbox.address().unwrap().to_string(), format!("r{n}@x.test"));
-            let name = name.trim_matches([' ', '\t']);
-            prop_assert_eq!(mailbox.name().unwrap_or_default(), name);
-        }
-        let parts: Vec<Part<'_>> = message.parts().collect();
-        prop_assert_eq!(parts.len(), 1 + usize::from(html.is_some()) + files.len());
-        let mut expected = travelled(&plain);
-        if parts.len() == 1 && !expected.is_empty() && !expected.ends_with("\r\n") { expected += "\r\n" }
-        let mut got = parts[0].decode().into_owned();
-        if parts.len() == 1 && !got.ends_with(b"\r\n") && !got.is_empty() { got.extend_from_slice(b"\r\n") }
-        prop_assert_eq!(got.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
-        if let Some(html) = &html {
-            let got = parts[1].decode().escape_ascii().to_string();
-            prop_assert_eq!(got, travelled(html).as_bytes().escape_ascii().to_string());
-        }
-        for (part, (name, octets)) in parts.iter().skip(1 + usize::from(html.is_some())).zip(&files) {
-            prop_assert_eq!(part.filename().unwrap_or_default(), name.as_str());
-            prop_assert_eq!(part.decode().escape_ascii().to_string(), octets.escape_ascii().to_string());
-        }
+        strict(&message, false, true);
+        assert_eq!(message.root().raw_body(), expected);
     }
-
-    #[test]
-    fn trees_keep_their_shape(tree in tree(), eight_bit: bool) {
-        let builder = builder().body(tree.clone());
-        let message = if eight_bit { builder.eight_bit() } else { builder }.finish().unwrap();
-        strict(&message, false, eight_bit);
-        // Written again as a part of another, it reads as the same message.
-        let outer = self::builder().attach_message(message.clone()).eight_bit().finish().unwrap();
-        prop_assert_eq!(outer.part(&[1]).unwrap().message().unwrap(), message.clone());
-        let inner = self::builder().text("x").attach_part(tree).finish().unwrap();
-        prop_assert_eq!(shape(inner.part(&[2]).unwrap()), shape(message.root()));
+    for (text, encoding) in [
+        ("é", Encoding::SevenBit),
+        ("a\0", Encoding::EightBit),
+        (&"x".repeat(999), Encoding::EightBit),
+        ("a", Encoding::Binary),
+        ("a", Encoding::Other("x-uue".into())),
+    ] {
+        assert_eq!(part(text, encoding).finish().unwrap_err(), BuildError::Unencodable);
     }
+}
+
+#[test]
+fn parts_say_what_else_they_are() {
+    let part = NewPart::octets("image/png", &b"\x89PNG"[..])
+        .attachment("tree.png")
+        .inline()
+        .id("tree@x.test")
+        .field("Content-Description", "Ein Bäumchen")
+        .field("Content-Language", "de, en")
+        .field("Content-Location", "https://x.test/tree.png");
+    let message = builder().html("<img src=\"cid:tree@x.test\">").attach_part(part).finish().unwrap();
+    strict(&message, false, false);
+    let part = message.part(&[2]).unwrap();
+    assert_eq!(part.disposition().unwrap().kind(), "inline");
+    assert_eq!(part.filename().as_deref(), Some("tree.png"));
+    assert_eq!(part.id().as_deref(), Some("tree@x.test"));
+    assert_eq!(part.description().as_deref(), Some("Ein Bäumchen"));
+    assert_eq!(part.header().get("content-language").unwrap().languages(), ["de", "en"]);
+    assert_eq!(part.header().get("content-location").unwrap().value(), b" https://x.test/tree.png");
 }

@@ -1,10 +1,29 @@
 //! The builder: whatever it is told, what it writes is a message that says exactly that, and nothing else got in.
 
 use facteur::base::Timestamp;
-use facteur::message::{Message, NewPart};
+use facteur::message::build::Contact;
+use facteur::message::{BuildError, Message, NewPart};
+
+/// Whatever came, it can be answered and sent on, unless a word of it takes more than a line.
+fn answers(input: &[u8]) {
+    let message = Message::parse(input.to_vec());
+    let builder = || Message::build().date(Timestamp::from_unix(0)).from("ada@example.org").utf8();
+    match builder().reply_all(&message).finish() {
+        Ok(answer) => assert_eq!(answer.defects(), []),
+        Err(error) => assert!(matches!(error, BuildError::TooLong { .. }), "{error}"),
+    }
+    let resent = builder().to("bob@example.org").resend(&message).expect("nothing of the message is written anew");
+    assert_eq!(
+        resent.header().get("resent-to").map(|field| field.text().into_owned()).as_deref(),
+        Some("bob@example.org")
+    );
+    let own = resent.raw().len() - message.raw().len();
+    assert!(own < 200, "no more than three fields");
+}
 
 /// Lines of instructions, a letter and a value each, ended by a blank line; what follows is an attachment.
 pub fn build(input: &[u8]) {
+    answers(input);
     let (script, rest) = match input.windows(2).position(|pair| pair == b"\n\n") {
         Some(at) => (&input[..at], &input[at + 2..]),
         None => (input, &b""[..]),
@@ -25,6 +44,10 @@ pub fn build(input: &[u8]) {
                 builder.to((value, "to@x.test"))
             }
             b'a' => builder.cc(value),
+            b'w' => builder.reply_to(Contact::group(value.clone(), [(value, "group@x.test")])),
+            b'l' => builder.list_id(value.clone(), value),
+            b'k' => builder.one_click(value.clone(), [value]),
+            b'd' => builder.flowed(&value),
             b'b' => builder.bcc(value),
             b'i' => builder.message_id(value),
             b'r' => builder.reference(value),
@@ -60,8 +83,9 @@ pub fn build(input: &[u8]) {
     }
     let header = message.header();
     let known = |name: &str| {
-        ["Date", "From", "To", "Cc", "Message-ID", "References", "Subject", "X-Field", "X-Value", "MIME-Version"]
+        ["Date", "From", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References", "Subject", "MIME-Version"]
             .contains(&name)
+            || ["X-Field", "X-Value", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post"].contains(&name)
             || name == "Content-Type"
             || name == "Content-Transfer-Encoding"
     };

@@ -51,24 +51,37 @@ impl<'a> Fold<'a> {
 
     /// A word, after a space or a fold.
     pub(super) fn word(&mut self, word: &[u8]) {
-        self.pieces(b" ", &[word]);
+        self.write(b" ", |out| out.extend_from_slice(word));
     }
 
-    /// A word in pieces, after `space` or a fold before `space`.
-    pub(super) fn pieces(&mut self, space: &[u8], pieces: &[&[u8]]) {
-        self.reserve(space.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>());
-        self.out.extend_from_slice(space);
-        for piece in pieces {
-            self.out.extend_from_slice(piece);
+    /// A word in pieces, after a space or a fold.
+    pub(super) fn pieces(&mut self, pieces: &[&[u8]]) {
+        self.write(b" ", |out| pieces.iter().for_each(|piece| out.extend_from_slice(piece)));
+    }
+
+    /// A special, right behind the word that stands there where it may: not behind an encoded word (RFC 2047 §5 (3)).
+    pub(super) fn special(&mut self, octets: &[u8]) {
+        if self.limit == ENCODED_WIDTH || self.column() + octets.len() > self.limit {
+            return self.word(octets);
         }
+        self.out.extend_from_slice(octets);
     }
 
-    /// Begins a new line where `len` more octets do not fit on this one.
-    fn reserve(&mut self, len: usize) {
-        let full = self.column() + len;
+    /// A word that `write` writes, after `space` or a fold before `space`.
+    pub(super) fn write(&mut self, space: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.out.len();
+        self.out.extend_from_slice(space);
+        write(self.out);
+        let (full, len) = (self.column(), self.out.len() - start);
         // Behind the name a fold is worth it only where it makes the word fit.
         if full > self.limit && (!self.bare || len <= WIDTH || full > LONGEST) {
-            self.end_line();
+            self.longest = self.longest.max(start - self.line);
+            self.out.extend_from_slice(b"\r\n");
+            if let Some(word) = self.out.get_mut(start..) {
+                word.rotate_right(2);
+            }
+            self.line = start + 2;
+            self.limit = WIDTH;
         }
         self.bare = false;
     }
@@ -80,7 +93,7 @@ impl<'a> Fold<'a> {
         while !rest.is_empty() {
             let end = rest.find([' ', '\t']).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
-            self.pieces(space.as_bytes(), &[word.as_bytes()]);
+            self.write(space.as_bytes(), |out| out.extend_from_slice(word.as_bytes()));
             rest = after.trim_start_matches([' ', '\t']);
             space = after.get(..after.len() - rest.len()).unwrap_or_default(); // `rest` is the end of `after`
         }
@@ -89,47 +102,31 @@ impl<'a> Fold<'a> {
     /// Text as `unstructured` has it: encoded words from the first to the last word that needs them.
     pub(super) fn text(&mut self, text: &str) {
         let utf8 = self.utf8;
-        self.words(text, |word| {
-            is_short(word) && word.bytes().all(|octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8)
-        });
+        self.words(text, unplain(text, |octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8));
     }
 
     /// `phrase = 1*word`: atoms, one quoted string, or encoded words.
     pub(super) fn phrase(&mut self, text: &str) {
         let utf8 = self.utf8;
-        let is_atom =
-            |word: &str| is_short(word) && word.bytes().all(|octet| is_atext(octet) && (octet < 0x80 || utf8));
-        let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~') || octet >= 0x80 && utf8);
-        let escapes = text.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
-        let fits = text.len() + escapes + 3 < WIDTH;
-        if !fits || !printable || text.contains("=?") || text.split(' ').all(is_atom) {
-            return self.words(text, is_atom);
-        }
-        self.reserve(text.len() + escapes + 3);
-        self.out.extend_from_slice(b" \"");
-        for octet in text.bytes() {
-            if matches!(octet, b'"' | b'\\') {
-                self.out.push(b'\\');
+        let run = unplain(text, |octet| is_atext(octet) && (octet < 0x80 || utf8));
+        let printable = |octet| matches!(octet, b' '..=b'~') || octet >= 0x80 && utf8;
+        if run.is_some() && text.bytes().all(printable) && !text.contains("=?") {
+            let escapes = text.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
+            if text.len() + escapes + 3 < WIDTH {
+                return self.write(b" ", |out| quoted(text, out));
             }
-            self.out.push(octet);
         }
-        self.out.push(b'"');
+        self.words(text, run);
     }
 
-    /// Words between single spaces; encoded from the first to the last that is not plain.
-    fn words(&mut self, text: &str, plain: impl Fn(&str) -> bool) {
-        let mut run: Option<(usize, usize)> = None;
-        let mut at = 0;
-        for word in text.split(' ') {
-            if !plain(word) {
-                run = Some((run.map_or(at, |(from, _)| from), at + word.len()));
-            }
-            at += word.len() + 1;
-        }
-        if text.is_empty() {
-            return;
-        }
-        let Some((mut from, mut to)) = run else { return text.split(' ').for_each(|word| self.word(word.as_bytes())) };
+    /// A parameter in encoded words between quotes: what RFC 2047 §5 forbids, and what readers without RFC 2231 read.
+    pub(super) fn quoted_words(&mut self, name: &str, value: &str, end: &[u8]) {
+        self.encoded(&[b" ", name.as_bytes(), b"=\""].concat(), value, &[b"\"", end].concat());
+    }
+
+    /// Words between single spaces, encoded where `run` is.
+    fn words(&mut self, text: &str, run: Option<(usize, usize)>) {
+        let Some((mut from, mut to)) = run else { return self.plain_words(text) };
         if from == to {
             // One more space than a line can keep: RFC 2047 §2 knows no empty encoded word, so a neighbour joins.
             match text.get(to + 1..) {
@@ -138,35 +135,56 @@ impl<'a> Fold<'a> {
             }
         }
         if let Some(before) = from.checked_sub(1).and_then(|end| text.get(..end)) {
-            before.split(' ').for_each(|word| self.word(word.as_bytes()));
+            self.plain_words(before);
         }
-        self.encoded(text.get(from..to).unwrap_or_default());
+        self.encoded(b" ", text.get(from..to).unwrap_or_default(), b"");
         if let Some(after) = text.get(to + 1..) {
-            after.split(' ').for_each(|word| self.word(word.as_bytes()));
+            self.plain_words(after);
         }
     }
 
+    /// Words between single spaces.
+    fn plain_words(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.column() + 1 + text.len() <= self.limit {
+            return self.word(text.as_bytes());
+        }
+        text.as_bytes().split(|octet| *octet == b' ').for_each(|word| self.word(word));
+    }
+
     /// Encoded words, each as long as the line allows and cut between characters only (RFC 2047 §5: "each 'encoded-word'
-    /// MUST represent an integral number of characters").
-    fn encoded(&mut self, mut run: &str) {
+    /// MUST represent an integral number of characters"). `before` stands before the first of them, `after` behind the
+    /// last; both are short.
+    fn encoded(&mut self, mut before: &[u8], mut run: &str, after: &[u8]) {
         let quoted: usize = run.bytes().map(cost).sum();
         let base64 = quoted > run.len() * 2;
         while !run.is_empty() {
             // A character takes up to 12.
-            if self.column() + 1 + FRAME + 12 > ENCODED_WIDTH {
+            let frame = before.len() + FRAME + after.len();
+            if self.column() + frame + 12 > ENCODED_WIDTH {
                 self.end_line();
             }
-            let room = (ENCODED_WIDTH.saturating_sub(self.column() + 1 + FRAME)).max(12);
+            let room = (ENCODED_WIDTH.saturating_sub(self.column() + frame)).max(12);
             let mut width = 0;
             let end = run.char_indices().find_map(|(at, character)| {
-                let mut utf8 = [0; 4];
-                let octets = character.encode_utf8(&mut utf8).bytes();
-                width += if base64 { octets.len() } else { octets.map(cost).sum() };
+                let len = character.len_utf8();
+                // All octets of a character beyond ASCII are escaped.
+                width += if base64 {
+                    len
+                } else if len > 1 {
+                    len * 3
+                } else {
+                    cost(character as u8)
+                };
                 let full = if base64 { width.div_ceil(3) * 4 } else { width };
                 (full > room).then_some(at)
             });
             let (piece, rest) = run.split_at(end.unwrap_or(run.len()));
-            self.out.extend_from_slice(if base64 { b" =?utf-8?B?" } else { b" =?utf-8?Q?" });
+            self.out.extend_from_slice(before);
+            before = b" ";
+            self.out.extend_from_slice(if base64 { b"=?utf-8?B?" } else { b"=?utf-8?Q?" });
             if base64 {
                 base64_line(piece.as_bytes(), self.out)
             } else {
@@ -177,6 +195,7 @@ impl<'a> Fold<'a> {
             self.bare = false;
             run = rest;
         }
+        self.out.extend_from_slice(after);
     }
 
     fn column(&self) -> usize {
@@ -192,13 +211,39 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// Not empty, not too long to be kept whole, and nothing that reads as an encoded word.
-fn is_short(word: &str) -> bool {
-    !word.is_empty() && word.len() <= LONG_WORD && !word.contains("=?")
+/// `quoted-string`
+pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for octet in text.bytes() {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(octet);
+    }
+    out.push(b'"');
+}
+
+/// From the first to the last of the words between single spaces that are not plain: empty, too long to be kept whole, not
+/// all of plain octets, or read as an encoded word.
+fn unplain(text: &str, plain_octet: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
+    let mut run = None;
+    let (mut start, mut plain, mut before) = (0, true, b' ');
+    for (at, octet) in text.bytes().chain([b' ']).enumerate() {
+        if octet != b' ' {
+            plain &= plain_octet(octet) && (before, octet) != (b'=', b'?');
+        } else {
+            if !plain || at == start || at - start > LONG_WORD {
+                run = Some((run.map_or(start, |(from, _)| from), at));
+            }
+            (start, plain) = (at + 1, true);
+        }
+        before = octet;
+    }
+    run.filter(|_| !text.is_empty())
 }
 
 /// Base64 without line ends.
-pub(super) fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
+fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + octets.len().div_ceil(3) * 4, b'=');
     if let Some(room) = out.get_mut(at..) {
@@ -219,13 +264,13 @@ fn q(piece: &str, out: &mut Vec<u8>) {
 }
 
 /// `=XX`
-pub(super) fn escape(octet: u8) -> [u8; 3] {
+fn escape(octet: u8) -> [u8; 3] {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     [b'=', DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]] // four bits
 }
 
 fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!*+-/".contains(&octet)
+    octet.is_ascii_alphanumeric() || matches!(octet, b'!' | b'*' | b'+' | b'-' | b'/')
 }
 
 fn cost(octet: u8) -> usize {

@@ -59,7 +59,8 @@ pub struct Message {
 
 struct Inner {
     raw: Bytes,
-    tree: Tree,
+    /// Found by [`Message::parse`]; of a message that was built, when first asked for.
+    tree: OnceLock<Tree>,
     /// Found when first asked for.
     defects: OnceLock<Vec<Defect>>,
 }
@@ -97,7 +98,12 @@ impl Message {
     pub fn parse_with(raw: impl Into<Bytes>, limits: &Limits) -> Self {
         let raw = raw.into();
         let tree = scan::scan(&raw, limits);
-        Self { inner: Arc::new(Inner { raw, tree, defects: OnceLock::new() }) }
+        Self { inner: Arc::new(Inner { raw, tree: OnceLock::from(tree), defects: OnceLock::new() }) }
+    }
+
+    /// What was just written: it need not be read to be sent.
+    fn unread(raw: Bytes) -> Self {
+        Self { inner: Arc::new(Inner { raw, tree: OnceLock::new(), defects: OnceLock::new() }) }
     }
 
     /// The octets, all of them and as they came.
@@ -123,7 +129,7 @@ impl Message {
 
     /// All parts, multiparts too, each before the parts in it.
     pub fn all_parts(&self) -> impl Iterator<Item = Part<'_>> {
-        (0..self.inner.tree.parts.len()).map(|index| Part::new(self, index))
+        (0..self.tree().parts.len()).map(|index| Part::new(self, index))
     }
 
     /// The part with this number as IMAP counts them (RFC 9051 §6.4.5.1); the empty path is the message itself.
@@ -162,7 +168,7 @@ impl Message {
     }
 
     fn tree(&self) -> &Tree {
-        &self.inner.tree
+        self.inner.tree.get_or_init(|| scan::scan(&self.inner.raw, &Limits::default()))
     }
 }
 

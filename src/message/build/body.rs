@@ -1,12 +1,10 @@
 //! Transfer encodings: which one a content gets, and writing it into the buffer of the message (RFC 2045 §6).
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr3};
 
 use crate::message::Encoding;
-use crate::message::fold::{LONGEST, base64_line, escape};
-
-/// RFC 2045 §6.7 (5), §6.8: encoded lines have at most 76 characters.
-const LINE: usize = 76;
+use crate::message::fold::LONGEST;
+use crate::text::transfer;
 
 /// What has to survive of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +20,10 @@ pub(super) enum Care {
 /// The encoding of a content. `last` says that nothing follows it in the message: then a content that is not encoded must
 /// end with a line end, for mail that travels does.
 pub(super) fn choose(octets: &[u8], care: Care, eight_bit: bool, last: bool) -> Encoding {
+    // Most files show in their first octets that they have to be encoded.
+    if care == Care::Octets && (!eight_bit && !octets.is_ascii() || memchr(0, octets).is_some()) {
+        return Encoding::Base64;
+    }
     let survey = Survey::of(octets, care == Care::Lines);
     let ended = !last || care == Care::Lines || octets.is_empty() || octets.ends_with(b"\r\n");
     let fits = survey.sound && ended && survey.longest <= LONGEST;
@@ -39,7 +41,17 @@ pub(super) fn choose(octets: &[u8], care: Care, eight_bit: bool, last: bool) -> 
     Encoding::Base64
 }
 
-/// What one pass over a content finds.
+/// Whether a content can stand in this encoding.
+pub(super) fn allows(encoding: &Encoding, octets: &[u8], care: Care, last: bool) -> bool {
+    match encoding {
+        Encoding::SevenBit => choose(octets, care, false, last) == Encoding::SevenBit,
+        Encoding::EightBit => !choose(octets, care, true, last).is_encoded(),
+        _ => encoding.is_encoded(),
+    }
+}
+
+/// What one look at a content finds.
+#[derive(Debug, PartialEq)]
 struct Survey {
     /// Octets beyond ASCII.
     high: usize,
@@ -53,20 +65,36 @@ struct Survey {
 
 impl Survey {
     fn of(octets: &[u8], lf_ends_lines: bool) -> Self {
-        let mut survey = Self { high: 0, escapes: 0, longest: 0, sound: true };
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let (line, ending, after) = next_line(rest, lf_ends_lines);
-            survey.longest = survey.longest.max(line.len());
-            for octet in line {
-                survey.high += usize::from(*octet >= 0x80);
-                survey.escapes += usize::from(!matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t'));
-                survey.sound &= !matches!(octet, 0 | b'\r' | b'\n');
+        let (mut high, mut escapes, mut nul, mut cr) = (0, 0, 0, 0);
+        // Sums in one octet each, for which compilers use vectors; 128 times one fits.
+        for block in octets.chunks(128) {
+            let mut sums = [0_u8; 4];
+            for octet in block {
+                sums[0] += u8::from(*octet >= 0x80);
+                sums[1] += u8::from((*octet < b' ') & (*octet != b'\t') | (*octet == b'=') | (*octet >= 0x7f));
+                sums[2] += u8::from(*octet == 0);
+                sums[3] += u8::from(*octet == b'\r');
             }
-            rest = after;
-            debug_assert!(ending || rest.is_empty());
+            let [a, b, c, d] = sums.map(usize::from);
+            (high, escapes, nul, cr) = (high + a, escapes + b, nul + c, cr + d);
         }
-        survey
+        let (mut longest, mut start, mut crlf, mut bare_lf) = (0, 0, 0, 0);
+        for at in memchr_iter(b'\n', octets) {
+            let after_cr = at > 0 && octets.get(at - 1) == Some(&b'\r');
+            crlf += usize::from(after_cr);
+            if after_cr || lf_ends_lines {
+                longest = longest.max(at - start - usize::from(after_cr));
+                start = at + 1;
+            }
+            bare_lf += usize::from(!after_cr);
+        }
+        let line_ends = crlf * 2 + if lf_ends_lines { bare_lf } else { 0 };
+        Self {
+            high,
+            escapes: escapes - line_ends, // each octet of them was counted
+            longest: longest.max(octets.len() - start),
+            sound: nul == 0 && cr == crlf && (lf_ends_lines || bare_lf == 0),
+        }
     }
 }
 
@@ -116,11 +144,7 @@ fn lines(octets: &[u8], last: bool, out: &mut Vec<u8>) {
 
 /// The line end after the last line is left to the boundary that follows.
 fn base64(octets: &[u8], last: bool, out: &mut Vec<u8>) {
-    out.reserve(octets.len().div_ceil(LINE / 4 * 3) * (LINE + 2));
-    for line in octets.chunks(LINE / 4 * 3) {
-        base64_line(line, out);
-        out.extend_from_slice(b"\r\n");
-    }
+    transfer::encode_base64_into(octets, out);
     if !last && !octets.is_empty() {
         out.truncate(out.len() - 2); // what was written above
     }
@@ -130,7 +154,7 @@ fn quoted_printable(octets: &[u8], lf_ends_lines: bool, last: bool, out: &mut Ve
     let mut rest = octets;
     while !rest.is_empty() {
         let (line, ending, after) = next_line(rest, lf_ends_lines);
-        quoted_printable_line(line, out);
+        transfer::encode_quoted_printable_binary_into(line, out);
         if !ending && last && !lf_ends_lines {
             out.push(b'='); // a line end that is none
         }
@@ -141,37 +165,15 @@ fn quoted_printable(octets: &[u8], lf_ends_lines: bool, last: bool, out: &mut Ve
     }
 }
 
-/// RFC 2045 §6.7: rules 1 to 3 for the octets, rule 5 for the length.
-fn quoted_printable_line(line: &[u8], out: &mut Vec<u8>) {
-    let mut column = 0;
-    let mut octets = line.iter().copied().peekable();
-    while let Some(octet) = octets.next() {
-        let plain = match octet {
-            b'!'..=b'<' | b'>'..=b'~' => true,
-            // Rule 3: white space at the end of a line is encoded.
-            b' ' | b'\t' => octets.peek().is_some(),
-            _ => false,
-        };
-        let width = if plain { 1 } else { 3 };
-        // The last column is kept for the soft line break, also at the end of the line: `=` may follow there.
-        if column + width > LINE - 1 {
-            out.extend_from_slice(b"=\r\n");
-            column = 0;
-        }
-        column += width;
-        if plain { out.push(octet) } else { out.extend_from_slice(&escape(octet)) }
-    }
-}
-
 /// Whether CR, LF or NUL stands in a value, and where.
 pub(super) fn forbidden(value: &str) -> Option<usize> {
-    memchr2(b'\r', b'\n', value.as_bytes()).or_else(|| memchr(0, value.as_bytes()))
+    memchr3(b'\r', b'\n', 0, value.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::transfer;
+    use crate::text::transfer::LINE;
 
     #[test]
     fn the_encoding_follows_the_content() {
@@ -198,6 +200,33 @@ mod tests {
         }
         assert_eq!(choose(b"Hello.", Care::Text, false, true), QuotedPrintable);
         assert_eq!(choose(b"Hello.", Care::Lines, false, true), SevenBit);
+    }
+
+    /// Line by line and octet by octet, as the rules are written.
+    fn slow_survey(octets: &[u8], lf_ends_lines: bool) -> Survey {
+        let mut survey = Survey { high: 0, escapes: 0, longest: 0, sound: true };
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let (line, _, after) = next_line(rest, lf_ends_lines);
+            survey.longest = survey.longest.max(line.len());
+            for octet in line {
+                survey.high += usize::from(*octet >= 0x80);
+                survey.escapes += usize::from(!matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t'));
+                survey.sound &= !matches!(octet, 0 | b'\r' | b'\n');
+            }
+            rest = after;
+        }
+        survey
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_survey_finds_what_a_slow_one_finds(
+            octets in proptest::collection::vec(proptest::sample::select(&b"\r\n\0\t =a~\x7f\x80\xff"[..]), 0..400),
+            lf_ends_lines: bool,
+        ) {
+            assert_eq!(Survey::of(&octets, lf_ends_lines), slow_survey(&octets, lf_ends_lines));
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What may be written: nothing that a caller passes in can end a field, a line or a header.
 
-use super::BuildError;
+use bytes::Bytes;
+
 use super::body::forbidden;
+use super::{BuildError, Extra, Value};
 use crate::address::is_atext;
 use crate::message::fold::Fold;
+use crate::message::{Field, Message};
 
 /// Names longer than this would leave no room on their line.
 const LONGEST_NAME: usize = 76;
@@ -63,16 +66,26 @@ pub(super) fn id(field: &str, id: &str, utf8: bool) -> Result<(), BuildError> {
     if !utf8 && !id.is_ascii() {
         return Err(BuildError::NeedsUtf8 { field: field.to_owned() });
     }
-    let dot_atom = |text: &str| text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext));
     // no-fold-literal = "[" *dtext "]"
     let literal = |text: &str| {
         let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         inner.is_some_and(|inner| inner.bytes().all(|octet| matches!(octet, 33..=90 | 94..=126)))
     };
     match id.split_once('@') {
-        Some((left, right)) if dot_atom(left) && (dot_atom(right) || literal(right)) => Ok(()),
+        Some((left, right)) if is_dot_atom(left) && (is_dot_atom(right) || literal(right)) => Ok(()),
         _ => Err(BuildError::Id { field: field.to_owned() }),
     }
+}
+
+/// `dot-atom-text = 1*atext *("." 1*atext)`
+pub(super) fn is_dot_atom(text: &str) -> bool {
+    let mut before = b'.';
+    let sound = text.bytes().all(|octet| {
+        let fits = if octet == b'.' { before != b'.' } else { is_atext(octet) };
+        before = octet;
+        fits
+    });
+    sound && before != b'.'
 }
 
 /// An identifier of somebody else, which has to be repeated as it is: no more than that it stays within its brackets.
@@ -82,11 +95,67 @@ pub(super) fn foreign_id(field: &str, id: &str, utf8: bool) -> Result<(), BuildE
         return Err(BuildError::NeedsUtf8 { field: field.to_owned() });
     }
     // RFC 5322 §3.2.2: a bracket of a comment that is not closed would swallow the rest.
-    let sound = |octet: u8| (octet.is_ascii_graphic() || octet >= 0x80) && !b"<>()\\\"".contains(&octet);
+    let sound = |octet: u8| {
+        (octet.is_ascii_graphic() || octet >= 0x80) && !matches!(octet, b'<' | b'>' | b'(' | b')' | b'\\' | b'"')
+    };
     if id.is_empty() || !id.bytes().all(sound) {
         return Err(BuildError::Id { field: field.to_owned() });
     }
     Ok(())
+}
+
+/// URIs that can stand in angle brackets, as RFC 2369 §2 asks for: ASCII without white space; at least one.
+pub(super) fn uris(field: &str, uris: &[String]) -> Result<(), BuildError> {
+    uris.iter().try_for_each(|uri| value(field, uri))?;
+    if !uris.is_empty() && uris.iter().all(|uri| is_uri(uri)) {
+        return Ok(());
+    }
+    Err(BuildError::Uri { field: field.to_owned() })
+}
+
+fn is_uri(uri: &str) -> bool {
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
+    // RFC 3986 §3.1: scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+        && uri.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>\"".contains(&octet))
+}
+
+/// RFC 8058 §3.1: with List-Unsubscribe-Post, List-Unsubscribe "MUST contain one HTTPS URI. It MAY contain other non-HTTP/S
+/// URIs".
+pub(super) fn one_click(fields: &[Extra]) -> Result<(), BuildError> {
+    let find = |name: &str| fields.iter().find(|extra| extra.name.eq_ignore_ascii_case(name));
+    if find("List-Unsubscribe-Post").is_none() {
+        return Ok(());
+    }
+    let field = "List-Unsubscribe";
+    let Some(Extra { value: Value::Uris(uris), .. }) = find(field) else { return Ok(()) };
+    let scheme =
+        |uri: &&String, scheme: &str| uri.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+    let https = uris.iter().filter(|uri| scheme(uri, "https:")).count();
+    if https == 1 && !uris.iter().any(|uri| scheme(&uri, "http:")) {
+        return Ok(());
+    }
+    Err(BuildError::Uri { field: field.to_owned() })
+}
+
+/// `list-id = list-label "." list-id-namespace` (RFC 2919 §3)
+pub(super) fn list_id(field: &str, id: &str) -> Result<(), BuildError> {
+    value(field, id)?;
+    let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(|octet| octet < 0x80 && is_atext(octet));
+    if id.contains('.') && id.len() <= 255 && id.split('.').all(atom) {
+        return Ok(());
+    }
+    Err(BuildError::Id { field: field.to_owned() })
+}
+
+/// A header of nothing but `Content-` fields, and the blank line that ends it.
+pub(super) fn ready(octets: &Bytes) -> Result<(), BuildError> {
+    let message = Message::parse(octets.clone());
+    let header = message.root();
+    let ended = header.raw_header().len() > message.header().raw().len();
+    let content = |field: Field<'_>| field.name().get(..8).is_some_and(|name| name.eq_ignore_ascii_case("content-"));
+    if ended && message.header().fields().all(content) { Ok(()) } else { Err(BuildError::Ready) }
 }
 
 /// Ends a field.

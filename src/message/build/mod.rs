@@ -5,97 +5,31 @@
 //! header lines fold. [`NewPart`] is for trees that it would not choose. Everything is pure: the date and the identifier
 //! are values, and only [`Builder::stamp`] looks at the clock and at the randomness of the system.
 //!
-//! Left out on purpose: groups in address fields, and the obsolete forms.
+//! Left out on purpose: the obsolete forms, and trace fields, which are written by who relays.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::borrow::Cow;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::address::{Address, Domain};
-use crate::base::{ParseError, Timestamp, crypto};
-use crate::message::Message;
-use crate::message::fold::Fold;
+use crate::address::Address;
+use crate::base::{Timestamp, crypto};
+use crate::message::{AutoSubmitted, Importance, Message};
 
+mod answer;
 mod body;
 mod check;
 mod contact;
+mod error;
+mod header;
 mod part;
+mod plan;
 
 pub use contact::Contact;
+pub use error::BuildError;
 pub use part::NewPart;
 
-use part::Plan;
-
-/// Why there is no message. Each names the field, none quotes what was passed in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// CR, LF or NUL where they would end the value.
-    #[error("CR, LF or NUL in the value of {field} at octet {at}")]
-    Value {
-        /// The field.
-        field: String,
-        /// The octet, counted from 0.
-        at: usize,
-    },
-    /// What was passed in is no address.
-    #[error("no address for {field}: {error}")]
-    Address {
-        /// The field.
-        field: String,
-        /// What the grammar expected.
-        error: ParseError,
-    },
-    /// Octets beyond ASCII where only [`Builder::utf8`] allows them.
-    #[error("{field} cannot be written in ASCII")]
-    NeedsUtf8 {
-        /// The field.
-        field: String,
-    },
-    /// What was passed in is no `id-left@id-right`.
-    #[error("no identifier for {field}")]
-    Id {
-        /// The field.
-        field: String,
-    },
-    /// No field can have that name.
-    #[error("no field name")]
-    FieldName,
-    /// The field is written by the builder or has a method of its own.
-    #[error("field {field} is not free to choose")]
-    Reserved {
-        /// The field.
-        field: String,
-    },
-    /// A field without which no message is valid (RFC 5322 §3.6).
-    #[error("no {field}")]
-    Missing {
-        /// The field.
-        field: &'static str,
-    },
-    /// No `type/subtype` of RFC 2045 §5.1, or a `multipart` that is not made of parts.
-    #[error("no media type")]
-    MediaType,
-    /// What a `message` type other than `rfc822` and the `global` ones holds is not ASCII, or has lines that no message
-    /// can have: it would have to be encoded, and may not be (RFC 2045 §6.4). RFC 6533 has types for reports in UTF-8.
-    #[error("content that needs an encoding in a part whose Content-Type allows none")]
-    Unencodable,
-    /// No parameter can have that name.
-    #[error("no parameter of {field}")]
-    Param {
-        /// The field.
-        field: String,
-    },
-    /// A word that takes more than a line of 998 octets.
-    #[error("a word of {field} is too long for a line")]
-    TooLong {
-        /// The field.
-        field: String,
-    },
-    /// Multiparts lie in each other more than 100 deep.
-    #[error("parts nested too deep")]
-    TooDeep,
-}
+use plan::Plan;
 
 /// A message in the making.
 ///
@@ -122,7 +56,8 @@ pub struct Builder {
     date: Option<Timestamp>,
     message_id: Option<String>,
     from: Vec<Contact>,
-    sender: Option<Contact>,
+    /// At most one.
+    sender: Vec<Contact>,
     reply_to: Vec<Contact>,
     to: Vec<Contact>,
     cc: Vec<Contact>,
@@ -132,21 +67,43 @@ pub struct Builder {
     references: Vec<String>,
     subject: Option<String>,
     fields: Vec<Extra>,
-    body: Option<NewPart>,
-    text: Option<String>,
-    html: Option<String>,
-    calendar: Option<NewPart>,
-    inline: Vec<NewPart>,
-    attachments: Vec<NewPart>,
+    parts: Vec<(Role, NewPart)>,
     utf8: bool,
     eight_bit: bool,
 }
 
+/// What a part is to the message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    /// The tree of the caller.
+    Body,
+    Text,
+    Html,
+    Calendar,
+    /// Shown by the HTML.
+    Inline,
+    Attachment,
+}
+
+/// A field without a place of its own in the builder.
 #[derive(Clone, Debug)]
 struct Extra {
-    name: String,
-    value: String,
-    structured: bool,
+    name: Cow<'static, str>,
+    value: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    /// `unstructured`
+    Text(String),
+    /// Whatever the caller knows it to be.
+    Structured(String),
+    /// `address-list`
+    Contacts(Vec<Contact>),
+    /// `<URI>, <URI>`
+    Uris(Vec<String>),
+    /// `[phrase] <list-id>`
+    ListId(String, String),
 }
 
 impl Message {
@@ -174,16 +131,19 @@ impl Builder {
         self
     }
 
-    /// Draws both: the date from the clock of the system, the identifier from its randomness, under the name of this host.
+    /// Fills in what is not set yet of the two: the date from the clock of the system, the identifier from its randomness,
+    /// under the name of this host.
     ///
     /// # Panics
     /// Where the operating system has no randomness to give.
-    pub fn stamp(self, host: &str) -> Self {
-        let mut random = [0; 16];
-        crypto::random(&mut random);
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let date = Timestamp::from_unix(i64::try_from(unix).unwrap_or(i64::MAX)).at_offset(0);
-        self.date(date).message_id(format!("{:032x}@{host}", u128::from_be_bytes(random)))
+    pub fn stamp(mut self, host: &str) -> Self {
+        self.date.get_or_insert_with(|| Timestamp::from(SystemTime::now()));
+        self.message_id.get_or_insert_with(|| {
+            let mut random = [0; 16];
+            crypto::random(&mut random);
+            format!("{:032x}@{host}", u128::from_be_bytes(random))
+        });
+        self
     }
 
     /// Adds an author. Where there are several, RFC 5322 §3.6.2 asks for a [`sender`](Self::sender).
@@ -194,7 +154,7 @@ impl Builder {
 
     /// Who sent it, where that is not the author.
     pub fn sender(mut self, contact: impl Into<Contact>) -> Self {
-        self.sender = Some(contact.into());
+        self.sender = vec![contact.into()];
         self
     }
 
@@ -247,41 +207,91 @@ impl Builder {
     }
 
     /// Adds another field of text: encoded words are written where it needs them.
-    pub fn field(mut self, name: &str, text: impl Into<String>) -> Self {
-        self.fields.push(Extra { name: name.to_owned(), value: text.into(), structured: false });
-        self
+    pub fn field(self, name: &str, text: impl Into<String>) -> Self {
+        self.extra(name.to_owned(), Value::Text(text.into()))
     }
 
-    /// Adds another field whose value has a syntax of its own, such as List-Unsubscribe: it is folded at white space and
-    /// else left as it is.
-    pub fn structured(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.fields.push(Extra { name: name.to_owned(), value: value.into(), structured: true });
+    /// Adds another field whose value has a syntax of its own: it is folded at white space and else left as it is.
+    pub fn structured(self, name: &str, value: impl Into<String>) -> Self {
+        self.extra(name.to_owned(), Value::Structured(value.into()))
+    }
+
+    /// Adds another field of addresses, such as Disposition-Notification-To.
+    pub fn contacts<C: Into<Contact>>(self, name: &str, contacts: impl IntoIterator<Item = C>) -> Self {
+        self.extra(name.to_owned(), Value::Contacts(contacts.into_iter().map(Into::into).collect()))
+    }
+
+    /// Adds another field of URIs in angle brackets, such as List-Help or List-Archive (RFC 2369).
+    pub fn uris<U: Into<String>>(self, name: &str, uris: impl IntoIterator<Item = U>) -> Self {
+        self.extra(name.to_owned(), Value::Uris(uris.into_iter().map(Into::into).collect()))
+    }
+
+    /// The list that the message came by (RFC 2919): a name for people, or none, and an identifier like `list.example.org`.
+    pub fn list_id(self, name: impl Into<String>, id: impl Into<String>) -> Self {
+        self.extra("List-Id", Value::ListId(name.into(), id.into()))
+    }
+
+    /// How to leave the list by one click (RFC 8058): by a POST to this URI, which is one of `https`, and without it in the
+    /// ways of the others. The message has to be signed with DKIM, List-Unsubscribe and List-Unsubscribe-Post included.
+    /// Without one click it is [`uris`](Self::uris) for List-Unsubscribe.
+    pub fn one_click<U: Into<String>>(self, https: impl Into<String>, others: impl IntoIterator<Item = U>) -> Self {
+        self.uris("List-Unsubscribe", std::iter::once(https.into()).chain(others.into_iter().map(Into::into)))
+            .extra("List-Unsubscribe-Post", Value::Structured("List-Unsubscribe=One-Click".to_owned()))
+    }
+
+    /// That no person sent it (RFC 3834 §5): programs that answer mail leave it alone.
+    pub fn auto_submitted(self, how: AutoSubmitted) -> Self {
+        let word = match how {
+            AutoSubmitted::No => "no".to_owned(),
+            AutoSubmitted::Generated => "auto-generated".to_owned(),
+            AutoSubmitted::Replied => "auto-replied".to_owned(),
+            AutoSubmitted::Notified => "auto-notified".to_owned(),
+            AutoSubmitted::Other(word) => word,
+        };
+        self.extra("Auto-Submitted", Value::Structured(word))
+    }
+
+    /// How much it is to be noticed: the fields Importance (RFC 4021 §2.1.33), and X-Priority for readers that know only that.
+    pub fn importance(self, importance: Importance) -> Self {
+        let (word, number) = match importance {
+            Importance::Low => ("low", "5"),
+            Importance::Normal => ("normal", "3"),
+            Importance::High => ("high", "1"),
+        };
+        let word = Value::Structured(word.to_owned());
+        self.extra("Importance", word).extra("X-Priority", Value::Structured(number.to_owned()))
+    }
+
+    fn extra(mut self, name: impl Into<Cow<'static, str>>, value: Value) -> Self {
+        self.fields.push(Extra { name: name.into(), value });
         self
     }
 
     /// The text. Its line ends, LF or CRLF, are written as CRLF; text that is the last of the message gets one at its end.
-    pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.text = Some(text.into());
-        self
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.only(Role::Text, NewPart::text("plain", text))
+    }
+
+    /// The text as paragraphs that flow: [`NewPart::flowed`].
+    pub fn flowed(self, text: &str) -> Self {
+        self.only(Role::Text, NewPart::flowed(text))
     }
 
     /// The same as HTML, line ends as for [`text`](Self::text).
-    pub fn html(mut self, html: impl Into<String>) -> Self {
-        self.html = Some(html.into());
-        self
+    pub fn html(self, html: impl Into<String>) -> Self {
+        self.only(Role::Html, NewPart::text("html", html))
     }
 
     /// An image that the HTML shows by `cid:` and this identifier, like `logo@example.org`. Without HTML it is an
     /// attachment that readers may show.
     pub fn image(mut self, id: impl Into<String>, media_type: &str, octets: impl Into<Bytes>) -> Self {
-        self.inline.push(NewPart::octets(media_type, octets).inline().id(id));
+        self.parts.push((Role::Inline, NewPart::octets(media_type, octets).inline().id(id)));
         self
     }
 
     /// An invitation: an iCalendar object with its method, `REQUEST` or another, as an alternative to the text.
-    pub fn calendar(mut self, method: &str, object: impl Into<String>) -> Self {
-        self.calendar = Some(NewPart::calendar(method, object));
-        self
+    pub fn calendar(self, method: &str, object: impl Into<String>) -> Self {
+        self.only(Role::Calendar, NewPart::calendar(method, object))
     }
 
     /// A file, kept to the octet.
@@ -296,21 +306,29 @@ impl Builder {
 
     /// A part behind the text.
     pub fn attach_part(mut self, part: NewPart) -> Self {
-        self.attachments.push(part);
+        self.parts.push((Role::Attachment, part));
         self
     }
 
     /// The body as a tree of the caller. It stands where the text, the HTML, the calendar and the images would; attachments
     /// follow it.
-    pub fn body(mut self, part: NewPart) -> Self {
-        self.body = Some(part);
+    pub fn body(self, part: NewPart) -> Self {
+        self.only(Role::Body, part)
+    }
+
+    /// There is one part of this role.
+    fn only(mut self, role: Role, part: NewPart) -> Self {
+        self.parts.retain(|(other, _)| *other != role);
+        self.parts.push((role, part));
         self
     }
 
     /// Writes the header in UTF-8 (RFC 6532): addresses beyond ASCII can be written then, and only servers with SMTPUTF8
-    /// take the message. Without it domains are written in A-labels and text in encoded words.
+    /// take the message, which have 8BITMIME too (RFC 6531 §3.1), so that bodies are as with [`eight_bit`](Self::eight_bit).
+    /// Without it domains are written in A-labels and text in encoded words.
     pub fn utf8(mut self) -> Self {
         self.utf8 = true;
+        self.eight_bit = true;
         self
     }
 
@@ -326,44 +344,56 @@ impl Builder {
     /// # Errors
     /// Where a contact has no address or one that needs UTF-8, and where there is no sender.
     pub fn envelope(&self) -> Result<(Address, Vec<Address>), BuildError> {
-        let from = match &self.sender {
-            Some(sender) => self.address("Sender", sender)?,
-            None => self.address("From", self.from.first().ok_or(BuildError::Missing { field: "From" })?)?,
+        let (field, sender) = match self.sender.first() {
+            Some(sender) => ("Sender", sender),
+            None => ("From", self.from.first().ok_or(BuildError::Missing { field: "From" })?),
         };
+        let sender = sender.addresses().next().ok_or(BuildError::Group { field })?;
         let mut recipients = Vec::new();
         let mut known = std::collections::HashSet::new();
         for (field, contacts) in [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)] {
-            for contact in contacts {
-                let address = self.address(field, contact)?;
+            for address in contacts.iter().flat_map(Contact::addresses) {
+                let address = self.address(field, address)?.into_owned();
                 if known.insert(address.clone()) {
                     recipients.push(address);
                 }
             }
         }
-        Ok((from, recipients))
+        Ok((self.address(field, sender)?.into_owned(), recipients))
     }
 
-    /// Writes the message.
+    /// Writes the message. It is read anew only where it is looked into.
     ///
     /// # Errors
     /// Where what was passed in cannot be written as a valid message; the error names the field.
     pub fn finish(mut self) -> Result<Message, BuildError> {
         let root = self.root();
         // Boundaries need not be secret, only absent from the content; a seed keeps those of two messages apart.
-        let plan = Plan::of(&root, self.eight_bit, self.utf8, seed(self.message_id.as_deref().unwrap_or_default()))?;
-        let mut out = Vec::with_capacity(1024 + plan.size(&root));
+        let seed = seed(self.message_id.as_deref().unwrap_or_default());
+        let plan = Plan::of(&root, self.eight_bit, self.utf8, seed, true)?;
+        let mut out = Vec::with_capacity(self.header_size() + plan.size(&root));
         self.header(&mut out)?;
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
         plan.write(&root, &mut out)?;
-        Ok(Message::parse(out))
+        Ok(Message::unread(out.into()))
     }
 
     /// mixed( alternative( text, related( html, images ), calendar ), attachments ), and of these only what is needed.
     fn root(&mut self) -> NewPart {
-        let mut attachments = std::mem::take(&mut self.attachments);
-        let inline = std::mem::take(&mut self.inline);
-        let text = self.text.take().map(|text| NewPart::text("plain", text));
-        let html = match self.html.take().map(|html| NewPart::text("html", html)) {
+        let mut attachments = Vec::new();
+        let mut inline = Vec::new();
+        let [mut body, mut text, mut html, mut calendar] = [None, None, None, None];
+        for (role, part) in self.parts.drain(..) {
+            match role {
+                Role::Body => body = Some(part),
+                Role::Text => text = Some(part),
+                Role::Html => html = Some(part),
+                Role::Calendar => calendar = Some(part),
+                Role::Inline => inline.push(part),
+                Role::Attachment => attachments.push(part),
+            }
+        }
+        let html = match html {
             // RFC 2387 §3.1: the type parameter is the type of the root, which is the first.
             Some(html) if !inline.is_empty() => {
                 let parts = std::iter::once(html).chain(inline).collect();
@@ -374,123 +404,16 @@ impl Builder {
                 html
             }
         };
-        // RFC 2046 §5.1.4: "in order of increasing faithfulness"
-        let mut forms: Vec<NewPart> = [text, html, self.calendar.take()].into_iter().flatten().collect();
-        let body = self.body.take().or_else(|| {
-            let only = forms.pop()?;
-            if forms.is_empty() {
-                return Some(only);
-            }
-            forms.push(only);
-            Some(NewPart::multipart("alternative", std::mem::take(&mut forms)))
+        let body = body.or_else(|| {
+            // RFC 2046 §5.1.4: "in order of increasing faithfulness"
+            let mut forms = Vec::with_capacity(3);
+            forms.extend([text, html, calendar].into_iter().flatten());
+            if forms.len() > 1 { Some(NewPart::multipart("alternative", forms)) } else { forms.pop() }
         });
         if attachments.is_empty() {
             return body.unwrap_or_else(|| NewPart::text("plain", ""));
         }
         NewPart::multipart("mixed", body.into_iter().chain(attachments).collect())
-    }
-
-    fn header(&self, out: &mut Vec<u8>) -> Result<(), BuildError> {
-        let date = self.date.ok_or(BuildError::Missing { field: "Date" })?;
-        if self.from.is_empty() {
-            return Err(BuildError::Missing { field: "From" });
-        }
-        if self.from.len() > 1 && self.sender.is_none() {
-            return Err(BuildError::Missing { field: "Sender" });
-        }
-        let mut fold = Fold::new(out, "Date", self.utf8);
-        fold.word(date.to_string().as_bytes());
-        check::fits(fold, "Date")?;
-        self.contacts("From", &self.from, out)?;
-        self.contacts("Sender", self.sender.as_slice(), out)?;
-        self.contacts("Reply-To", &self.reply_to, out)?;
-        self.contacts("To", &self.to, out)?;
-        self.contacts("Cc", &self.cc, out)?;
-        if self.keep_bcc {
-            self.contacts("Bcc", &self.bcc, out)?;
-        } else {
-            // A message that is written has an envelope.
-            self.bcc.iter().try_for_each(|contact| self.address("Bcc", contact).map(drop))?;
-        }
-        if let Some(id) = &self.message_id {
-            check::id("Message-ID", id, self.utf8)?;
-        }
-        self.ids("Message-ID", self.message_id.as_slice(), out)?;
-        self.ids("In-Reply-To", &self.in_reply_to, out)?;
-        self.ids("References", &self.references, out)?;
-        if let Some(subject) = &self.subject {
-            check::value("Subject", subject)?;
-            let mut fold = Fold::new(out, "Subject", self.utf8);
-            fold.text(subject);
-            check::fits(fold, "Subject")?;
-        }
-        for Extra { name, value, structured } in &self.fields {
-            check::field(name)?;
-            check::value(name, value)?;
-            if *structured && !self.utf8 && !value.is_ascii() {
-                return Err(BuildError::NeedsUtf8 { field: name.clone() });
-            }
-            let mut fold = Fold::new(out, name, self.utf8);
-            if *structured {
-                fold.value(value)
-            } else {
-                fold.text(value)
-            }
-            check::fits(fold, name)?;
-        }
-        Ok(())
-    }
-
-    /// `mailbox-list`; no field where there is nobody.
-    fn contacts(&self, field: &'static str, contacts: &[Contact], out: &mut Vec<u8>) -> Result<(), BuildError> {
-        if contacts.is_empty() {
-            return Ok(());
-        }
-        let mut fold = Fold::new(out, field, self.utf8);
-        for (n, contact) in contacts.iter().enumerate() {
-            let comma: &[u8] = if n + 1 < contacts.len() { b"," } else { b"" };
-            let address = self.address(field, contact)?.to_string();
-            let name = contact.name.as_deref().unwrap_or_default();
-            check::value(field, name)?;
-            // White space around a name does not survive a reader.
-            let name = name.trim_matches([' ', '\t']);
-            if name.is_empty() {
-                fold.pieces(b" ", &[address.as_bytes(), comma]);
-                continue;
-            }
-            fold.phrase(name);
-            fold.pieces(b" ", &[b"<", address.as_bytes(), b">", comma]);
-        }
-        check::fits(fold, field)
-    }
-
-    fn ids(&self, field: &'static str, ids: &[String], out: &mut Vec<u8>) -> Result<(), BuildError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let mut fold = Fold::new(out, field, self.utf8);
-        for id in ids {
-            check::foreign_id(field, id, self.utf8)?;
-            fold.pieces(b" ", &[b"<", id.as_bytes(), b">"]);
-        }
-        check::fits(fold, field)
-    }
-
-    /// The address as it is written.
-    fn address(&self, field: &'static str, contact: &Contact) -> Result<Address, BuildError> {
-        let wrong = |error| BuildError::Address { field: field.to_owned(), error };
-        let address = contact.address.clone().map_err(wrong)?;
-        let address = match address.domain().to_ascii() {
-            Some(ascii) if !self.utf8 && !address.domain().is_ascii() => {
-                Address::new(address.local(), Domain::Name(ascii.into())).map_err(wrong)?
-            }
-            _ => address,
-        };
-        if !self.utf8 && !address.is_ascii() {
-            return Err(BuildError::NeedsUtf8 { field: field.to_owned() });
-        }
-        // A `Domain` that was made by hand may hold anything.
-        Address::parse(address.to_string().as_bytes()).map_err(wrong)
     }
 }
 

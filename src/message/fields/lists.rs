@@ -31,10 +31,27 @@ impl ListId {
         let (phrase, id) = open.map_or((&b""[..], value), |at| value.split_at(at));
         let id = id.strip_prefix(b"<").unwrap_or(id);
         let id = text(id.split(|octet| *octet == b'>').next().unwrap_or_default());
-        let unquoted: Vec<u8> = phrase.iter().copied().filter(|octet| *octet != b'"').collect();
-        let name = words::decode(&unquoted).split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = words::decode(&unquoted(phrase));
         (!id.is_empty()).then_some(Self { name, id })
     }
+}
+
+/// A phrase without its quotes and what stood for them; white space outside of them is one space each, as folds leave it.
+fn unquoted(phrase: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(phrase.len());
+    let mut quoted = false;
+    let mut octets = phrase.trim_ascii().iter().copied();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => text.extend(octets.next()),
+            b'\r' | b'\n' if quoted => {}
+            _ if quoted || !octet.is_ascii_whitespace() => text.push(octet),
+            _ if text.last() == Some(&b' ') => {}
+            _ => text.push(b' '),
+        }
+    }
+    text
 }
 
 impl Header<'_> {

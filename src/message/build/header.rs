@@ -1,0 +1,234 @@
+//! Writing the header of a message: the fields that the builder knows, and those that the caller added (RFC 5322 §3.6).
+
+use std::borrow::Cow;
+
+use super::check::is_dot_atom;
+use super::contact::{Contact, Kind, Named};
+use super::{BuildError, Builder, Extra, Value, check};
+use crate::address::{Address, Domain};
+use crate::base::ParseError;
+use crate::message::fold::Fold;
+
+impl Builder {
+    /// About how many octets the header takes.
+    pub(super) fn header_size(&self) -> usize {
+        let contacts = self.to.len() + self.cc.len() + self.from.len() + self.reply_to.len();
+        let ids = self.references.iter().chain(&self.in_reply_to).map(String::len).sum::<usize>();
+        400 + contacts * 60 + ids + self.subject.as_ref().map_or(0, String::len) + self.fields.len() * 60
+    }
+
+    pub(super) fn header(&self, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        self.originator("", out)?;
+        self.address_list("Reply-To", &self.reply_to, out)?;
+        self.destinations("", out)?;
+        self.ids("In-Reply-To", &self.in_reply_to, out)?;
+        self.ids("References", &self.references, out)?;
+        if let Some(subject) = &self.subject {
+            check::value("Subject", subject)?;
+            let mut fold = Fold::new(out, "Subject", self.utf8);
+            fold.text(subject);
+            check::fits(fold, "Subject")?;
+        }
+        check::one_click(&self.fields)?;
+        self.fields.iter().try_for_each(|extra| self.extra_field(extra, out))
+    }
+
+    /// `orig-date`, `from` and `sender`, `prefix` before their names.
+    pub(super) fn originator(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        let date = self.date.ok_or(BuildError::Missing { field: "Date" })?;
+        if self.from.is_empty() {
+            return Err(BuildError::Missing { field: "From" });
+        }
+        // RFC 5322 §3.6.2: "If the from field contains more than one mailbox specification ... then the sender field ... MUST
+        // appear in the message."
+        if self.from.len() > 1 && self.sender.is_empty() {
+            return Err(BuildError::Missing { field: "Sender" });
+        }
+        for (field, contacts) in [("From", &self.from[..]), ("Sender", &self.sender[..])] {
+            if contacts.iter().any(|contact| matches!(contact.0, Kind::Group { .. })) {
+                return Err(BuildError::Group { field });
+            }
+        }
+        out.extend_from_slice(prefix.as_bytes());
+        let mut fold = Fold::new(out, "Date", self.utf8);
+        fold.word(date.to_string().as_bytes());
+        check::fits(fold, "Date")?;
+        self.prefixed(prefix, "From", &self.from, out)?;
+        self.prefixed(prefix, "Sender", &self.sender, out)
+    }
+
+    /// `to`, `cc`, `bcc` and `message-id`, `prefix` before their names.
+    pub(super) fn destinations(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        self.prefixed(prefix, "To", &self.to, out)?;
+        self.prefixed(prefix, "Cc", &self.cc, out)?;
+        if self.keep_bcc {
+            self.prefixed(prefix, "Bcc", &self.bcc, out)?;
+        } else {
+            // A message that is written has an envelope.
+            let mut addresses = self.bcc.iter().flat_map(Contact::addresses);
+            addresses.try_for_each(|address| self.address("Bcc", address).map(drop))?;
+        }
+        let Some(id) = &self.message_id else { return Ok(()) };
+        out.extend_from_slice(prefix.as_bytes());
+        check::id("Message-ID", id, self.utf8)?;
+        let mut fold = Fold::new(out, "Message-ID", self.utf8);
+        fold.pieces(&[b"<", id.as_bytes(), b">"]);
+        check::fits(fold, "Message-ID")
+    }
+
+    fn extra_field(&self, Extra { name, value }: &Extra, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        check::field(name)?;
+        let name: &str = name;
+        if let Value::Contacts(contacts) = value {
+            return self.address_list(name, contacts, out);
+        }
+        let mut fold = Fold::new(out, name, self.utf8);
+        match value {
+            Value::Text(text) => {
+                check::value(name, text)?;
+                fold.text(text);
+            }
+            Value::Structured(value) => {
+                check::value(name, value)?;
+                if !self.utf8 && !value.is_ascii() {
+                    return Err(BuildError::NeedsUtf8 { field: name.to_owned() });
+                }
+                fold.value(value);
+            }
+            Value::Uris(uris) => {
+                check::uris(name, uris)?;
+                for (n, uri) in uris.iter().enumerate() {
+                    let comma: &[u8] = if n + 1 < uris.len() { b"," } else { b"" };
+                    fold.pieces(&[b"<", uri.as_bytes(), b">", comma]);
+                }
+            }
+            Value::ListId(text, id) => {
+                check::value(name, text)?;
+                check::list_id(name, id)?;
+                fold.phrase(text.trim_matches([' ', '\t']));
+                fold.pieces(&[b"<", id.as_bytes(), b">"]);
+            }
+            Value::Contacts(_) => {}
+        }
+        check::fits(fold, name)
+    }
+
+    fn prefixed(&self, prefix: &str, field: &str, contacts: &[Contact], out: &mut Vec<u8>) -> Result<(), BuildError> {
+        if !contacts.is_empty() {
+            out.extend_from_slice(prefix.as_bytes());
+        }
+        self.address_list(field, contacts, out)
+    }
+
+    /// `address-list`; no field where there is nobody.
+    fn address_list(&self, field: &str, contacts: &[Contact], out: &mut Vec<u8>) -> Result<(), BuildError> {
+        if contacts.is_empty() {
+            return Ok(());
+        }
+        let mut fold = Fold::new(out, field, self.utf8);
+        for (n, contact) in contacts.iter().enumerate() {
+            let comma = if n + 1 < contacts.len() { "," } else { "" };
+            match &contact.0 {
+                Kind::Mailbox(named) => self.named(&mut fold, field, named, comma)?,
+                Kind::Group { name, members } => {
+                    let members = members.as_ref().map_err(|error| wrong(field, *error))?;
+                    self.group(&mut fold, field, name, members, comma)?;
+                }
+            }
+        }
+        check::fits(fold, field)
+    }
+
+    /// `mailbox`, and `end` right behind it.
+    fn named(&self, fold: &mut Fold<'_>, field: &str, named: &Named, end: &str) -> Result<(), BuildError> {
+        let address = self.address(field, &named.address)?;
+        let name = named.name.as_deref().unwrap_or_default();
+        check::value(field, name)?;
+        // White space around a name does not survive a reader.
+        let name = name.trim_matches([' ', '\t']);
+        if name.is_empty() {
+            fold.write(b" ", |out| write(out, &address, "", end));
+        } else {
+            fold.phrase(name);
+            fold.write(b" ", |out| write(out, &address, "<", end));
+        }
+        Ok(())
+    }
+
+    /// `group = display-name ":" [group-list] ";"`
+    fn group(
+        &self,
+        fold: &mut Fold<'_>,
+        field: &str,
+        name: &str,
+        members: &[Named],
+        comma: &str,
+    ) -> Result<(), BuildError> {
+        check::value(field, name)?;
+        let name = name.trim_matches([' ', '\t']);
+        // A group has to have a name.
+        fold.phrase(if name.is_empty() { "group" } else { name });
+        let end = if comma.is_empty() { ";" } else { ";," };
+        if members.is_empty() {
+            fold.special(&[b":", end.as_bytes()].concat());
+            return Ok(());
+        }
+        fold.special(b":");
+        for (n, member) in members.iter().enumerate() {
+            self.named(fold, field, member, if n + 1 < members.len() { "," } else { end })?;
+        }
+        Ok(())
+    }
+
+    fn ids(&self, field: &'static str, ids: &[String], out: &mut Vec<u8>) -> Result<(), BuildError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut fold = Fold::new(out, field, self.utf8);
+        for id in ids {
+            check::foreign_id(field, id, self.utf8)?;
+            fold.pieces(&[b"<", id.as_bytes(), b">"]);
+        }
+        check::fits(fold, field)
+    }
+
+    /// The address as it is written.
+    pub(super) fn address<'a>(
+        &self,
+        field: &str,
+        address: &'a Result<Address, ParseError>,
+    ) -> Result<Cow<'a, Address>, BuildError> {
+        let address = address.as_ref().map_err(|error| wrong(field, *error))?;
+        if self.utf8 || address.is_ascii() {
+            return Ok(Cow::Borrowed(address));
+        }
+        match address.domain().to_ascii() {
+            Some(ascii) if address.local().is_ascii() => {
+                let address =
+                    Address::new(address.local(), Domain::Name(ascii.into())).map_err(|error| wrong(field, error))?;
+                // Whatever IDNA made of it.
+                Address::parse(address.to_string().as_bytes()).map(Cow::Owned).map_err(|error| wrong(field, error))
+            }
+            _ => Err(BuildError::NeedsUtf8 { field: field.to_owned() }),
+        }
+    }
+}
+
+fn wrong(field: &str, error: ParseError) -> BuildError {
+    BuildError::Address { field: field.to_owned(), error }
+}
+
+/// `addr-spec`, or `angle-addr` where `open` is its bracket.
+fn write(out: &mut Vec<u8>, address: &Address, open: &str, end: &str) {
+    out.extend_from_slice(open.as_bytes());
+    match address.domain() {
+        Domain::Name(domain) if is_dot_atom(address.local()) => {
+            out.extend_from_slice(address.local().as_bytes());
+            out.push(b'@');
+            out.extend_from_slice(domain.as_bytes());
+        }
+        _ => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+    out.extend_from_slice(if open.is_empty() { b"" } else { b">" });
+    out.extend_from_slice(end.as_bytes());
+}
