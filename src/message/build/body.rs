@@ -1,6 +1,6 @@
 //! Transfer encodings: which one a content gets, and writing it into the buffer of the message (RFC 2045 §6).
 
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr2, memchr3, memchr3_iter, memrchr};
 
 use crate::message::Encoding;
 use crate::message::fold::LONGEST;
@@ -24,18 +24,14 @@ pub(super) fn choose(octets: &[u8], care: Care, eight_bit: bool, last: bool) -> 
     if care == Care::Octets && (!eight_bit && !octets.is_ascii() || memchr(0, octets).is_some()) {
         return Encoding::Base64;
     }
-    let survey = Survey::of(octets, care == Care::Lines);
+    let ascii = octets.is_ascii();
     let ended = !last || care == Care::Lines || octets.is_empty() || octets.ends_with(b"\r\n");
-    let fits = survey.sound && ended && survey.longest <= LONGEST;
-    if fits && survey.high == 0 {
-        return Encoding::SevenBit;
-    }
-    if fits && eight_bit {
-        return Encoding::EightBit;
+    if (ascii || eight_bit) && ended && is_sound(octets, care == Care::Lines) && lines_fit(octets) {
+        return if ascii { Encoding::SevenBit } else { Encoding::EightBit };
     }
     // An escape takes two octets more, base64 a third of all: they break even at a sixth. That people can half read it is
     // worth a little size.
-    if care != Care::Octets && survey.escapes <= octets.len() / 4 {
+    if care != Care::Octets && escapes(octets) <= octets.len() / 4 {
         return Encoding::QuotedPrintable;
     }
     Encoding::Base64
@@ -50,52 +46,42 @@ pub(super) fn allows(encoding: &Encoding, octets: &[u8], care: Care, last: bool)
     }
 }
 
-/// What one look at a content finds.
-#[derive(Debug, PartialEq)]
-struct Survey {
-    /// Octets beyond ASCII.
-    high: usize,
-    /// Octets that quoted-printable escapes.
-    escapes: usize,
-    /// The longest line without its end.
-    longest: usize,
-    /// No NUL, and no CR or LF that is no line end.
-    sound: bool,
+/// Whether there is no NUL, and no CR or LF that is no line end.
+fn is_sound(octets: &[u8], lf_ends_lines: bool) -> bool {
+    // Most text has LF alone.
+    if lf_ends_lines && memchr2(0, b'\r', octets).is_none() {
+        return true;
+    }
+    memchr3_iter(0, b'\r', b'\n', octets).all(|at| match octets.get(at) {
+        Some(b'\r') => octets.get(at + 1) == Some(&b'\n'),
+        Some(b'\n') => lf_ends_lines || at > 0 && octets.get(at - 1) == Some(&b'\r'),
+        _ => false,
+    })
 }
 
-impl Survey {
-    fn of(octets: &[u8], lf_ends_lines: bool) -> Self {
-        let (mut high, mut escapes, mut nul, mut cr) = (0, 0, 0, 0);
-        // Sums in one octet each, for which compilers use vectors; 128 times one fits.
-        for block in octets.chunks(128) {
-            let mut sums = [0_u8; 4];
-            for octet in block {
-                sums[0] += u8::from(*octet >= 0x80);
-                sums[1] += u8::from((*octet < b' ') & (*octet != b'\t') | (*octet == b'=') | (*octet >= 0x7f));
-                sums[2] += u8::from(*octet == 0);
-                sums[3] += u8::from(*octet == b'\r');
-            }
-            let [a, b, c, d] = sums.map(usize::from);
-            (high, escapes, nul, cr) = (high + a, escapes + b, nul + c, cr + d);
+/// Whether each line, without its end, has room on a line of a message. Only sound content is asked.
+fn lines_fit(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    // The longest line that may be, and its CRLF.
+    while let Some(longest) = rest.get(..LONGEST + 2) {
+        let Some(end) = memrchr(b'\n', longest) else { return false };
+        let bare = end == LONGEST + 1 && longest.get(LONGEST) != Some(&b'\r');
+        // Of the line ends here the last is enough, unless it ends a line that is one too long.
+        if bare && memrchr(b'\n', longest.get(..end).unwrap_or_default()).is_none() {
+            return false;
         }
-        let (mut longest, mut start, mut crlf, mut bare_lf) = (0, 0, 0, 0);
-        for at in memchr_iter(b'\n', octets) {
-            let after_cr = at > 0 && octets.get(at - 1) == Some(&b'\r');
-            crlf += usize::from(after_cr);
-            if after_cr || lf_ends_lines {
-                longest = longest.max(at - start - usize::from(after_cr));
-                start = at + 1;
-            }
-            bare_lf += usize::from(!after_cr);
-        }
-        let line_ends = crlf * 2 + if lf_ends_lines { bare_lf } else { 0 };
-        Self {
-            high,
-            escapes: escapes - line_ends, // each octet of them was counted
-            longest: longest.max(octets.len() - start),
-            sound: nul == 0 && cr == crlf && (lf_ends_lines || bare_lf == 0),
-        }
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
+    rest.len() <= LONGEST || memchr(b'\n', rest).is_some()
+}
+
+/// How many octets quoted-printable escapes, line ends not counted.
+fn escapes(octets: &[u8]) -> usize {
+    let is_plain =
+        |octet: u8| octet.wrapping_sub(b' ') < 0x5f && octet != b'=' || matches!(octet, b'\t' | b'\r' | b'\n');
+    // Sums in one octet each, for which compilers use vectors; 128 times one fits.
+    let blocks = octets.chunks(128);
+    blocks.map(|block| usize::from(block.iter().map(|octet| u8::from(!is_plain(*octet))).sum::<u8>())).sum()
 }
 
 /// A line, whether it ended, and what follows.
@@ -202,30 +188,30 @@ mod tests {
         assert_eq!(choose(b"Hello.", Care::Lines, false, true), SevenBit);
     }
 
-    /// Line by line and octet by octet, as the rules are written.
-    fn slow_survey(octets: &[u8], lf_ends_lines: bool) -> Survey {
-        let mut survey = Survey { high: 0, escapes: 0, longest: 0, sound: true };
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let (line, _, after) = next_line(rest, lf_ends_lines);
-            survey.longest = survey.longest.max(line.len());
-            for octet in line {
-                survey.high += usize::from(*octet >= 0x80);
-                survey.escapes += usize::from(!matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t'));
-                survey.sound &= !matches!(octet, 0 | b'\r' | b'\n');
-            }
-            rest = after;
-        }
-        survey
-    }
-
     proptest::proptest! {
+        /// Line by line and octet by octet, as the rules are written.
         #[test]
-        fn the_survey_finds_what_a_slow_one_finds(
-            octets in proptest::collection::vec(proptest::sample::select(&b"\r\n\0\t =a~\x7f\x80\xff"[..]), 0..400),
+        fn the_looks_find_what_slow_ones_find(
+            pieces in proptest::collection::vec(
+                (proptest::sample::select(&b"\r\n\0\t =a~\x7f\x80\xff"[..]), proptest::sample::select(&[1_usize, 2, 500, 997, 998][..])),
+                0..12,
+            ),
             lf_ends_lines: bool,
         ) {
-            assert_eq!(Survey::of(&octets, lf_ends_lines), slow_survey(&octets, lf_ends_lines));
+            let octets: Vec<u8> = pieces.iter().flat_map(|(octet, times)| std::iter::repeat_n(*octet, *times)).collect();
+            let (mut sound, mut fit, mut escaped, mut rest) = (true, true, 0, &octets[..]);
+            while !rest.is_empty() {
+                let (line, _, after) = next_line(rest, lf_ends_lines);
+                fit &= line.len() <= LONGEST;
+                sound &= !line.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'));
+                escaped += line.iter().filter(|octet| !matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t' | b'\r' | b'\n')).count();
+                rest = after;
+            }
+            assert_eq!(is_sound(&octets, lf_ends_lines), sound);
+            assert_eq!(escapes(&octets), escaped);
+            if sound {
+                assert_eq!(lines_fit(&octets), fit);
+            }
         }
     }
 

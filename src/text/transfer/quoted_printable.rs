@@ -269,7 +269,7 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
     let mut rest = rest;
     while !rest.is_empty() {
         let ahead = rest.get(..ROOM - column).unwrap_or(rest);
-        let plain = ahead.iter().position(|octet| !PLAIN_OCTETS[usize::from(*octet)]).unwrap_or(ahead.len()); // < 256
+        let plain = plain_run(ahead);
         let (run, after) = rest.split_at(plain);
         out.extend_from_slice(run);
         column += plain;
@@ -289,6 +289,16 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
     if let Some(last) = last {
         escape(last, out, &mut column);
     }
+}
+
+/// How many octets at the start stand for themselves.
+fn plain_run(octets: &[u8]) -> usize {
+    let is_plain = |octet: u8| octet.wrapping_sub(b' ') < 0x5f && octet != b'=' || octet == b'\t';
+    // Blocks of sixteen are looked at as a whole, which compilers do with vectors.
+    let plain_block = |block: &&[u8]| block.iter().fold(true, |plain, octet| plain & is_plain(*octet));
+    let run = octets.chunks_exact(16).take_while(plain_block).count() * 16;
+    let rest = octets.get(run..).unwrap_or_default();
+    run + rest.iter().position(|octet| !PLAIN_OCTETS[usize::from(*octet)]).unwrap_or(rest.len()) // < 256
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
