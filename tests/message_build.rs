@@ -396,6 +396,8 @@ fn a_message_is_resent_as_it_is() {
     }
     let mbox = resent().resend(&Message::parse("From a@b.test Mon Jan  1 00:00:00 2024\nFrom: a@b.test\n\n")).unwrap();
     assert!(mbox.raw().starts_with(b"From a@b.test Mon Jan  1 00:00:00 2024\nResent-Date: "));
+    let folded = resent().resend(&Message::parse(" , x@x.test\r\nFrom: a@b.test\r\n\r\n")).unwrap_err();
+    assert_eq!(folded, BuildError::Resent { field: "a message that begins with white space" });
     let message = Message::parse("From: a@b.test\r\n\r\n");
     for (builder, field) in [
         (resent().subject("x"), "Subject"),

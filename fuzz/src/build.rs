@@ -12,7 +12,10 @@ fn answers(input: &[u8]) {
         Ok(answer) => assert_eq!(answer.defects(), []),
         Err(error) => assert!(matches!(error, BuildError::TooLong { .. }), "{error}"),
     }
-    let resent = builder().to("bob@example.org").resend(&message).expect("nothing of the message is written anew");
+    let resent = match builder().to("bob@example.org").resend(&message) {
+        Ok(resent) => resent,
+        Err(error) => return assert!(matches!(input, [b' ' | b'\t', ..]), "{error}"),
+    };
     assert_eq!(
         resent.header().get("resent-to").map(|field| field.text().into_owned()).as_deref(),
         Some("bob@example.org")

@@ -85,7 +85,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// As [`finish`](Self::finish), and where anything else is set: the message keeps its own.
+    /// As [`finish`](Self::finish), and where anything else is set: the message keeps its own. A message that begins with white
+    /// space cannot be resent, for its first line would become part of the block.
     pub fn resend(self, message: &Message) -> Result<Message, BuildError> {
         for (field, set) in [
             ("Reply-To", !self.reply_to.is_empty()), // RFC 5322 §3.6.6 has no Resent-Reply-To any more
@@ -94,6 +95,10 @@ impl Builder {
             ("Subject", self.subject.is_some()),
             ("another field", !self.fields.is_empty()),
             ("a body", !self.parts.is_empty()),
+            (
+                "a message that begins with white space",
+                message.raw().starts_with(b" ") || message.raw().starts_with(b"\t"),
+            ),
         ] {
             if set {
                 return Err(BuildError::Resent { field });
