@@ -28,7 +28,8 @@ pub(super) fn behind<'a, T>(
                 let [b'>', rest @ ..] = rest else { return fail(rest, "a closing bracket") };
                 (rest, path)
             }
-            rest if quirks.no_brackets => inner(rest)?,
+            // A source route is nothing that anybody types.
+            rest if quirks.no_brackets && rest.first() != Some(&b'@') => inner(rest)?,
             rest => return fail(rest, "a path in brackets"),
         };
         let rest = if rest.is_empty() { rest } else { spaces(sp(rest)?.0)?.0 };
