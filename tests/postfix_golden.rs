@@ -11,8 +11,8 @@ use facteur::base::Network;
 
 /// Cases that come out otherwise on purpose.
 const OTHERWISE: &[(&str, &str)] = &[
-    ("fold/host Δημοσθένους@Δημοσθένους.EXAMPLE.COM", "IDNA keeps the final sigma, which they fold"),
-    ("fold/all Δημοσθένους@Δημοσθένους.EXAMPLE.COM", "the same"),
+    ("fold/3", "IDNA keeps the final sigma, which they fold"),
+    ("fold/4", "the same"),
     ("tok822/5", "a quoted string within a comment is text of the comment, which then has no end"),
     ("tok822/9", "a backslash quotes within quotation marks and comments only (RFC 5322 §3.2.1)"),
     (
@@ -119,7 +119,7 @@ fn addresses_and_names_of_postfix() {
 
     // How a domain compares: "host A@B" makes "A@b".
     let fold = read(&root, "global/fold_addr_test.ref");
-    let mut lines = fold.lines().peekable();
+    let (mut lines, mut n) = (fold.lines().peekable(), 0);
     while let Some(line) = lines.next() {
         let Some((how, address)) = line.strip_prefix("> ").and_then(|line| line.split_once(' ')) else { continue };
         if !matches!(how, "host" | "all") || !address.contains('@') {
@@ -128,7 +128,8 @@ fn addresses_and_names_of_postfix() {
         let Ok(address) = address.parse::<Address>() else { continue };
         let folded = lines.peek().and_then(|line| line.split("-> ").nth(1)).unwrap_or_default().trim_matches('"');
         let theirs = folded.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-        case(format!("fold/{how} {address}"), address.domain().to_unicode().unwrap_or_default(), theirs);
+        n += 1;
+        case(format!("fold/{n}"), address.domain().to_unicode().unwrap_or_default(), theirs);
     }
 
     // A pattern of one network, a name, an address, and whether it is in it.

@@ -122,9 +122,9 @@ fn scripts_run_as_written() {
             host.feed(b"EHLO a.test\r\n");
         }
         let mut wanted = Vec::new();
-        let mut lines = text.lines().filter(|line| line.starts_with("C:") || line.starts_with("S:")).peekable();
+        let lines = text.lines().filter(|line| line.starts_with("C:") || line.starts_with("S:"));
         let mut greeted = false;
-        while let Some(line) = lines.next() {
+        for line in lines {
             let text = line[2..].strip_prefix(' ').unwrap_or(&line[2..]);
             if line.starts_with("C:") {
                 let octets = text.replace("\\r", "\r").replace("\\n", "\n");

@@ -606,10 +606,12 @@ impl Machine for Server {
                     None
                 }
                 State::Waiting { question, until } => {
-                    self.session.early |= matches!(question, Question::Connect) && !self.wire.unread().is_empty();
-                    if until.is_some_and(|until| until > self.now) && !self.session.early || until.is_none() {
+                    // Who talks early need not be waited for.
+                    let early = matches!(question, Question::Connect) && !self.wire.unread().is_empty();
+                    if !early && until.is_none_or(|until| until > self.now) {
                         return Ok(Step::NeedInput);
                     }
+                    self.session.early |= early;
                     self.resume()
                 }
                 State::Unwelcome(_)
