@@ -1,11 +1,12 @@
-//! SMTP: the codecs, the reader and writer of DATA, and the server.
+//! SMTP: the codecs, the readers of DATA and BDAT, the writer of DATA, and the server; and the PROXY protocol before it.
 
 use std::time::{Duration, Instant};
 
-use facteur::base::{Machine, Step, Tls, Wire};
+use facteur::base::proxy::Proxied;
+use facteur::base::{Machine, Step, Timestamp, Tls, Wire};
 use facteur::sasl::Mechanism;
-use facteur::smtp::data::{BareNewlines, Data, DataFault, DataReader, DataWriter};
-use facteur::smtp::server::{AuthPolicy, Content, Protocol, Server, ServerConfig, ServerEvent, StartTls};
+use facteur::smtp::data::{BareNewlines, Chunk, Data, DataFault, DataReader, DataWriter};
+use facteur::smtp::server::{AuthPolicy, Content, Protocol, ProxyHeader, Server, ServerConfig, ServerEvent, StartTls};
 use facteur::smtp::{Command, Enhanced, Extensions, Quirks, Reply, ReplyReader};
 
 /// What reads as a command, strictly or with every quirk, is written as one line that reads strictly as the same.
@@ -107,6 +108,106 @@ pub fn data(input: &[u8]) {
     assert_eq!(text, mended(input));
 }
 
+/// The first octet chooses how newlines are treated, the second how many chunks there are, each of the next so many how long one
+/// is; the rest is the text. The reader finds the same however its input is cut and wherever its chunks end.
+pub fn bdat(input: &[u8]) {
+    let [mode, count, input @ ..] = input else { return };
+    let (sizes, text) = input.split_at(usize::from(count % 8).min(input.len()));
+    let mut reader = DataReader::default();
+    reader.bare_newlines = if mode & 1 == 0 { BareNewlines::Refuse } else { BareNewlines::Normalise };
+    reader.binary = mode & 2 != 0;
+    reader.max_size = (mode & 4 != 0).then_some(u64::from(mode >> 4) * 8);
+    reader.max_line = (mode & 8 != 0).then_some(u64::from(mode >> 4) * 4);
+    let mut chunks = Vec::new();
+    let mut rest = text;
+    for size in sizes {
+        let (chunk, more) = rest.split_at(usize::from(*size).min(rest.len()));
+        chunks.push(chunk);
+        rest = more;
+    }
+    chunks.push(rest);
+    let whole = read_chunks(&reader, &[text], text.len().max(1));
+    for cut in [1, 2, 64, text.len().max(1)] {
+        assert_eq!(read_chunks(&reader, &chunks, cut), whole);
+    }
+    if mode & 12 != 0 {
+        return;
+    }
+    let bare = |at: usize| match text.get(at) {
+        Some(b'\r') => text.get(at + 1) != Some(&b'\n'),
+        Some(b'\n') => at.checked_sub(1).and_then(|before| text.get(before)) != Some(&b'\r'),
+        _ => false,
+    };
+    let first = (0..text.len()).find(|at| bare(*at)).filter(|_| mode & 2 == 0);
+    match first {
+        Some(at) if mode & 1 == 0 => assert_eq!(whole, (text[..at].to_vec(), Some(DataFault::BareNewline))),
+        _ if mode & 2 != 0 => assert_eq!(whole, (text.to_vec(), None)),
+        _ => {
+            let ended = text.is_empty() || text.ends_with(b"\n") || text.ends_with(b"\r");
+            let mended = mended(text);
+            let mended = if ended { &mended[..] } else { &mended[..mended.len() - 2] };
+            assert_eq!(whole, (mended.to_vec(), None));
+        }
+    }
+}
+
+fn read_chunks(reader: &DataReader, chunks: &[&[u8]], cut: usize) -> (Vec<u8>, Option<DataFault>) {
+    let (mut reader, mut wire, mut text) = (reader.clone(), Wire::new(), Vec::new());
+    let input = chunks.concat();
+    let mut pieces = input.chunks(cut);
+    for (number, octets) in chunks.iter().enumerate() {
+        let mut chunk = Chunk { left: octets.len() as u64, last: number + 1 == chunks.len() };
+        loop {
+            match reader.read_chunk(&mut chunk, &mut wire) {
+                Data::Chunk(octets) => text.extend_from_slice(&octets),
+                Data::End => break,
+                Data::NeedInput => {
+                    assert!(wire.unread().len() <= 1, "no more than an undecided CR is left lying");
+                    wire.feed(pieces.next().expect("more"));
+                }
+            }
+        }
+        assert_eq!(chunk.left, 0);
+    }
+    (text, reader.fault())
+}
+
+/// A header of a proxy is found at the same octet however the input is cut, reads as what it was written from, and nothing
+/// behind it is touched.
+pub fn proxy(input: &[u8]) {
+    let read = |cut: usize| {
+        let mut wire = Wire::new();
+        for piece in input.chunks(cut) {
+            wire.feed(piece);
+            match Proxied::read(&mut wire, 536) {
+                Ok(None) => assert!(wire.unread().len() < 536 + cut),
+                Ok(Some(proxied)) => return Ok(Some(proxied)),
+                Err(_) => return Err(()),
+            }
+        }
+        Ok(None)
+    };
+    let whole = read(input.len().max(1));
+    assert_eq!(read(1), whole);
+    assert_eq!(read(3), whole);
+    let Ok(Some(proxied)) = whole else { return };
+    for mut written in [proxied.write_v1().into_bytes(), proxied.write_v2()] {
+        written.extend_from_slice(b"EHLO");
+        let mut wire = Wire::new();
+        wire.feed(&written);
+        let again = Proxied::read(&mut wire, 536).expect("what was written reads").expect("whole");
+        // A proxy that speaks for two families at once cannot be written.
+        let one_family =
+            |source: std::net::SocketAddr, other: std::net::SocketAddr| source.is_ipv4() == other.is_ipv4();
+        let expected = match proxied {
+            Proxied::For { source, destination } if !one_family(source, destination) => Proxied::Local,
+            other => other,
+        };
+        assert_eq!(again, expected);
+        assert_eq!(wire.unread(), b"EHLO");
+    }
+}
+
 type Message = (Vec<u8>, Option<DataFault>, Vec<u8>);
 
 fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<Message> {
@@ -204,11 +305,33 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
     config.screen.hello = mode & 128 != 0;
     config.screen.data = mode & 128 != 0;
     config.screen.vrfy = mode & 128 != 0;
+    if answers & 16 != 0 {
+        config.binary_mime = true;
+        config.deliver_by = Some(60);
+        config.future_release = Some(Duration::from_secs(3600));
+        config.priority = Some("MIXER".into());
+        config.require_tls = true;
+        config.rrvs = true;
+        config.no_soliciting = Some(vec!["net.example:ADV".into()]);
+        (config.conperm, config.conneg, config.submitter) = (true, true, true);
+        config.burl = Some("imap".into());
+        (config.etrn, config.atrn, config.xclient, config.xforward) = (true, true, true, true);
+        config.trusted = vec!["192.0.2.0/24".parse().expect("a network")];
+        config.max_messages = Some(5);
+        config.max_recipient_domains = Some(2);
+    }
+    config.screen.header = answers & 32 != 0;
+    config.screen.expn = answers & 32 != 0;
+    config.chunking = answers & 64 == 0;
+    if answers & 144 == 144 {
+        config.proxy = ProxyHeader::Required;
+    }
     config.max_backlog = 256;
     config.max_text_line = Some(200);
     config.max_recipients = 3;
     let start = Instant::now();
     let mut server = Server::new(config, [192, 0, 2, 1].into(), start);
+    server.set_clock(Timestamp::from_unix(1_795_305_600));
     let (mut events, mut output, mut streamed) = (Vec::new(), Vec::new(), Vec::new());
     let mut asked = u32::from(answers);
     let mut in_message = false;
@@ -242,7 +365,11 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
                         assert!(!mail.envelope.recipients.is_empty() && mail.envelope.recipients.len() <= 3);
                         assert!(mail.content.len() <= 512);
                     }
-                    if matches!(event, ServerEvent::Discarded(_)) {
+                    if matches!(event, ServerEvent::Discarded(_) | ServerEvent::TurnedAround) {
+                        continue;
+                    }
+                    if matches!(event, ServerEvent::Burl { .. }) {
+                        server.fetched(b"Subject: x\r\n\r\n.fetched\r\n");
                         continue;
                     }
                     // The answers follow from a seed, so that they are the same in each cut.
@@ -255,6 +382,10 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
                         40..42 if answers & 8 != 0 => {
                             server.shutdown();
                             server.accept();
+                        }
+                        // Time does not go by alike in all cuts, so that a wait has to be none.
+                        42..60 if answers & 2 != 0 && !matches!(event, ServerEvent::Resumed) => {
+                            server.wait(Duration::ZERO);
                         }
                         _ => server.accept(),
                     }
