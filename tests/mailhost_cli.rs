@@ -63,7 +63,7 @@ fn a_bad_config_is_one_line_that_names_its_line() {
             "mailhost: FILE:2: unknown variant `gopher`",
         ),
         ("[[listen]]\nservice = \"smtp\"\naddress = \"nowhere\"\n", "mailhost: FILE:3: invalid socket address"),
-        ("trusted_networks = [\"10.0.0.0/40\"]\n", "mailhost: FILE:1: 10.0.0.0/40 is no network"),
+        ("trusted_networks = [\"10.0.0.0/40\"]\n", "mailhost: FILE:1: 10.0.0.0/40: expected a network"),
         ("hostname = \"-\"\n", "mailhost: FILE: hostname: expected a domain"),
         ("smart_host = { host = \"relay.test\" }\n", "mailhost: FILE: relay.test: a route is a host and a port"),
         (

@@ -116,3 +116,51 @@ fn a_host_that_has_a_letter_does_not_get_it_again_because_another_is_silent() {
     assert_eq!(b.through_pop().len(), 1, "one letter over four starts");
     assert_eq!(a.through_pop().len(), 1, "and one here");
 }
+
+#[test]
+fn what_is_announced_is_acted_upon() {
+    let folder = Folder::new("announced");
+    // Nobody listens there: the letter waits.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let host = Mailhost::start_with(
+        &folder.0.join("data"),
+        &format!("[[transports]]\ndomain = \"b.test\"\nhost = \"{closed}\""),
+    );
+    let mut client = host.submission().unwrap();
+    let hello = client.smtp("EHLO client.test").unwrap();
+    for keyword in ["CHUNKING", "LIMITS RCPTMAX=1000", "ETRN", "FUTURERELEASE 604800 "] {
+        assert!(hello.contains(keyword), "{keyword} in {hello}");
+    }
+    assert!(!hello.contains("BINARYMIME"), "{hello}");
+    // In chunks, one of which ends within a line end and looks like the end of DATA.
+    expect(&client.smtp("MAIL FROM:<demo@localhost>").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<demo@localhost>").unwrap(), "250");
+    client.send(b"BDAT 19\r\nSubject: x\r\n\r\na\r\n.\rBDAT 11 LAST\r\n\nRSET\r\nend\r").unwrap();
+    expect(&client.smtp_reply().unwrap(), "250 2.0.0 19 octets received");
+    client.send(b"\n").unwrap();
+    // The last octet was the first of a command.
+    expect(&client.smtp_reply().unwrap(), "554 5.6.0");
+    expect(&client.smtp_reply().unwrap(), "500");
+    expect(&client.smtp("MAIL FROM:<demo@localhost>").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<demo@localhost>").unwrap(), "250");
+    client.send(b"BDAT 19\r\nSubject: x\r\n\r\na\r\n.\rBDAT 12 LAST\r\n\nRSET\r\nend\r\n").unwrap();
+    expect(&client.smtp_reply().unwrap(), "250 2.0.0 19 octets received");
+    expect(&client.smtp_reply().unwrap(), "250");
+    let arrived = host.settled(1);
+    assert!(arrived[0].ends_with(b"Subject: x\r\n\r\na\r\n.\r\nRSET\r\nend\r\n"), "{}", arrived[0].escape_ascii());
+
+    expect(&client.smtp("ETRN b.test").unwrap(), "251");
+    submit(&mut client, &["x@b.test"]);
+    expect(&client.smtp("MAIL FROM:<demo@localhost> HOLDFOR=3600").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<held@sub.b.test>").unwrap(), "550 5.4.4");
+    expect(&client.smtp("RCPT TO:<held@b.test>").unwrap(), "250");
+    expect(&client.smtp("BDAT 0 LAST").unwrap(), "250");
+    expect(&client.smtp("MAIL FROM:<demo@localhost> HOLDFOR=604801").unwrap(), "501 5.5.4");
+    // One that waits for its host, or is being tried just now; that which is held by its sender does not count.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !client.smtp("ETRN @test").unwrap().starts_with("253 2.0.0 OK, 1 pending") {
+        assert!(Instant::now() < patience, "it is never let go");
+        std::thread::yield_now();
+    }
+    expect(&client.smtp("ETRN #slow").unwrap(), "251");
+}

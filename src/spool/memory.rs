@@ -116,8 +116,8 @@ impl Draft for MemoryDraft {
         let mut entry = Entry {
             id: self.id.clone(),
             from: envelope.from,
+            priority: first_priority(size, envelope.recipients.len(), &envelope.params),
             params: envelope.params,
-            priority: first_priority(size, envelope.recipients.len()),
             recipients: envelope.recipients.into_iter().map(Pending::from).collect(),
             arrived,
             tries: 0,

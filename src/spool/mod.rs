@@ -275,8 +275,8 @@ pub struct Entry {
     pub last_try: Option<Timestamp>,
     /// Not to be tried before this; `None`: at once.
     pub next_try: Option<Timestamp>,
-    /// The lower, the more urgent. It begins with the size and 30000 for each recipient, and each try adds 90000
-    /// (sendmail's `RecipientFactor` and `RetryFactor`).
+    /// The lower, the more urgent. It begins with the size and 30000 for each recipient, each try adds 90000
+    /// (sendmail's `RecipientFactor` and `RetryFactor`), and each step of `MT-PRIORITY=` (RFC 6710) takes 30000 away.
     pub priority: i64,
     /// What kept it here, in one line, for people to read in a listing.
     pub message: Option<String>,
@@ -413,10 +413,11 @@ const RECIPIENT_FACTOR: i64 = 30_000;
 /// sendmail's `RetryFactor`: what a try adds to the priority.
 const RETRY_FACTOR: i64 = 90_000;
 
-/// sendmail's formula without its classes.
-fn first_priority(size: u64, recipients: usize) -> i64 {
+/// sendmail's formula; in the place of its classes a step of MT-PRIORITY= weighs as much as a recipient.
+fn first_priority(size: u64, recipients: usize, params: &MailParams) -> i64 {
     let recipients = i64::try_from(recipients).unwrap_or(i64::MAX);
-    i64::try_from(size).unwrap_or(i64::MAX).saturating_add(recipients.saturating_mul(RECIPIENT_FACTOR))
+    let weight = recipients.saturating_sub(params.priority.unwrap_or(0).into());
+    i64::try_from(size).unwrap_or(i64::MAX).saturating_add(weight.saturating_mul(RECIPIENT_FACTOR))
 }
 
 /// Why a spool did not do what it was asked.

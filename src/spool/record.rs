@@ -46,7 +46,7 @@ pub(super) fn new(submission: &Submission, split: &Split, data: u64) -> Result<C
     line(b'T', submission.arrived.unix().to_string().into());
     line(b'K', b"0".to_vec());
     line(b'N', b"0".to_vec());
-    line(b'P', first_priority(split.size, envelope.recipients.len()).to_string().into());
+    line(b'P', first_priority(split.size, envelope.recipients.len(), &envelope.params).to_string().into());
     match envelope.params.body {
         None => {}
         Some(Body::SevenBit) => line(b'B', b"7BIT".to_vec()),

@@ -56,15 +56,20 @@ impl Schedule {
     /// Whether to give up: the message is as old as one that goes back to its sender, or `BY=` wanted it back by now
     /// (RFC 2852 §4.1.3).
     pub fn is_expired(&self, entry: &Entry, now: Timestamp) -> bool {
-        after(entry.arrived, self.return_after).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
+        after(begun(entry), self.return_after).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
     }
 
     /// Whether it is time to tell the sender that it takes long, or `BY=` wanted to hear of it by now. Whom to tell of which
     /// recipient is for NOTIFY to say (RFC 3461 §4.1).
     pub fn is_late(&self, entry: &Entry, now: Timestamp) -> bool {
-        let late = self.warn_after.is_some_and(|late| after(entry.arrived, late).unix() <= now.unix());
+        let late = self.warn_after.is_some_and(|late| after(begun(entry), late).unix() <= now.unix());
         !entry.warned && (late || is_over(entry, ByMode::Notify, now))
     }
+}
+
+/// Since when delivery could be tried: the arrival, or the time to which the message was held (RFC 4865 §4.2).
+fn begun(entry: &Entry) -> Timestamp {
+    entry.params.hold.map_or(entry.arrived, |hold| hold.until(entry.arrived))
 }
 
 /// Whether the time of `BY=` with that mode is over.
@@ -87,7 +92,7 @@ fn after(point: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::{DeliverBy, Envelope, ForwardPath, MailParams, ReversePath};
+    use crate::smtp::{DeliverBy, Envelope, ForwardPath, Hold, MailParams, ReversePath};
     use crate::spool::{Memory, Spool};
 
     const ARRIVED: i64 = 1_172_593_995;
@@ -130,6 +135,11 @@ mod tests {
         urgent.warned = false;
         assert!(!schedule.is_expired(&urgent, at(600)) && !schedule.is_late(&urgent, at(599)));
         assert!(schedule.is_late(&urgent, at(600)));
+        // What was held is not late for that.
+        let mut held = entry.clone();
+        (held.warned, held.params.hold) = (false, Some(Hold::For(86_400)));
+        assert!(!schedule.is_late(&held, at(86_400 + 4 * 3600 - 1)) && schedule.is_late(&held, at(86_400 + 4 * 3600)));
+        assert!(!schedule.is_expired(&held, at(6 * 86_400 - 1)) && schedule.is_expired(&held, at(6 * 86_400)));
         let silent = Schedule { warn_after: None, ..Schedule::new() };
         entry.warned = false;
         assert!(!silent.is_late(&entry, at(86_400)));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use facteur::address::{Address, Domain};
+use facteur::base::Network;
 use serde::Deserialize;
 
 /// The whole default with comments: what `--print-config` prints and what is used where no file is given.
@@ -19,7 +20,7 @@ pub struct Config {
     pub hostname: String,
     #[serde(default = "local_domains", deserialize_with = "parsed_list")]
     pub local_domains: Vec<Domain>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parsed_list")]
     pub trusted_networks: Vec<Network>,
     #[serde(default = "max_message_size")]
     pub max_message_size: u64,
@@ -138,15 +139,6 @@ pub struct User {
 pub struct Users {
     #[serde(default)]
     pub users: Vec<User>,
-}
-
-/// An IP network, `192.0.2.0/24`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Network {
-    address: u128,
-    /// Of the 128 bits; an IPv4 network is one of mapped addresses.
-    prefix: u32,
 }
 
 impl Config {
@@ -277,37 +269,6 @@ impl Service {
             Self::Imap => "imap",
             Self::Imaps => "imaps",
         }
-    }
-}
-
-impl Network {
-    fn contains(&self, address: IpAddr) -> bool {
-        let differing = self.address ^ bits(address);
-        self.prefix == 0 || differing >> (128 - self.prefix) == 0
-    }
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let fault = || format!("{text} is no network such as 192.0.2.0/24");
-        let (address, prefix) =
-            text.split_once('/').map_or((text.as_str(), None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| fault())?;
-        let (width, offset) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= width).ok_or_else(fault)?,
-            None => width,
-        };
-        Ok(Self { address: bits(address), prefix: prefix + offset })
     }
 }
 

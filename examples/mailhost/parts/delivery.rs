@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use facteur::address::Domain;
 use facteur::base::Timestamp;
 use facteur::message::Message;
-use facteur::smtp::{Enhanced, ForwardPath, trace};
+use facteur::smtp::{self, Enhanced, ForwardPath, trace};
 use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Report, Reporter, Schedule, Spool, SpoolError};
 use facteur::store::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -128,6 +129,38 @@ fn due(host: &Host, damaged: &mut HashSet<QueueId>) -> Result<Vec<QueueId>, Spoo
     }
     due.sort();
     Ok(due.into_iter().map(|(_, _, id)| id).collect())
+}
+
+/// Lets what waits for these hosts be tried in the runner's next round, and says how many messages that is. What is on hold, held by its sender, or
+/// being tried stays as it is.
+pub fn release(host: &Host, waiting: &smtp::Waiting) -> Result<usize, SpoolError> {
+    let fits = |domain: &Domain| match waiting {
+        smtp::Waiting::Host(name) => domain == name,
+        smtp::Waiting::Below(name) => {
+            let (domain, name) = (domain.to_string().to_ascii_lowercase(), name.to_string().to_ascii_lowercase());
+            domain.strip_suffix(&name).is_some_and(|below| below.is_empty() || below.ends_with('.'))
+        }
+        _ => false, // there is one queue, and it has no name
+    };
+    let now = now();
+    let mut released = 0;
+    for id in host.spool.list()? {
+        let Ok(entry) = host.spool.entry(&id) else { continue };
+        let is_for = |pending: &Pending| match &pending.recipient.to {
+            ForwardPath::Address(to) => fits(to.domain()),
+            ForwardPath::Postmaster => false,
+        };
+        let held = entry.params.hold.is_some_and(|hold| hold.until(entry.arrived).unix() > now.unix());
+        if held || entry.held.is_some() || !entry.recipients.iter().any(is_for) {
+            continue;
+        }
+        let Some(mut claim) = host.spool.claim(&id)? else { continue };
+        let mut entry = claim.entry().clone();
+        entry.next_try = None;
+        claim.update(entry)?;
+        released += 1;
+    }
+    Ok(released)
 }
 
 /// Tries one entry: first here, then at other hosts.

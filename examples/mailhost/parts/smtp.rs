@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use facteur::base::Timestamp;
 use facteur::message::Message;
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::{block_in_place, spawn_blocking};
 
 use super::config::{Config, Service};
+use super::delivery;
 use super::host::{Fault, Host};
 use super::log::log;
 
@@ -33,6 +34,11 @@ pub fn config(config: &Config, service: Service) -> Result<Arc<ServerConfig>, St
         server.starttls = StartTls::Required;
     }
     server.require_auth = service != Service::Smtp;
+    server.etrn = true;
+    if service != Service::Smtp {
+        // RFC 4865 §4.2: on submission ports only. The queue holds such a message; a week is what people ask for.
+        server.future_release = Some(Duration::from_secs(7 * 86_400));
+    }
     Ok(Arc::new(server))
 }
 
@@ -44,8 +50,9 @@ pub async fn session(
     peer: SocketAddr,
     service: Service,
 ) -> Result<(), Fault> {
-    let mut driver =
-        Driver::new(Server::new(config, peer.ip(), Instant::now()), connection.stream).with_tls(host.tls.clone());
+    let mut server = Server::new(config, peer.ip(), Instant::now());
+    server.set_clock(SystemTime::now().into());
+    let mut driver = Driver::new(server, connection.stream).with_tls(host.tls.clone());
     if service.is_implicit_tls() {
         driver = driver.encrypted().await?;
     }
@@ -145,6 +152,33 @@ pub async fn session(
                         driver.reply(unable(&error));
                     }
                 }
+            }
+            Some(ServerEvent::Etrn(waiting)) => {
+                // It costs a look at the whole queue, so it is not for everybody.
+                if driver.session().identity.is_none() && !host.config.is_trusted(peer.ip()) {
+                    driver.reply(Reply::new(
+                        459,
+                        Enhanced(4, 7, 1),
+                        format!("node {waiting} not allowed: who are you?"),
+                    ));
+                    continue;
+                }
+                let of = Arc::clone(&host);
+                let asked = waiting.clone();
+                let released = spawn_blocking(move || delivery::release(&of, &asked)).await?;
+                log!("queue", "etrn={waiting}, relay={peer}, released={released:?}");
+                // RFC 1985 §5.1
+                driver.reply(match released {
+                    Ok(0) => Reply::new(251, Enhanced(2, 0, 0), format!("OK, no messages waiting for node {waiting}")),
+                    Ok(n) => Reply::new(
+                        253,
+                        Enhanced(2, 0, 0),
+                        format!("OK, {n} pending messages for node {waiting} started"),
+                    ),
+                    Err(_) => {
+                        Reply::new(458, Enhanced(4, 3, 0), format!("unable to queue messages for node {waiting}"))
+                    }
+                });
             }
             Some(ServerEvent::Discarded(fault)) => {
                 (draft, head) = (None, Vec::new());
