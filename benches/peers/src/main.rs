@@ -5,6 +5,7 @@ mod codec;
 mod corpora;
 mod measure;
 mod message;
+mod smtp;
 
 use measure::Rounds;
 
@@ -14,9 +15,10 @@ static COUNTER: measure::Counter = measure::Counter;
 /// A group of works: its name, what it measures, and how.
 type Group = (&'static str, &'static str, fn(Rounds));
 
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     ("message", "parsing: structure, what a reader asks, everything decoded", message::run),
     ("build", "building: a small message, and one with 1 MB attached", build::run),
+    ("smtp", "commands, replies, the dots of DATA, a message through the server", smtp::run),
     ("codec", "base64, quoted-printable, encoded words, both ways", codec::run),
 ];
 

@@ -1,0 +1,230 @@
+//! SMTP: commands and replies read, the dots of DATA taken off, and a whole message through the server.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use facteur::base::{Machine, Step, Wire};
+use facteur::smtp::data::{Data, DataReader};
+use facteur::smtp::{Command, Quirks, Reply, ReplyReader, Server, ServerConfig, ServerEvent};
+use smtp_proto::request::receiver::DataReceiver;
+use smtp_proto::response::parser::ResponseReceiver;
+use smtp_proto::Request;
+
+use crate::corpora::{self, Seed};
+use crate::measure::{Peer, Rounds, Work};
+
+/// A client that sends through a relay: what it says for two messages, one of them with DSN.
+const COMMANDS: [&str; 16] = [
+    "EHLO mail.example.org\r\n",
+    "MAIL FROM:<ada.lovelace@example.org> SIZE=48213 BODY=8BITMIME\r\n",
+    "RCPT TO:<bob@example.com>\r\n",
+    "RCPT TO:<charles.babbage@analytical.example>\r\n",
+    "RCPT TO:<postmaster@mx.example.net>\r\n",
+    "DATA\r\n",
+    "MAIL FROM:<> SIZE=3120\r\n",
+    "RCPT TO:<bounces+8213-eve=example.com@lists.example.org>\r\n",
+    "BDAT 3120 LAST\r\n",
+    "RSET\r\n",
+    "MAIL FROM:<eve@example.com> RET=HDRS ENVID=QQ314159 SMTPUTF8\r\n",
+    "RCPT TO:<bob@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.com\r\n",
+    "DATA\r\n",
+    "NOOP\r\n",
+    "VRFY ada@example.org\r\n",
+    "QUIT\r\n",
+];
+
+const REPLIES: [&str; 8] = [
+    "220 mx.example.net ESMTP\r\n",
+    "250 2.1.0 OK\r\n",
+    "250 2.1.5 recipient ok\r\n",
+    "550 5.1.1 <nobody@example.net>: no such user here\r\n",
+    "354 end with <CRLF>.<CRLF>\r\n",
+    "250 2.0.0 l248JX3n004416 Message accepted for delivery\r\n",
+    "451 4.7.1 greylisted, try again in five minutes\r\n",
+    "221 2.0.0 bye\r\n",
+];
+
+pub fn run(rounds: Rounds) {
+    commands(rounds);
+    replies(rounds);
+    data(rounds);
+    dialogue(rounds);
+}
+
+fn commands(rounds: Rounds) {
+    let octets: usize = COMMANDS.iter().map(|line| line.len()).sum();
+    const TIMES: usize = 20_000;
+    let line = |n: usize| COMMANDS[n % COMMANDS.len()];
+    rounds.compare(
+        &Work {
+            name: "smtp/command",
+            items: COMMANDS.len() * TIMES,
+            octets: octets * TIMES,
+            target: Some(2.0),
+        },
+        &mut [
+            // The line is framed by the wire before; here it is taken from its end.
+            Peer::new("facteur", |n| {
+                let line = line(n).as_bytes();
+                let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+                u64::from(Command::parse(&line[..end - 1], &Quirks::default()).is_ok())
+            }),
+            Peer::new("smtp-proto", |n| u64::from(Request::parse(&mut line(n).as_bytes().iter()).is_ok())),
+        ],
+    );
+}
+
+fn replies(rounds: Rounds) {
+    let octets: usize = REPLIES.iter().map(|line| line.len()).sum();
+    const TIMES: usize = 40_000;
+    let line = |n: usize| REPLIES[n % REPLIES.len()];
+    rounds.compare(
+        &Work { name: "smtp/reply", items: REPLIES.len() * TIMES, octets: octets * TIMES, target: Some(2.0) },
+        &mut [
+            Peer::new("facteur", |n| Reply::parse(line(n).as_bytes()).map_or(0, |reply| reply.code().into())),
+            Peer::new("smtp-proto", |n| {
+                let reply = ResponseReceiver::default().parse(&mut line(n).as_bytes().iter());
+                reply.map_or(0, |reply| reply.code.into())
+            }),
+        ],
+    );
+    let all = REPLIES.concat().repeat(32);
+    let mut wire = Wire::new();
+    rounds.compare(
+        &Work { name: "smtp/reply-stream", items: 1000, octets: all.len() * 1000, target: Some(2.0) },
+        &mut [
+            Peer::new("facteur", |_| {
+                wire.feed(all.as_bytes());
+                let mut reader = ReplyReader::default();
+                let mut sum = 0;
+                while let Ok(Some(reply)) = reader.read(&mut wire) {
+                    sum += u64::from(reply.code());
+                }
+                sum
+            }),
+            Peer::new("smtp-proto", |_| {
+                let mut octets = all.as_bytes().iter();
+                let mut sum = 0;
+                while !octets.as_slice().is_empty() {
+                    match ResponseReceiver::default().parse(&mut octets) {
+                        Ok(reply) => sum += u64::from(reply.code),
+                        Err(_) => break,
+                    }
+                }
+                sum
+            }),
+        ],
+    );
+}
+
+fn data(rounds: Rounds) {
+    let mut seed = Seed::new(10);
+    for (name, len, items) in [("1MB", 1_000_000, 40), ("4KB", 4_000, 5_000)] {
+        let text = corpora::text(&mut seed, len, 0).replace("\r\n", "\n").replace('\n', "\r\n");
+        // A dot at the start of a line is rare in letters.
+        let text = text.replacen("\r\n", "\r\n..", 3);
+        let stuffed = [text.as_bytes(), b"\r\n.\r\n"].concat();
+        let shared = Bytes::from(stuffed.clone());
+        let slices = |take: &mut dyn FnMut(&[u8])| {
+            // What a driver has read lies in the wire; the copy into it is the kernel's.
+            let mut wire = Wire::new();
+            wire.feed(&shared);
+            let mut reader = DataReader::default();
+            while let Data::Chunk(chunk) = reader.read(&mut wire) {
+                take(&chunk);
+            }
+            reader.size()
+        };
+        let mut wires: Vec<Wire> = Vec::new();
+        let _ = &mut wires;
+        rounds.compare(
+            &Work {
+                name: &format!("smtp/data-collected/{name}"),
+                items,
+                octets: stuffed.len() * items,
+                target: Some(1.2),
+            },
+            &mut [
+                Peer::new("facteur", |_| {
+                    let mut out = Vec::with_capacity(stuffed.len());
+                    slices(&mut |chunk| out.extend_from_slice(chunk));
+                    out.len() as u64
+                }),
+                Peer::new("smtp-proto", |_| {
+                    // It reads from a buffer that a driver filled, as ours does.
+                    let filled = stuffed.clone();
+                    let mut out = Vec::with_capacity(stuffed.len());
+                    let mut receiver = DataReceiver::new();
+                    receiver.ingest(&mut filled.iter(), &mut out);
+                    out.len() as u64
+                }),
+            ],
+        );
+        rounds.compare(
+            &Work { name: &format!("smtp/data-slices/{name}"), items, octets: stuffed.len() * items, target: Some(2.0) },
+            &mut [
+                Peer::new("facteur", |_| slices(&mut |_| {})),
+                Peer::new("smtp-proto", |_| {
+                    let filled = stuffed.clone();
+                    let mut out = Vec::with_capacity(stuffed.len());
+                    let mut receiver = DataReceiver::new();
+                    receiver.ingest(&mut filled.iter(), &mut out);
+                    out.len() as u64
+                }),
+            ],
+        );
+    }
+}
+
+/// EHLO, MAIL, three RCPT, 4 KB by DATA, QUIT: turn by turn, as a client without PIPELINING has it.
+fn dialogue(rounds: Rounds) {
+    let mut seed = Seed::new(11);
+    let text = corpora::text(&mut seed, 4_000, 0).replace("\r\n", "\n").replace('\n', "\r\n");
+    let turns = [
+        "EHLO mail.example.org\r\n".to_owned(),
+        "MAIL FROM:<ada.lovelace@example.org> SIZE=4100\r\n".to_owned(),
+        "RCPT TO:<bob@example.com>\r\n".to_owned(),
+        "RCPT TO:<charles@analytical.example>\r\n".to_owned(),
+        "RCPT TO:<postmaster@mx.example.net>\r\n".to_owned(),
+        "DATA\r\n".to_owned(),
+        format!("{text}\r\n.\r\n"),
+        "QUIT\r\n".to_owned(),
+    ];
+    let octets: usize = turns.iter().map(String::len).sum();
+    let config = Arc::new(ServerConfig::new("mx.example.net").expect("a name"));
+    let start = Instant::now();
+    const TIMES: usize = 10_000;
+    let serve = |pieces: &[&[u8]]| {
+        let mut server = Server::new(config.clone(), [192, 0, 2, 1].into(), start);
+        let mut size = 0;
+        for piece in pieces {
+            server.wire().feed(piece);
+            loop {
+                match server.poll() {
+                    Ok(Step::Event(ServerEvent::Message(mail))) => {
+                        size = mail.size;
+                        server.accept();
+                    }
+                    Ok(Step::Event(_)) => server.accept(),
+                    _ => break,
+                }
+            }
+            let wire = server.wire();
+            while !wire.outgoing().is_empty() {
+                let n = wire.outgoing().len();
+                wire.sent(n);
+            }
+        }
+        size
+    };
+    let one_by_one: Vec<&[u8]> = turns.iter().map(String::as_bytes).collect();
+    let commands = turns[..6].concat();
+    let pipelined: Vec<&[u8]> = vec![turns[0].as_bytes(), commands[turns[0].len()..].as_bytes(), turns[6].as_bytes(), turns[7].as_bytes()];
+    for (name, pieces) in [("turns", &one_by_one), ("pipelined", &pipelined)] {
+        rounds.compare(
+            &Work { name: &format!("smtp/dialogue/{name}"), items: TIMES, octets: octets * TIMES, target: None },
+            &mut [Peer::new("facteur", |_| serve(pieces))],
+        );
+    }
+}
