@@ -7,9 +7,9 @@ use bytes::Bytes;
 use facteur::base::{Machine, Step, Wire};
 use facteur::smtp::data::{Data, DataReader};
 use facteur::smtp::{Command, Quirks, Reply, ReplyReader, Server, ServerConfig, ServerEvent};
+use smtp_proto::Request;
 use smtp_proto::request::receiver::DataReceiver;
 use smtp_proto::response::parser::ResponseReceiver;
-use smtp_proto::Request;
 
 use crate::corpora::{self, Seed};
 use crate::measure::{Peer, Rounds, Work};
@@ -57,12 +57,7 @@ fn commands(rounds: Rounds) {
     const TIMES: usize = 20_000;
     let line = |n: usize| COMMANDS[n % COMMANDS.len()];
     rounds.compare(
-        &Work {
-            name: "smtp/command",
-            items: COMMANDS.len() * TIMES,
-            octets: octets * TIMES,
-            target: Some(2.0),
-        },
+        &Work { name: "smtp/command", items: COMMANDS.len() * TIMES, octets: octets * TIMES, target: Some(2.0) },
         &mut [
             // The line is framed by the wire before; here it is taken from its end.
             Peer::new("facteur", |n| {
@@ -162,7 +157,12 @@ fn data(rounds: Rounds) {
             ],
         );
         rounds.compare(
-            &Work { name: &format!("smtp/data-slices/{name}"), items, octets: stuffed.len() * items, target: Some(2.0) },
+            &Work {
+                name: &format!("smtp/data-slices/{name}"),
+                items,
+                octets: stuffed.len() * items,
+                target: Some(2.0),
+            },
             &mut [
                 Peer::new("facteur", |_| slices(&mut |_| {})),
                 Peer::new("smtp-proto", |_| {
@@ -220,7 +220,8 @@ fn dialogue(rounds: Rounds) {
     };
     let one_by_one: Vec<&[u8]> = turns.iter().map(String::as_bytes).collect();
     let commands = turns[..6].concat();
-    let pipelined: Vec<&[u8]> = vec![turns[0].as_bytes(), commands[turns[0].len()..].as_bytes(), turns[6].as_bytes(), turns[7].as_bytes()];
+    let pipelined: Vec<&[u8]> =
+        vec![turns[0].as_bytes(), commands[turns[0].len()..].as_bytes(), turns[6].as_bytes(), turns[7].as_bytes()];
     for (name, pieces) in [("turns", &one_by_one), ("pipelined", &pipelined)] {
         rounds.compare(
             &Work { name: &format!("smtp/dialogue/{name}"), items: TIMES, octets: octets * TIMES, target: None },
