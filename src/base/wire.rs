@@ -13,6 +13,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Out-buffers up to this size are kept for the next reply; larger ones are given back once sent.
 const KEPT: usize = 4 * 1024;
 
+/// An in-buffer has room for as many octets at least, so that one serves for several lines.
+const AT_LEAST: usize = 512;
+
 /// The in-buffer and the out-queue of one connection.
 ///
 /// ```
@@ -78,6 +81,9 @@ impl Wire {
 
     /// Takes in octets that the peer sent.
     pub fn feed(&mut self, octets: &[u8]) {
+        if self.input.capacity() - self.input.len() < octets.len() {
+            self.input.reserve(octets.len().max(AT_LEAST));
+        }
         self.input.extend_from_slice(octets);
     }
 

@@ -250,9 +250,12 @@ impl fmt::Display for Extensions {
             // RFC 4865 §3: "normalized to Universal Coordinated Time".
             write!(f, "\nFUTURERELEASE {interval} {}", until.at_offset(0).rfc3339())?;
         }
-        let limits = self.limits.as_ref().map(ToString::to_string);
+        match self.limits {
+            Some(limits) if limits == Limits::default() => f.write_str("\nLIMITS")?,
+            Some(limits) => write!(f, "\nLIMITS {limits}")?,
+            None => {}
+        }
         for (keyword, params) in [
-            ("LIMITS", &limits),
             ("MT-PRIORITY", &self.priority),
             ("NO-SOLICITING", &self.no_soliciting),
             ("BURL", &self.burl),

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::data::{Chunk, DataFault};
 use super::{Enhanced, Envelope, Error, Fault, ForwardPath, MailParams, RcptParams, Reply, ReversePath};
-use super::{Recipient, Session, Waiting};
+use super::{Session, Waiting};
 use crate::address::Domain;
 use crate::base::proxy::Proxied;
 use crate::base::wire::Ending;
@@ -185,13 +185,12 @@ enum Question {
     },
     /// `standard` is what is said where it is accepted.
     Mail {
-        from: ReversePath,
-        params: MailParams,
+        envelope: Box<Envelope>,
         standard: Reply,
     },
+    /// The last recipient is the one that is asked for.
     Rcpt {
         envelope: Box<Envelope>,
-        recipient: Recipient,
     },
     /// VRFY, EXPN, ETRN.
     Lookup {
@@ -370,17 +369,16 @@ impl Server {
                 self.counts.auth_failures += 1;
                 self.settle(State::Idle, &reply);
             }
-            (Question::Mail { from, params, standard }, Ok(reply)) => {
-                let envelope = Box::new(Envelope { from, params, recipients: Vec::new() });
+            (Question::Mail { envelope, standard }, Ok(reply)) => {
                 self.settle(State::Transaction(envelope), &reply.unwrap_or(standard));
             }
             (Question::Mail { .. }, Err(reply)) => self.settle(State::Idle, &reply),
-            (Question::Rcpt { mut envelope, recipient }, Ok(reply)) => {
-                envelope.recipients.push(recipient);
+            (Question::Rcpt { envelope }, Ok(reply)) => {
                 let standard = || Reply::new(250, Enhanced(2, 1, 5), "OK");
                 self.settle(State::Transaction(envelope), &reply.unwrap_or_else(standard));
             }
-            (Question::Rcpt { envelope, .. }, Err(reply)) => {
+            (Question::Rcpt { mut envelope }, Err(reply)) => {
+                envelope.recipients.pop();
                 let errors = self.counts.errors;
                 self.settle(State::Transaction(envelope), &reply);
                 self.counts.errors = errors; // a list may have many dead members

@@ -40,7 +40,8 @@ impl Server {
             standard = Reply::new(250, Enhanced(2, 3, 6), "0 is the priority for all who are not known");
         }
         let event = ServerEvent::Mail { from: from.clone(), params: params.clone() };
-        self.ask(Question::Mail { from, params, standard }, event)
+        let envelope = Box::new(Envelope { from, params, recipients: Vec::new() });
+        self.ask(Question::Mail { envelope, standard }, event)
     }
 
     fn mail_refusal(&self, from: &ReversePath, params: &MailParams) -> Option<Reply> {
@@ -123,12 +124,17 @@ impl Server {
         matched.map(|word| Reply::new(550, Enhanced(5, 7, 1), format!("SOLICIT={word}")))
     }
 
-    pub(super) fn rcpt(&mut self, envelope: Box<Envelope>, to: ForwardPath, params: RcptParams) -> Option<ServerEvent> {
+    pub(super) fn rcpt(
+        &mut self,
+        mut envelope: Box<Envelope>,
+        to: ForwardPath,
+        params: RcptParams,
+    ) -> Option<ServerEvent> {
         if let Some(refusal) = self.rcpt_refusal(&envelope, &to, &params) {
             return self.no(State::Transaction(envelope), &refusal);
         }
-        let recipient = Recipient { to: to.clone(), params: params.clone() };
-        self.ask(Question::Rcpt { envelope, recipient }, ServerEvent::Rcpt { to, params })
+        envelope.recipients.push(Recipient { to: to.clone(), params: params.clone() });
+        self.ask(Question::Rcpt { envelope }, ServerEvent::Rcpt { to, params })
     }
 
     fn rcpt_refusal(&mut self, envelope: &Envelope, to: &ForwardPath, params: &RcptParams) -> Option<Reply> {
