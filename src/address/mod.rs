@@ -329,6 +329,7 @@ pub(crate) fn is_atext(octet: u8) -> bool {
 }
 
 /// `Mailbox = Local-part "@" ( Domain / address-literal )`
+#[inline(always)] // as below
 pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
     let (rest, local) = local_part(input)?;
     let [b'@', name @ ..] = rest else { return fail(rest, "an at sign") };
@@ -341,27 +342,34 @@ pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
 }
 
 /// `Local-part = Dot-string / Quoted-string`
+#[inline(always)] // its result is large, and each copy of it is felt where every command has one
 pub(crate) fn local_part(input: &[u8]) -> Parsed<'_, Name> {
     const NAME: &str = "a local part";
-    let (rest, local) = if input.first() == Some(&b'"') {
+    if input.first() == Some(&b'"') {
         let (rest, local) = quoted(input)?;
         if local.is_empty() || local.iter().any(u8::is_ascii_control) {
             return fail(input, NAME);
         }
-        (rest, String::from_utf8(local).ok().map(Name::from))
-    } else {
-        let len = span(input, ATEXT | DOT);
-        let (local, rest) = input.split_at(len);
-        // A dot stands between two atoms.
-        if matches!(local, [] | [b'.', ..] | [.., b'.']) || local.windows(2).any(|two| two == b"..") {
-            return fail(input, NAME);
-        }
-        (rest, std::str::from_utf8(local).ok().map(Name::from))
-    };
-    local.map_or_else(|| fail(input, NAME), |local| Ok((rest, local)))
+        return match String::from_utf8(local) {
+            Ok(local) => Ok((rest, local.into())),
+            Err(_) => fail(input, NAME),
+        };
+    }
+    // A dot stands between two atoms.
+    let (len, mut before, mut sound) = (span(input, ATEXT | DOT), b'.', true);
+    let (local, rest) = input.split_at(len);
+    for octet in local {
+        sound &= (before != b'.') | (*octet != b'.');
+        before = *octet;
+    }
+    match std::str::from_utf8(local) {
+        Ok(local) if sound && before != b'.' => Ok((rest, local.into())),
+        _ => fail(input, NAME),
+    }
 }
 
-/// `Domain = sub-domain *("." sub-domain)`, or `address-literal`. The dot at the end that the DNS writes is read and dropped.
+/// `Domain = sub-domain *("." sub-domain)`, or `address-literal`.
+#[inline(always)] // as above
 pub(crate) fn domain(input: &[u8]) -> Parsed<'_, Domain> {
     if input.first() == Some(&b'[') {
         return address_literal(input);
@@ -370,13 +378,15 @@ pub(crate) fn domain(input: &[u8]) -> Parsed<'_, Domain> {
     let (name, rest) = input.split_at(len);
     let name = name.strip_suffix(b".").unwrap_or(name);
     // Neither begins nor ends a label with a hyphen, and none is empty: only at a dot can that go wrong.
-    let bad = |two: &[u8]| matches!(two, [b'.' | b'-', b'.'] | [b'.', b'-']);
-    if matches!(name, [] | [b'.' | b'-', ..] | [.., b'.' | b'-']) || name.windows(2).any(bad) {
-        return fail(input, "a domain");
+    let (mut before, mut sound) = (b'.', true);
+    for octet in name {
+        sound &= (before != b'.') | (*octet != b'.') & (*octet != b'-');
+        sound &= (before != b'-') | (*octet != b'.');
+        before = *octet;
     }
     match std::str::from_utf8(name) {
-        Ok(text) => Ok((rest, Domain::Name(text.into()))),
-        Err(_) => fail(input, "a domain"),
+        Ok(text) if sound && !matches!(before, b'.' | b'-') => Ok((rest, Domain::Name(text.into()))),
+        _ => fail(input, "a domain"),
     }
 }
 
@@ -410,6 +420,7 @@ static CLASSES: [u8; 256] = {
 };
 
 /// How many octets from the start are of one of these classes.
+#[inline]
 fn span(input: &[u8], classes: u8) -> usize {
     input.iter().position(|octet| CLASSES[usize::from(*octet)] & classes == 0).unwrap_or(input.len()) // 256 classes
 }

@@ -11,6 +11,7 @@ use crate::base::ParseError;
 use crate::base::parse::{Parsed, expected, fail, sp};
 
 /// The path of MAIL or RCPT behind its keyword, and what comes after it and its space.
+#[inline(always)]
 pub(super) fn behind<'a, T>(
     keyword: &'static str,
     args: &'a [u8],
@@ -45,6 +46,7 @@ pub(super) fn behind<'a, T>(
 }
 
 /// `Reverse-path = Path / "<>"`, without its brackets.
+#[inline(always)]
 pub(super) fn reverse(input: &[u8]) -> Parsed<'_, ReversePath> {
     if input.first() == Some(&b'>') {
         return Ok((input, ReversePath::Null));
@@ -55,6 +57,7 @@ pub(super) fn reverse(input: &[u8]) -> Parsed<'_, ReversePath> {
 }
 
 /// `Forward-path = Path`, or `Postmaster` (RFC 5321 §4.1.1.3), without its brackets.
+#[inline(always)]
 pub(super) fn forward(input: &[u8]) -> Parsed<'_, ForwardPath> {
     let (rest, _) = source_route(input)?;
     let postmaster = tag_no_case::<_, _, nom::error::Error<&[u8]>>(&b"postmaster"[..]).parse(rest);
@@ -66,6 +69,7 @@ pub(super) fn forward(input: &[u8]) -> Parsed<'_, ForwardPath> {
 }
 
 /// `A-d-l = At-domain *( "," At-domain )`, then a colon. RFC 5321 §4.1.1.3: source routes "SHOULD be ignored".
+#[inline(always)]
 fn source_route(input: &[u8]) -> Parsed<'_, ()> {
     let mut rest = input;
     if rest.first() != Some(&b'@') {
@@ -85,6 +89,7 @@ fn source_route(input: &[u8]) -> Parsed<'_, ()> {
 /// `Mailbox`, its domain no longer than RFC 5321 §4.5.3.1.2 allows, its labels no longer than the DNS has them (RFC 1035 §2.3.4),
 /// and those that say they are A-labels such as there are. Local parts beyond 64 octets are out there, in the reverse-paths of
 /// mailing lists, and do no harm.
+#[inline(always)]
 fn mailbox(input: &[u8]) -> Parsed<'_, Address> {
     let (rest, address) = address::mailbox(input)?;
     let Domain::Name(name) = address.domain() else { return Ok((rest, address)) };

@@ -234,10 +234,26 @@ fn reply_line(input: &[u8]) -> Parsed<'_, (u16, bool, &[u8])> {
 /// `status-code = class "." subject "." detail` (RFC 3463 §2) with a space or the end after it. Its class must be that of
 /// the code (RFC 2034 §4); other text is taken as it stands.
 fn enhanced_code(code: u16, text: &[u8]) -> Option<(Enhanced, &[u8])> {
-    let len = text.iter().position(|octet| *octet == b' ').unwrap_or(text.len());
-    let (word, rest) = text.split_at(len);
-    let enhanced: Enhanced = std::str::from_utf8(word).ok()?.parse().ok()?;
-    (u16::from(enhanced.0) == code / 100).then(|| (enhanced, rest.strip_prefix(b" ").unwrap_or(rest)))
+    let [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = text else { return None };
+    let class = class - b'0';
+    if u16::from(class) != code / 100 {
+        return None;
+    }
+    let (subject, rest) = leading_number(rest)?;
+    let (detail, rest) = leading_number(rest.strip_prefix(b".")?)?;
+    let rest = match rest {
+        [] => rest,
+        [b' ', rest @ ..] => rest,
+        _ => return None,
+    };
+    Some((Enhanced(class, subject, detail), rest))
+}
+
+/// `1*3DIGIT` without leading zeros at the start, and what follows.
+fn leading_number(text: &[u8]) -> Option<(u16, &[u8])> {
+    let len = text.iter().take(4).take_while(|octet| octet.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(len);
+    Some((number(digits)?, rest))
 }
 
 /// `1*3DIGIT` without leading zeros.
