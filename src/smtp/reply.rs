@@ -134,12 +134,15 @@ impl Reply {
     /// Those of `out`; a `String` or a [`Wire`] has none.
     pub fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         use fmt::Write as _;
+        let mut codes = Codes::new(self);
+        if self.text.len() <= MOST && !self.text.bytes().any(|octet| octet.is_ascii_control()) {
+            out.write_str(codes.text(b' '))?;
+            out.write_str(&self.text)?;
+            return out.write_str("\r\n");
+        }
         let mut lines = self.lines().flat_map(pieces).peekable();
         while let Some(line) = lines.next() {
-            write!(out, "{}{}", self.code, if lines.peek().is_some() { '-' } else { ' ' })?;
-            if let Some(enhanced) = self.enhanced {
-                write!(out, "{enhanced} ")?;
-            }
+            out.write_str(codes.text(if lines.peek().is_some() { b'-' } else { b' ' }))?;
             OneLine(&mut *out).write_str(line)?;
             out.write_str("\r\n")?;
         }
@@ -147,10 +150,58 @@ impl Reply {
     }
 }
 
+/// What each line of a reply begins with: most of what servers write are replies, so it is put together by hand.
+struct Codes {
+    octets: [u8; 24],
+    len: usize,
+}
+
+impl Codes {
+    fn new(reply: &Reply) -> Self {
+        let mut codes = Self { octets: [b' '; 24], len: 0 };
+        codes.number(reply.code);
+        codes.len += 1;
+        if let Some(Enhanced(class, subject, detail)) = reply.enhanced {
+            codes.number(class.into());
+            codes.push(b'.');
+            codes.number(subject);
+            codes.push(b'.');
+            codes.number(detail);
+            codes.push(b' ');
+        }
+        codes
+    }
+
+    fn push(&mut self, octet: u8) {
+        // "255-255.65535.65535 " at the most.
+        if let Some(place) = self.octets.get_mut(self.len) {
+            *place = octet;
+            self.len += 1;
+        }
+    }
+
+    fn number(&mut self, number: u16) {
+        for unit in [10_000, 1000, 100, 10, 1] {
+            if number >= unit || unit == 1 {
+                self.push(b'0' + (number / unit % 10) as u8); // one digit
+            }
+        }
+    }
+
+    /// With that between the code and the rest.
+    fn text(&mut self, between: u8) -> &str {
+        if let Some(place) = self.octets.get_mut(3) {
+            *place = between;
+        }
+        std::str::from_utf8(self.octets.get(..self.len).unwrap_or_default()).unwrap_or_default() // ASCII
+    }
+}
+
+/// The longest piece of text on a line, with "250-" and "5.999.999 " before it and CRLF behind.
+const MOST: usize = MAX_LINE - 16;
+
 /// Breaks a line so that each piece fits with its codes, at a space where there is one.
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
-    // "250-" and "5.999.999 " before, CRLF behind.
-    const MOST: usize = MAX_LINE - 16;
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest.take()?;
@@ -410,6 +461,17 @@ mod tests {
             (b"250 a\r\n250 b\r\n", 7),
         ] {
             assert_eq!(Reply::parse(text).map_err(|error| error.at), Err(at), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn codes_are_written_as_their_numbers_are() {
+        for enhanced in [Enhanced(2, 0, 0), Enhanced(5, 7, 30), Enhanced(4, 10, 999), Enhanced(255, 65_535, 10_000)] {
+            assert_eq!(written(&Reply::new(250, enhanced, "x")), format!("250 {enhanced} x\r\n"));
+            assert_eq!(
+                written(&Reply::new(599, enhanced, "x\ny")),
+                format!("599-{enhanced} x\r\n599 {enhanced} y\r\n")
+            );
         }
     }
 
