@@ -13,7 +13,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Out-buffers up to this size are kept for the next reply; larger ones are given back once sent.
 const KEPT: usize = 4 * 1024;
 
-/// An in-buffer has room for as many octets at least, so that one serves for several lines.
+/// A buffer has room for as many octets at least, so that one serves for several lines.
 const AT_LEAST: usize = 512;
 
 /// The in-buffer and the out-queue of one connection.
@@ -220,6 +220,9 @@ impl Wire {
 
     /// For machines: sends `octets`.
     pub fn out(&mut self, octets: &[u8]) {
+        if self.tail.capacity() - self.tail.len() < octets.len() {
+            self.tail.reserve(octets.len().max(AT_LEAST));
+        }
         self.tail.extend_from_slice(octets);
         self.backlog += octets.len();
     }

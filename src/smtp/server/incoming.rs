@@ -21,7 +21,9 @@ pub(super) struct Incoming {
     announced: u64,
     /// The chunk, where it was fetched for BURL.
     fetched: Option<Box<Wire>>,
-    /// What has come, where it is collected.
+    /// What has come, where it is collected: the first piece as it is, for a small message has no other.
+    first: Bytes,
+    /// All of it, once there are two.
     content: BytesMut,
     /// What has come after the header, and is not yet handed out.
     held_back: Bytes,
@@ -87,6 +89,7 @@ impl Incoming {
             chunk,
             announced: chunk.map_or(0, |chunk| chunk.left),
             fetched: None,
+            first: Bytes::new(),
             content: BytesMut::new(),
             held_back: Bytes::new(),
             header: if config.screen.header { Header::LineStart } else { Header::Over },
@@ -114,7 +117,7 @@ impl Incoming {
     /// Where the application does not want the message, the rest of it is dropped.
     pub(super) fn refuse(&mut self, refusal: Option<Reply>) {
         if refusal.is_some() {
-            self.content = BytesMut::new();
+            self.forget();
             self.held_back = Bytes::new();
             self.refusal = refusal;
         }
@@ -129,12 +132,26 @@ impl Incoming {
         if content == Content::Stream {
             return Some(ServerEvent::Chunk(piece));
         }
-        if self.reader.fault().is_none() {
-            self.content.extend_from_slice(&piece);
+        if self.reader.fault().is_some() {
+            self.forget();
+        } else if self.first.is_empty() && self.content.is_empty() {
+            self.first = piece;
         } else {
-            self.content = BytesMut::new();
+            let first = std::mem::take(&mut self.first);
+            self.content.extend_from_slice(&first);
+            self.content.extend_from_slice(&piece);
         }
         None
+    }
+
+    fn forget(&mut self) {
+        self.first = Bytes::new();
+        self.content = BytesMut::new();
+    }
+
+    /// What has come so far, where it is collected.
+    fn collected(&self) -> Bytes {
+        if self.first.is_empty() { Bytes::copy_from_slice(&self.content) } else { self.first.clone() }
     }
 }
 
@@ -187,7 +204,7 @@ impl Server {
             return None; // only called while a message comes in
         };
         incoming.header = Header::Over;
-        let header = Bytes::copy_from_slice(&incoming.content);
+        let header = incoming.collected();
         self.state = State::Asking(Question::Header(incoming));
         Some(ServerEvent::Header(header))
     }
@@ -215,13 +232,14 @@ impl Server {
 
     /// The message is whole.
     fn whole(&mut self, incoming: Incoming) -> ServerEvent {
-        let Incoming { mut envelope, reader, content, eight_bit, .. } = incoming;
+        let Incoming { mut envelope, reader, first, content, eight_bit, .. } = incoming;
+        let content = if first.is_empty() { content.freeze() } else { first };
         // RFC 6152 §3: the next host has to be told of 8-bit octets, whatever was said of them here.
         if eight_bit && matches!(envelope.params.body, None | Some(Body::SevenBit)) {
             envelope.params.body = Some(Body::EightBitMime);
         }
         self.state = State::Asking(Question::Message { replies: self.replies(&envelope) });
-        ServerEvent::Message(Mail { envelope, content: content.freeze(), size: reader.size() })
+        ServerEvent::Message(Mail { envelope, content, size: reader.size() })
     }
 
     /// Refuses a message that was begun.
