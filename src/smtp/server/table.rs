@@ -301,7 +301,7 @@ impl Server {
     }
 
     /// A line of the exchange (RFC 4954 §4): base64, or `*` to cancel.
-    fn response(&mut self, mut exchange: Box<ServerExchange>, line: &[u8]) -> Option<ServerEvent> {
+    fn response(&mut self, mut exchange: ServerExchange, line: &[u8]) -> Option<ServerEvent> {
         if line == b"*" {
             return self.no(State::Idle, &Reply::new(501, Enhanced(5, 7, 0), "authentication cancelled"));
         }
