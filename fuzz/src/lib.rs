@@ -32,8 +32,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pop3_server", pop3::server),
     ("bounce", spool::bounce),
     ("qf", spool::qf),
-    ("sasl_client", sasl::client),
-    ("sasl_server", sasl::server),
     ("proxy", smtp::proxy),
     ("smtp_bdat", smtp::bdat),
     ("smtp_client", smtp_client::client),
