@@ -153,7 +153,7 @@ mod tests {
 
     /// Texts that are cut by the blocks at every place of a line, in each encoding.
     fn messages() -> Vec<Message> {
-        let octets: Vec<u8> = (0..40_000_u32).map(|n| (n * n >> 7) as u8).collect();
+        let octets: Vec<u8> = (0..40_000_u32).map(|n| ((n * n) >> 7) as u8).collect();
         let lines: String =
             (0..900).map(|n| format!("{}=C3=A9 line{}=\r\n", "x".repeat(n % 60), " ".repeat(n % 5))).collect();
         let base64 = crate::text::transfer::encode_base64(&octets);

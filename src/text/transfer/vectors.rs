@@ -1,16 +1,17 @@
-//! Base64 and quoted-printable in vectors of 64 octets, where the processor has AVX-512 with VBMI2; elsewhere the
-//! functions here do nothing, and `base64.rs` and `quoted_printable.rs` do their work in plain code.
+//! Base64 and quoted-printable in vectors, where the processor has AVX-512 with VBMI2, or AVX2; elsewhere the functions
+//! here do nothing, and `base64.rs` and `quoted_printable.rs` do their work in plain code.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
 //!
-//! This is the one file of the crate with `unsafe`. It is there for three things only: to load and store the 64 octets of
-//! an array, to call a function for a processor that was just asked whether it can run it, and to take as text what was
-//! just found to be UTF-8. All places in buffers are arrays and slices that are checked as everywhere.
-//! `benches/README.md` has the figures that ask for it.
+//! This is the one file of the crate with `unsafe`. It is there for four things only: to load and store all octets of an
+//! array, to call a function for a processor that was just asked whether it can run it, to make octets part of a vector
+//! that were just stored there, and to take as text what was just found to be UTF-8. All places in buffers are arrays and
+//! slices that are checked as everywhere. `benches/README.md` has the figures that ask for it.
+
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
 
 /// Below this many octets the call costs more than it saves.
-#[cfg(target_arch = "x86_64")]
 const WORTH: usize = 256;
 
 /// Six-bit values that wait for a fourth: at most three, the oldest in the highest bits.
@@ -20,39 +21,82 @@ pub(super) struct Waiting {
     pub(super) count: usize,
 }
 
+/// What the processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Level {
+    Plain,
+    Avx2,
+    Avx512,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The most that a test wants to be used.
+    pub(super) static LIMIT: std::cell::Cell<Level> = const { std::cell::Cell::new(Level::Avx512) };
+}
+
+/// What can be used for that many octets.
+fn level(octets: &[u8]) -> Level {
+    #[cfg(target_arch = "x86_64")]
+    if octets.len() >= WORTH {
+        let level = if avx512::is_here() {
+            Level::Avx512
+        } else if avx2::is_here() {
+            Level::Avx2
+        } else {
+            Level::Plain
+        };
+        #[cfg(test)]
+        let level = match LIMIT.get() {
+            // One processor has all of it that are tested.
+            Level::Avx2 if level == Level::Avx512 && avx2::is_here() => Level::Avx2,
+            limit if limit < level => limit,
+            _ => level,
+        };
+        return level;
+    }
+    Level::Plain
+}
+
 /// Reads base64 from the front of `encoded`, up to a `=` or the last few octets. Says how many octets it has read.
 pub(super) fn decode_base64(encoded: &[u8], waiting: &mut Waiting, octets: &mut Vec<u8>) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if encoded.len() >= WORTH && avx512::is_here() {
+    match level(encoded) {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx512::decode_base64(encoded, waiting, octets) };
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::decode_base64(encoded, waiting, octets) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 if waiting.count == 0 => unsafe { avx2::decode_base64(encoded, octets) },
+        _ => 0,
     }
-    let _ = (encoded, waiting, octets);
-    0
 }
 
 /// Writes lines of 57 octets as 76 characters and CRLF. Says how many octets it has written: whole lines, and not the
 /// last few.
 pub(super) fn encode_base64(octets: &[u8], out: &mut Vec<u8>) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if octets.len() >= WORTH && avx512::is_here() {
+    match level(octets) {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx512::encode_base64(octets, out) };
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::encode_base64(octets, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::encode_base64(octets, out) },
+        _ => 0,
     }
-    let _ = (octets, out);
-    0
 }
 
 /// Reads quoted-printable from the front of `encoded`, up to a `=` that begins no escape, to white space that ends a line
 /// or to the last few octets. Says how many octets it has read; what follows does not depend on them.
 pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if encoded.len() >= WORTH && avx512::is_here() {
+    match level(encoded) {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx512::decode_quoted_printable(encoded, octets) };
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::decode_quoted_printable(encoded, octets) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::decode_quoted_printable(encoded, octets) },
+        _ => 0,
     }
-    let _ = (encoded, octets);
-    0
 }
 
 /// The octets as text where they are UTF-8, without a copy.
@@ -65,16 +109,168 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
     Ok(unsafe { String::from_utf8_unchecked(octets) })
 }
 
+/// What both sets of instructions stand on.
+#[cfg(target_arch = "x86_64")]
+mod shared {
+    use std::mem::MaybeUninit;
+
+    /// How far ahead of the reading and the writing the memory is asked for: on bodies of megabytes that is worth half as
+    /// much speed again.
+    pub(super) const READ_AHEAD: usize = 8192;
+    const WRITE_AHEAD: usize = 4096;
+
+    /// For how many octets room is made at once.
+    pub(super) const BLOCK: usize = 4096;
+
+    pub(super) const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    /// A line of base64 as octets, and as characters.
+    pub(super) const LINE: usize = 57;
+    pub(super) const CHARACTERS: usize = 76;
+    /// For how many lines room is made at once.
+    pub(super) const LINES: usize = 64;
+
+    /// The room behind the octets of a vector, written from its start.
+    pub(super) struct Tail<'a> {
+        octets: &'a mut Vec<u8>,
+        /// How many octets behind the length are written.
+        written: usize,
+    }
+
+    impl<'a> Tail<'a> {
+        pub(super) fn new(octets: &'a mut Vec<u8>, room: usize) -> Self {
+            octets.reserve(room);
+            Self { octets, written: 0 }
+        }
+
+        /// Whether there is room for a vector of 64.
+        #[inline]
+        pub(super) fn has_room(&self) -> bool {
+            self.octets.capacity() - self.octets.len() - self.written >= 64
+        }
+
+        /// Where something will be written soon.
+        #[inline]
+        pub(super) fn ahead(&self) -> *const i8 {
+            self.octets.as_ptr().wrapping_add(self.octets.len() + self.written + WRITE_AHEAD).cast()
+        }
+
+        /// Has `N` octets stored, of which the first `count` are to stay. Without room nothing happens.
+        ///
+        /// # Safety
+        /// `store` has to write the whole array.
+        #[inline(always)]
+        pub(super) unsafe fn push<const N: usize>(
+            &mut self,
+            count: usize,
+            store: impl FnOnce(&mut [MaybeUninit<u8>; N]),
+        ) {
+            let room = self.octets.spare_capacity_mut().get_mut(self.written..);
+            if let Some(room) = room.and_then(|room| room.first_chunk_mut()) {
+                store(room);
+                self.written += count.min(N);
+            }
+        }
+
+        /// Takes back the last octets.
+        #[inline]
+        pub(super) fn back(&mut self, count: usize) {
+            self.written = self.written.saturating_sub(count);
+        }
+
+        /// Makes what was written part of the octets.
+        pub(super) fn finish(self) {
+            // SAFETY: `push` has written this many octets there, and there was room for them.
+            unsafe { self.octets.set_len(self.octets.len() + self.written) };
+        }
+    }
+
+    /// White space before the place where a kernel of quoted-printable ends may end a line: it is given back. It stands as
+    /// it was read, for no escape ends so.
+    pub(super) fn without_blank(encoded: &[u8], read: usize, octets: &mut Vec<u8>) -> usize {
+        let front = encoded.get(..read).unwrap_or_default();
+        let blank = front.iter().rev().take_while(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\x0c')).count();
+        octets.truncate(octets.len() - blank);
+        read - blank
+    }
+
+    /// Quoted-printable in vectors of 64, over what a module calls `load`, `is`, `is_low`, `digits`, `escapes` and `keep`.
+    macro_rules! quoted_printable {
+        ($features:literal) => {
+            #[target_feature(enable = $features)]
+            pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> usize {
+                let mut read = 0;
+                while let Some(rest) = encoded.get(read..) {
+                    let mut tail = Tail::new(octets, rest.len().min(BLOCK) + 64);
+                    let done = quoted_printable_block(rest, &mut tail);
+                    let full = !tail.has_room();
+                    tail.finish();
+                    read += done;
+                    if done == 0 || !full {
+                        break;
+                    }
+                }
+                without_blank(encoded, read, octets)
+            }
+
+            /// Reads vectors of 64 octets as long as there is room for them. Says how much was read.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn quoted_printable_block(encoded: &[u8], tail: &mut Tail<'_>) -> usize {
+                let mut read = 0;
+                // Octets at the front of the vector that belong to an escape before it.
+                let mut used: u64 = 0;
+                while tail.has_room()
+                    && let Some(here) = encoded.get(read..)
+                    && let (Some(octets), Some(second), Some(third)) = (
+                        here.first_chunk(),
+                        here.get(1..).and_then(|here| here.first_chunk()),
+                        here.get(2..).and_then(|here| here.first_chunk()),
+                    )
+                {
+                    let (octets, second, third) = (load(octets), load(second), load(third));
+                    let cr = is(octets, b'\r');
+                    let (lf_second, crlf_next) = (is(second, b'\n'), is(second, b'\r') & is(third, b'\n'));
+                    // RFC 2045 §6.7 (3): white space that ends a line goes; the plain code knows what and how much. The CR
+                    // that is half a line end is none, and that other controls are taken for white space costs only time.
+                    let blank = is_low(octets) & !is(octets, b'\n');
+                    if blank & (crlf_next | lf_second & !cr) != 0 {
+                        break;
+                    }
+                    let mut kept = !used;
+                    let mut decoded = octets;
+                    let mut next = 0;
+                    let equals = is(octets, b'=');
+                    if equals != 0 {
+                        let (high, is_high) = digits(second);
+                        let (low, is_low) = digits(third);
+                        let escape = equals & is_high & is_low;
+                        let (soft, bare_soft) = (equals & crlf_next, equals & lf_second);
+                        if escape | soft | bare_soft != equals {
+                            break;
+                        }
+                        decoded = escapes(octets, high, low);
+                        let two_more = escape | soft;
+                        kept &= !(soft | bare_soft | (two_more | bare_soft) << 1 | two_more << 2);
+                        next = (two_more | bare_soft) >> 63 | two_more >> 62;
+                    }
+                    keep(kept, decoded, tail);
+                    read += 64;
+                    used = next;
+                }
+                read + used.count_ones() as usize
+            }
+        };
+    }
+    pub(super) use quoted_printable;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::*;
 
     use super::Waiting;
-
-    /// How far ahead of the reading and the writing the memory is asked for: on bodies of megabytes that is worth half as
-    /// much speed again.
-    const READ_AHEAD: usize = 8192;
-    const WRITE_AHEAD: usize = 4096;
+    use super::shared::*;
 
     pub(super) fn is_here() -> bool {
         is_x86_feature_detected!("avx512vbmi2")
@@ -91,43 +287,13 @@ mod avx512 {
         unsafe { _mm512_loadu_si512(octets.as_ptr().cast()) }
     }
 
-    /// The room behind the octets of a vector, written from its start.
-    struct Tail<'a> {
-        octets: &'a mut Vec<u8>,
-        /// How many octets behind the length are written.
-        written: usize,
-    }
-
-    impl<'a> Tail<'a> {
-        fn new(octets: &'a mut Vec<u8>, room: usize) -> Self {
-            octets.reserve(room);
-            Self { octets, written: 0 }
-        }
-
-        /// Whether a vector can be stored.
-        #[inline]
-        fn has_room(&self) -> bool {
-            self.octets.capacity() - self.octets.len() - self.written >= 64
-        }
-
-        /// Stores a vector, of which the first `count` octets are to stay. Without room nothing happens.
-        #[inline]
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn push(&mut self, vector: __m512i, count: usize) {
-            let room = self.octets.spare_capacity_mut();
-            _mm_prefetch::<_MM_HINT_ET0>(room.as_ptr().wrapping_add(self.written + WRITE_AHEAD).cast());
-            if let Some(room) = room.get_mut(self.written..).and_then(|room| room.first_chunk_mut::<64>()) {
-                // SAFETY: 64 octets are written, all of the array, and no alignment is asked for.
-                unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), vector) };
-                self.written += count.min(64);
-            }
-        }
-
-        /// Makes what was written part of the octets.
-        fn finish(self) {
-            // SAFETY: `push` has written this many octets there, and there was room for them.
-            unsafe { self.octets.set_len(self.octets.len() + self.written) };
-        }
+    /// Appends the first `count` octets.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn push(tail: &mut Tail<'_>, vector: __m512i, count: usize) {
+        _mm_prefetch::<_MM_HINT_ET0>(tail.ahead());
+        // SAFETY: 64 octets are written, all of the array, and no alignment is asked for.
+        unsafe { tail.push::<64>(count, |room| _mm512_storeu_si512(room.as_mut_ptr().cast(), vector)) };
     }
 
     #[inline]
@@ -160,8 +326,6 @@ mod avx512 {
 
     /// Not in a table.
     const NONE: u8 = 0x80;
-
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     static SIX_BITS: [[u8; 64]; 2] = {
         let mut table = [[NONE; 64]; 2];
@@ -267,17 +431,11 @@ mod avx512 {
             let twelve_bits = _mm512_maddubs_epi16(load(values), _mm512_set1_epi32(0x0140_0140));
             let bits = _mm512_madd_epi16(twelve_bits, _mm512_set1_epi32(0x0001_1000));
             let count = left.min(48);
-            tail.push(_mm512_permutexvar_epi8(three_of_four, bits), count);
+            push(&mut tail, _mm512_permutexvar_epi8(three_of_four, bits), count);
             left -= count;
         }
         tail.finish();
     }
-
-    /// A line as octets, and as characters.
-    const LINE: usize = 57;
-    const CHARACTERS: usize = 76;
-    /// For how many lines room is made at once.
-    const LINES: usize = 64;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     pub(super) fn encode_base64(octets: &[u8], out: &mut Vec<u8>) -> usize {
@@ -285,7 +443,7 @@ mod avx512 {
         let line_end = _mm512_set1_epi16(i16::from_le_bytes(*b"\r\n"));
         let mut rest = octets;
         while rest.len() >= LINE + 64 {
-            let mut tail = Tail::new(out, LINES * (CHARACTERS + 2) + 64);
+            let mut tail = Tail::new(out, LINES.min(rest.len() / LINE) * (CHARACTERS + 2) + 64);
             for _ in 0..LINES {
                 // 48 octets are 64 characters, the nine behind them the last twelve; whole vectors are loaded for both.
                 let (Some(front), Some(back), Some(after)) =
@@ -294,9 +452,9 @@ mod avx512 {
                     break;
                 };
                 _mm_prefetch::<_MM_HINT_T0>(rest.as_ptr().wrapping_add(READ_AHEAD).cast());
-                tail.push(characters(front, alphabet), 64);
+                push(&mut tail, characters(front, alphabet), 64);
                 let back = _mm512_mask_blend_epi8(0b11 << 12, characters(back, alphabet), line_end);
-                tail.push(back, 14);
+                push(&mut tail, back, 14);
                 rest = after;
             }
             tail.finish();
@@ -315,78 +473,376 @@ mod avx512 {
         _mm512_permutexvar_epi8(_mm512_multishift_epi64_epi8(shifts, fours), alphabet)
     }
 
-    /// For how many octets room is made at once.
-    const BLOCK: usize = 4096;
+    quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
-    pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> usize {
-        let mut read = 0;
-        while let Some(rest) = encoded.get(read..) {
-            let mut tail = Tail::new(octets, rest.len().min(BLOCK) + 64);
-            let done = quoted_printable_block(rest, &mut tail);
-            let full = !tail.has_room();
-            tail.finish();
-            read += done;
-            if done == 0 || !full {
-                break;
-            }
-        }
-        // White space before the place where this ends may end a line. It stands as it was read, for no escape ends so.
-        let front = encoded.get(..read).unwrap_or_default();
-        let blank = front.iter().rev().take_while(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\x0c')).count();
-        octets.truncate(octets.len() - blank);
-        read - blank
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn is(octets: __m512i, octet: u8) -> u64 {
+        _mm512_cmpeq_epi8_mask(octets, all(octet))
     }
 
-    /// Reads vectors of 64 octets as long as there is room for them. Says how much was read.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
-    fn quoted_printable_block(encoded: &[u8], tail: &mut Tail<'_>) -> usize {
-        let hex = table(&HEX);
-        let mut read = 0;
-        // Octets at the front of the vector that belong to an escape before it.
-        let mut used: u64 = 0;
-        while tail.has_room()
-            && let Some(here) = encoded.get(read..)
-            && let (Some(octets), Some(second), Some(third)) = (
-                here.first_chunk(),
-                here.get(1..).and_then(|here| here.first_chunk()),
-                here.get(2..).and_then(|here| here.first_chunk()),
-            )
-        {
-            let (octets, second, third) = (load(octets), load(second), load(third));
-            let is = |vector, octet| _mm512_cmpeq_epi8_mask(vector, all(octet));
-            let cr = is(octets, b'\r');
-            let (lf_second, crlf_next) = (is(second, b'\n'), is(second, b'\r') & is(third, b'\n'));
-            // RFC 2045 §6.7 (3): white space that ends a line goes; the plain code knows what and how much. The CR that is
-            // half a line end is none, and that other controls are taken for white space costs only time.
-            let blank = _mm512_cmple_epu8_mask(octets, all(b' ')) & !is(octets, b'\n');
-            if blank & (crlf_next | lf_second & !cr) != 0 {
-                break;
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn is_low(octets: __m512i) -> u64 {
+        _mm512_cmple_epu8_mask(octets, all(b' '))
+    }
+
+    /// Hexadecimal digits: their values, and which they are.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn digits(octets: __m512i) -> (__m512i, u64) {
+        let (values, foreign) = look_up(table(&HEX), octets);
+        (values, !foreign)
+    }
+
+    /// Each `=` with what its digits say; where a soft line break begins it does not matter.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn escapes(octets: __m512i, high: __m512i, low: __m512i) -> __m512i {
+        // No digit has more than four bits, and what is shifted in from the neighbour is cut off.
+        let high = _mm512_and_si512(_mm512_slli_epi16::<4>(high), all(0xf0));
+        _mm512_mask_blend_epi8(is(octets, b'='), octets, _mm512_or_si512(high, low))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    fn keep(kept: u64, octets: __m512i, tail: &mut Tail<'_>) {
+        push(tail, _mm512_maskz_compress_epi8(kept, octets), kept.count_ones() as usize);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::shared::*;
+
+    pub(super) fn is_here() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load_half(octets: &[u8; 32]) -> __m256i {
+        // SAFETY: 32 octets are read, all of the array, and no alignment is asked for.
+        unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) }
+    }
+
+    /// Appends the first `count` octets.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn push(tail: &mut Tail<'_>, vector: __m256i, count: usize) {
+        _mm_prefetch::<_MM_HINT_ET0>(tail.ahead());
+        // SAFETY: 32 octets are written, all of the array, and no alignment is asked for.
+        unsafe { tail.push::<32>(count, |room| _mm256_storeu_si256(room.as_mut_ptr().cast(), vector)) };
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn all(octet: u8) -> __m256i {
+        _mm256_set1_epi8(octet.cast_signed())
+    }
+
+    /// A table of 16 octets, for both lanes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn table(table: &[u8; 16]) -> __m256i {
+        // SAFETY: 16 octets are read, all of the array, and no alignment is asked for.
+        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+    }
+
+    const fn is_in_alphabet(character: u8) -> bool {
+        character.is_ascii_alphanumeric() || character == b'+' || character == b'/'
+    }
+
+    /// By its higher four bits, a character is of one of five kinds; in four of them the lower four bits decide whether it
+    /// is in the alphabet, in the fifth none is. A bit for each kind.
+    static KINDS: [u8; 16] = [16, 16, 1, 2, 4, 8, 4, 8, 16, 16, 16, 16, 16, 16, 16, 16];
+
+    /// By the lower four bits of a character, in which kinds it is foreign.
+    static FOREIGN: [u8; 16] = {
+        let mut foreign = [16; 16];
+        let mut high = 2;
+        while high < 6 {
+            let mut low = 0;
+            while low < 16 {
+                if !is_in_alphabet(high * 16 + low) {
+                    foreign[low as usize] |= KINDS[high as usize]; // both < 16
+                }
+                low += 1;
             }
-            let mut keep = !used;
-            let mut decoded = octets;
-            let mut next = 0;
-            let equals = is(octets, b'=');
-            if equals != 0 {
-                let (high, not_high) = look_up(hex, second);
-                let (low, not_low) = look_up(hex, third);
-                let escape = equals & !not_high & !not_low;
-                let (soft, bare_soft) = (equals & crlf_next, equals & lf_second);
-                if escape | soft | bare_soft != equals {
+            high += 1;
+        }
+        foreign
+    };
+
+    /// By the higher four bits of a character, one less for `/`: what makes its value of it.
+    static OFFSETS: [u8; 16] = {
+        let mut offsets = [0; 16];
+        offsets[1] = 63 - b'/';
+        offsets[2] = 62 - b'+';
+        offsets[3] = 52_u8.wrapping_sub(b'0');
+        offsets[4] = 0_u8.wrapping_sub(b'A');
+        offsets[5] = offsets[4];
+        offsets[6] = 26_u8.wrapping_sub(b'a');
+        offsets[7] = offsets[6];
+        offsets
+    };
+
+    /// Three octets of each four, the lowest three the other way round.
+    static THREE_OF_FOUR: [u8; 16] = [2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, 0x80, 0x80, 0x80, 0x80];
+
+    /// Lines as long as the first, of a length that is a multiple of four, straight to octets. Ends at the first line that
+    /// is not like that.
+    #[target_feature(enable = "avx2,popcnt")]
+    pub(super) fn decode_base64(encoded: &[u8], octets: &mut Vec<u8>) -> usize {
+        let front = encoded.get(..1000).unwrap_or(encoded);
+        let Some(at) = memchr::memchr(b'\n', front) else { return 0 };
+        let crlf = front.get(..at).is_some_and(|line| line.ends_with(b"\r"));
+        let length = if crlf { at - 1 } else { at };
+        if length < 32 || length % 4 != 0 {
+            return 0;
+        }
+        let mut read = 0;
+        let mut good = true;
+        while good && encoded.len() - read > at {
+            let lines = ((encoded.len() - read) / (at + 1)).min(BLOCK / 64);
+            let mut tail = Tail::new(octets, lines * (length / 4 * 3) + 32);
+            for _ in 0..lines {
+                let Some(line) = encoded.get(read..read + at + 1) else { break };
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(READ_AHEAD).cast());
+                good = if crlf { line.ends_with(b"\r\n") } else { line.ends_with(b"\n") };
+                // A length that is known is worth a third as much speed again.
+                good &= match length {
+                    76 => decode_line(line, 76, &mut tail),
+                    _ => decode_line(line, length, &mut tail),
+                };
+                if !good {
+                    tail.back(length / 4 * 3);
                     break;
                 }
-                // No digit has more than four bits, and what is shifted in from the neighbour is cut off.
-                let high = _mm512_and_si512(_mm512_slli_epi16::<4>(high), all(0xf0));
-                decoded = _mm512_mask_blend_epi8(escape, octets, _mm512_or_si512(high, low));
-                let two_more = escape | soft;
-                keep &= !(soft | bare_soft | (two_more | bare_soft) << 1 | two_more << 2);
-                next = (two_more | bare_soft) >> 63 | two_more >> 62;
+                read += at + 1;
             }
-            tail.push(_mm512_maskz_compress_epi8(keep, decoded), keep.count_ones() as usize);
-            read += 64;
-            used = next;
+            tail.finish();
         }
-        read + used.count_ones() as usize
+        read
+    }
+
+    /// Appends what the characters of a line are; whether all are of the alphabet. The last vector begins where a whole one
+    /// is left, so some are read twice.
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn decode_line(line: &[u8], length: usize, tail: &mut Tail<'_>) -> bool {
+        let mut foreign = _mm256_setzero_si256();
+        let mut at = 0;
+        while at < length {
+            let from = at.min(length - 32);
+            tail.back((at - from) / 4 * 3);
+            let Some(characters) = line.get(from..).and_then(|line| line.first_chunk()) else { return false };
+            let characters = load_half(characters);
+            let fifteen = all(15);
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(characters), fifteen);
+            let low = _mm256_and_si256(characters, fifteen);
+            let kind = _mm256_shuffle_epi8(table(&KINDS), high);
+            foreign = _mm256_or_si256(foreign, _mm256_and_si256(kind, _mm256_shuffle_epi8(table(&FOREIGN), low)));
+            let slash = _mm256_cmpeq_epi8(characters, all(b'/'));
+            let offset = _mm256_shuffle_epi8(table(&OFFSETS), _mm256_add_epi8(high, slash));
+            let values = _mm256_add_epi8(characters, offset);
+            let twelve_bits = _mm256_maddubs_epi16(values, _mm256_set1_epi32(0x0140_0140));
+            let bits = _mm256_madd_epi16(twelve_bits, _mm256_set1_epi32(0x0001_1000));
+            let three = _mm256_shuffle_epi8(bits, table(&THREE_OF_FOUR));
+            push(tail, _mm256_permutevar8x32_epi32(three, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7)), 24);
+            at = from + 32;
+        }
+        _mm256_testz_si256(foreign, foreign) == 1
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn encode_base64(octets: &[u8], out: &mut Vec<u8>) -> usize {
+        // Behind the twelve characters of the third vector.
+        let line_end = _mm256_setr_epi32(0, 0, 0, i32::from_le_bytes(*b"\r\n\0\0"), 0, 0, 0, 0);
+        let is_line_end = _mm256_setr_epi32(0, 0, 0, 0xffff, 0, 0, 0, 0);
+        let mut rest = octets;
+        while rest.len() >= LINE + 64 {
+            let mut tail = Tail::new(out, LINES.min(rest.len() / LINE) * (CHARACTERS + 2) + 64);
+            for _ in 0..LINES {
+                // 24 octets are 32 characters, the nine behind 48 of them the last twelve.
+                let (Some(line), Some(after)) = (rest.first_chunk::<{ 48 + 28 }>(), rest.get(LINE..)) else { break };
+                _mm_prefetch::<_MM_HINT_T0>(rest.as_ptr().wrapping_add(READ_AHEAD).cast());
+                push(&mut tail, characters::<0>(line), 32);
+                push(&mut tail, characters::<24>(line), 32);
+                push(&mut tail, _mm256_blendv_epi8(characters::<48>(line), line_end, is_line_end), 14);
+                rest = after;
+            }
+            tail.finish();
+        }
+        octets.len() - rest.len()
+    }
+
+    /// For each three octets 1 2 3 the order 2 1 3 2, out of which the four groups of six bits can be shifted.
+    static FOUR_OF_THREE: [u8; 16] = [1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10];
+
+    /// What makes a character of a value: of 26 to 51 the first, of 52 and above the ones behind it, of below 26 the 14th.
+    static TO_CHARACTER: [u8; 16] = {
+        let mut offsets = [b'0'.wrapping_sub(52); 16];
+        offsets[0] = b'a' - 26;
+        offsets[11] = b'+'.wrapping_sub(62);
+        offsets[12] = b'/'.wrapping_sub(63);
+        offsets[13] = b'A';
+        offsets
+    };
+
+    /// The 24 octets from `FROM` on as 32 characters.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn characters<const FROM: usize>(line: &[u8; 76]) -> __m256i {
+        let sixteen = |from: usize| line.get(from..).and_then(|line| line.first_chunk::<16>());
+        let (Some(first), Some(second)) = (sixteen(FROM), sixteen(FROM + 12)) else { return _mm256_setzero_si256() };
+        // SAFETY: 16 octets are read, all of the array, and no alignment is asked for.
+        let (first, second) =
+            unsafe { (_mm_loadu_si128(first.as_ptr().cast()), _mm_loadu_si128(second.as_ptr().cast())) };
+        let fours = _mm256_shuffle_epi8(_mm256_set_m128i(second, first), table(&FOUR_OF_THREE));
+        // The first and third group are shifted right by 10 and 6, the second and fourth left by 4 and 8.
+        let odd = _mm256_and_si256(fours, _mm256_set1_epi32(0x0fc0_fc00));
+        let odd = _mm256_mulhi_epu16(odd, _mm256_set1_epi32(0x0400_0040));
+        let even = _mm256_and_si256(fours, _mm256_set1_epi32(0x003f_03f0));
+        let even = _mm256_mullo_epi16(even, _mm256_set1_epi32(0x0100_0010));
+        let values = _mm256_or_si256(odd, even);
+        // 0 for letters, 1 to 12 from 52 on; then 13 for capitals.
+        let kind = _mm256_subs_epu8(values, all(51));
+        let is_capital = _mm256_cmpgt_epi8(all(26), values);
+        let kind = _mm256_or_si256(kind, _mm256_and_si256(is_capital, all(13)));
+        _mm256_add_epi8(values, _mm256_shuffle_epi8(table(&TO_CHARACTER), kind))
+    }
+
+    quoted_printable!("avx2,popcnt");
+
+    /// 64 octets in two halves.
+    #[derive(Clone, Copy)]
+    struct Vector([__m256i; 2]);
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(octets: &[u8; 64]) -> Vector {
+        let [first, second] = octets.as_chunks().0 else { return Vector([_mm256_setzero_si256(); 2]) }; // two of 32
+        Vector([load_half(first), load_half(second)])
+    }
+
+    /// Where the highest bit of an octet is set.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn mask(halves: [__m256i; 2]) -> u64 {
+        let [first, second] = halves;
+        let (first, second) = (_mm256_movemask_epi8(first), _mm256_movemask_epi8(second));
+        let mask = u64::from(first.cast_unsigned()) | u64::from(second.cast_unsigned()) << 32;
+        // Else the compiler would reckon with each bit as an octet of a vector, and that ten times as slowly.
+        std::hint::black_box(mask)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn is(octets: Vector, octet: u8) -> u64 {
+        let Vector([first, second]) = octets;
+        mask([_mm256_cmpeq_epi8(first, all(octet)), _mm256_cmpeq_epi8(second, all(octet))])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn is_low(octets: Vector) -> u64 {
+        let Vector([first, second]) = octets;
+        mask([at_most(first, b' '), at_most(second, b' ')])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn at_most(octets: __m256i, most: u8) -> __m256i {
+        _mm256_cmpeq_epi8(_mm256_min_epu8(octets, all(most)), octets)
+    }
+
+    /// Hexadecimal digits: their values, and which they are.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn digits(octets: Vector) -> (Vector, u64) {
+        let Vector([first, second]) = octets;
+        let ((first, is_first), (second, is_second)) = (digits_of_half(first), digits_of_half(second));
+        (Vector([first, second]), mask([is_first, is_second]))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn digits_of_half(octets: __m256i) -> (__m256i, __m256i) {
+        let digit = _mm256_sub_epi8(octets, all(b'0'));
+        let letter = _mm256_sub_epi8(_mm256_or_si256(octets, all(0x20)), all(b'a'));
+        let (is_digit, is_letter) = (at_most(digit, 9), at_most(letter, 5));
+        let values = _mm256_blendv_epi8(_mm256_add_epi8(letter, all(10)), digit, is_digit);
+        (values, _mm256_or_si256(is_digit, is_letter))
+    }
+
+    /// Each `=` with what its digits say; where a soft line break begins it does not matter.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn escapes(octets: Vector, high: Vector, low: Vector) -> Vector {
+        let ([first, second], [high_first, high_second], [low_first, low_second]) = (octets.0, high.0, low.0);
+        Vector([escapes_of_half(first, high_first, low_first), escapes_of_half(second, high_second, low_second)])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn escapes_of_half(octets: __m256i, high: __m256i, low: __m256i) -> __m256i {
+        // No digit has more than four bits, and what is shifted in from the neighbour is cut off.
+        let high = _mm256_and_si256(_mm256_slli_epi16::<4>(high), all(0xf0));
+        _mm256_blendv_epi8(octets, _mm256_or_si256(high, low), _mm256_cmpeq_epi8(octets, all(b'=')))
+    }
+
+    /// For each choice among eight octets, where the chosen ones stand.
+    static CHOSEN: [[u8; 8]; 256] = {
+        let mut table = [[0; 8]; 256];
+        let mut choice = 0;
+        while choice < 256 {
+            let (mut at, mut count) = (0, 0);
+            while at < 8 {
+                if choice >> at & 1 == 1 {
+                    table[choice][count] = at as u8; // < 8
+                    count += 1;
+                }
+                at += 1;
+            }
+            choice += 1;
+        }
+        table
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn keep(kept: u64, octets: Vector, tail: &mut Tail<'_>) {
+        let Vector([first, second]) = octets;
+        if kept == u64::MAX {
+            push(tail, first, 32);
+            push(tail, second, 32);
+            return;
+        }
+        let [a, b, c, d, e, f, g, h] = kept.to_le_bytes();
+        keep_sixteen([a, b], _mm256_castsi256_si128(first), tail);
+        keep_sixteen([c, d], _mm256_extracti128_si256::<1>(first), tail);
+        keep_sixteen([e, f], _mm256_castsi256_si128(second), tail);
+        keep_sixteen([g, h], _mm256_extracti128_si256::<1>(second), tail);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn keep_sixteen([first, second]: [u8; 2], octets: __m128i, tail: &mut Tail<'_>) {
+        keep_eight(first, octets, tail);
+        keep_eight(second, _mm_unpackhi_epi64(octets, octets), tail);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn keep_eight(choice: u8, octets: __m128i, tail: &mut Tail<'_>) {
+        let chosen = _mm_cvtsi64_si128(i64::from_le_bytes(CHOSEN[usize::from(choice)])); // < 256
+        let octets = _mm_shuffle_epi8(octets, chosen);
+        // SAFETY: eight octets are written, all of the array, and no alignment is asked for.
+        unsafe {
+            tail.push::<8>(choice.count_ones() as usize, |room| _mm_storel_epi64(room.as_mut_ptr().cast(), octets));
+        }
     }
 }
