@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::legacy::Legacy;
-use super::transfer::utf8;
+use super::transfer::{decode_latin1, utf8};
 
 /// Labels seen in mail that the Encoding Standard does not list, of which only letters, in lower case, and digits are left.
 const ALIASES: [(&str, &str); 42] = [
@@ -79,6 +79,9 @@ pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
         Some(Charset::Utf7) => Cow::Owned(super::utf7::decode_mail(octets)),
         Some(Charset::Legacy(legacy)) => Cow::Owned(legacy.decode(octets)),
         Some(Charset::Utf16) => utf16(octets),
+        Some(Charset::Web(encoding)) if encoding == WINDOWS_1252 && Encoding::for_bom(octets).is_none() => {
+            windows_1252(octets)
+        }
         Some(Charset::Web(encoding)) => encoding.decode(octets).0,
     }
 }
@@ -106,6 +109,26 @@ fn valid(octets: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(octets).ok().filter(|_| !octets.starts_with(MARK))
 }
 
+/// What windows-1252 says, which is ISO-8859-1 but for 32 octets; in vectors where there are some.
+fn windows_1252(octets: &[u8]) -> Cow<'_, str> {
+    let ascii = Encoding::ascii_valid_up_to(octets);
+    if ascii == octets.len() || octets.len() < 256 {
+        return WINDOWS_1252.decode_without_bom_handling(octets).0;
+    }
+    let mut text = Vec::with_capacity(octets.len() + octets.len() / 16 + 192);
+    let mut rest = octets;
+    while !rest.is_empty() {
+        (_, rest) = rest.split_at(decode_latin1(rest, &mut text));
+        let (some, after) = rest.split_at(rest.len().min(64));
+        text.extend_from_slice(WINDOWS_1252.decode_without_bom_handling(some).0.as_bytes());
+        rest = after;
+    }
+    match utf8(text) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
+    }
+}
+
 /// The text of octets that no label explains: UTF-8 where they are valid UTF-8, else windows-1252, in which every octet
 /// is some character.
 pub fn guess(octets: &[u8]) -> Cow<'_, str> {
@@ -116,7 +139,7 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
 pub(crate) fn guess_piece(octets: &[u8]) -> Cow<'_, str> {
     match simdutf8::basic::from_utf8(octets) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
+        Err(_) => windows_1252(octets),
     }
 }
 
@@ -228,6 +251,21 @@ mod tests {
             assert_eq!(decode_owned(label, octets.to_vec()), text, "{label}");
         }
         assert!(is_known(" UTF-8 ") && is_known("us-ascii") && is_known("utf-7") && !is_known("x-mac-klingon"));
+    }
+
+    #[test]
+    fn windows_1252_is_read_in_all_ways_alike() {
+        let usual = "une caf\u{e9}ti\u{e8}re, \u{a0}\u{ff} and so on. ".repeat(30);
+        let usual: Vec<u8> = usual.chars().map(|character| character as u8).collect();
+        for odd in [&b""[..], b"\x80", b"\x9f\x81", b"\xa0", &[0xe9; 70], &[b'x'; 70], &[0x80; 70]] {
+            for at in (0..usual.len()).step_by(if cfg!(miri) { 101 } else { 1 }) {
+                let (before, after) = usual.split_at(at);
+                let octets = [before, odd, after].concat();
+                let expected = WINDOWS_1252.decode_without_bom_handling(&octets).0;
+                assert_eq!(windows_1252(&octets), expected);
+                assert_eq!(decode("iso-8859-1", &octets), expected);
+            }
+        }
     }
 
     #[test]

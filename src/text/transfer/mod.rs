@@ -22,7 +22,7 @@ pub use quoted_printable::{
     encode_quoted_printable_binary, encode_quoted_printable_binary_into, encode_quoted_printable_into,
 };
 pub(crate) use quoted_printable::{decode_escapes, hex};
-pub(super) use vectors::utf8;
+pub(super) use vectors::{decode_latin1, utf8};
 
 /// RFC 2045 §6.8: "encoded lines must be no longer than 76 characters".
 pub const LINE: usize = 76;

@@ -1,5 +1,5 @@
-//! Base64 and quoted-printable in vectors, where the processor has AVX-512 with VBMI2, or AVX2; elsewhere the functions
-//! here do nothing, and `base64.rs` and `quoted_printable.rs` do their work in plain code.
+//! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
+//! AVX2; elsewhere the functions here do nothing, and plain code does their work.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
@@ -95,6 +95,17 @@ pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> u
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { avx2::decode_quoted_printable(encoded, octets) },
+        _ => 0,
+    }
+}
+
+/// Reads ISO-8859-1 from the front of `octets` as UTF-8, up to one of the 32 octets that windows-1252 reads otherwise or to
+/// the last few. Says how many octets it has read.
+pub(in crate::text) fn decode_latin1(octets: &[u8], text: &mut Vec<u8>) -> usize {
+    match level(octets) {
+        // SAFETY: the processor has what the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::decode_latin1(octets, text) },
         _ => 0,
     }
 }
@@ -277,6 +288,7 @@ mod avx512 {
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("popcnt")
     }
 
@@ -471,6 +483,53 @@ mod avx512 {
         let shifts = _mm512_set1_epi64(u64::from_le_bytes([10, 4, 22, 16, 42, 36, 54, 48]).cast_signed());
         // The highest two bits of each octet are not looked at.
         _mm512_permutexvar_epi8(_mm512_multishift_epi64_epi8(shifts, fours), alphabet)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
+    pub(super) fn decode_latin1(octets: &[u8], text: &mut Vec<u8>) -> usize {
+        let mut read = 0;
+        while let Some(rest) = octets.get(read..).filter(|rest| rest.len() >= 64) {
+            let blocks = rest.as_chunks().0;
+            let blocks = blocks.get(..BLOCK / 64).unwrap_or(blocks);
+            let mut tail = Tail::new(text, blocks.len() * 128 + 64);
+            let mut done = 0;
+            for block in blocks {
+                let octets = load(block);
+                let high = _mm512_movepi8_mask(octets);
+                // From 0x80 to 0x9f, as the lowest of those with the highest bit set.
+                if _mm512_mask_cmplt_epu8_mask(high, octets, all(0xa0)) != 0 {
+                    break;
+                }
+                if high == 0 {
+                    push(&mut tail, octets, 64);
+                } else {
+                    push_latin1(_mm512_castsi512_si256(octets), high & 0xffff_ffff, &mut tail);
+                    push_latin1(_mm512_extracti64x4_epi64::<1>(octets), high >> 32, &mut tail);
+                }
+                done += 64;
+            }
+            tail.finish();
+            read += done;
+            if done < blocks.len() * 64 {
+                break;
+            }
+        }
+        read
+    }
+
+    /// Appends 32 characters, of which those in `high` take two octets.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
+    fn push_latin1(octets: __m256i, high: u64, tail: &mut Tail<'_>) {
+        let characters = _mm512_cvtepu8_epi16(octets);
+        // RFC 3629 §3: 110xxxxx 10xxxxxx.
+        let lead = _mm512_or_si512(_mm512_srli_epi16::<6>(characters), _mm512_set1_epi16(0xc0));
+        let trail = _mm512_and_si512(characters, _mm512_set1_epi16(0x3f));
+        let trail = _mm512_or_si512(_mm512_slli_epi16::<8>(trail), _mm512_set1_epi16(0x8000_u16.cast_signed()));
+        let two = _mm512_or_si512(lead, trail);
+        let both = _mm512_mask_blend_epi16(high as u32, characters, two); // the caller gives 32 bits
+        let kept = _pdep_u64(high, 0xaaaa_aaaa_aaaa_aaaa) | 0x5555_5555_5555_5555;
+        push(tail, _mm512_maskz_compress_epi8(kept, both), kept.count_ones() as usize);
     }
 
     quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
