@@ -221,22 +221,23 @@ mod tests {
     /// What the vectors, and the engine, are shortcuts of.
     #[test]
     fn all_ways_read_the_same() {
-        let octets: Vec<u8> = (0..3000_u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
+        // Miri is slow.
+        let many = if cfg!(miri) { 900 } else { 3000 };
+        let octets: Vec<u8> = (0..many).map(|n: u32| (n.wrapping_mul(n) >> 5) as u8).collect();
         let base64 = encode_base64(&octets);
         let mut plain = Vec::new();
         encode_base64_plain(&octets, &mut plain);
         assert_eq!(base64.as_bytes(), plain);
         for level in [Level::Plain, Level::Avx2, Level::Avx512] {
             vectors::LIMIT.set(level);
-            for cut in (0..300).step_by(if cfg!(miri) { 37 } else { 1 }) {
-                let octets = octets.get(cut..octets.len() - cut * cut % 700).unwrap();
+            for cut in (0..300).step_by(if cfg!(miri) { 290 } else { 1 }) {
+                let octets = octets.get(cut..octets.len() - cut).unwrap();
                 let mut plain = Vec::new();
                 encode_base64_plain(octets, &mut plain);
                 assert_eq!(encode_base64(octets).as_bytes(), plain, "{level:?}");
             }
         }
         for odd in ["", "=", "==", "!", "\r", "\0", "\u{e9}", "=\n=", " "] {
-            // Miri is slow.
             for at in (0..base64.len() / 9).step_by(if cfg!(miri) { 150 } else { 1 }) {
                 let mut encoded = base64.clone();
                 encoded.insert_str(at * 9, odd);
