@@ -1,6 +1,6 @@
 //! The examples of RFC 2045, 2046, 2047, 2049, 2183 and 2231, under their numbers.
 
-use facteur::message::{ContentType, Disposition, Message, Part};
+use facteur::message::{ContentType, DefectKind, Disposition, Message, Part};
 use facteur::text::{transfer, words};
 
 fn message(text: &str) -> Message {
@@ -241,7 +241,8 @@ Content-Transfer-Encoding: Quoted-printable
 --unique-boundary-1--
 "#,
     );
-    assert_eq!(message.defects(), []);
+    // The words that stand for base64 there are none.
+    assert!(message.defects().iter().all(|defect| defect.kind == DefectKind::OddBase64), "{:?}", message.defects());
     assert_eq!(
         tree(&message),
         [

@@ -127,14 +127,16 @@ fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<Stri
             header += line.len();
             break;
         }
+        // A byte order mark may stand before the first field.
+        let field = line.strip_prefix(b"\xef\xbb\xbf").filter(|field| n == 0 && is_field(field)).unwrap_or(line);
         if matches!(line[0], b' ' | b'\t') && !fields.is_empty() {
             fields.last_mut().unwrap().extend_from_slice(line);
-        } else if is_field(line)
+        } else if is_field(field)
             || n == 0 && (line.starts_with(b"From ") || line.starts_with(b">From "))
             || is_field(next)
             || !fields.is_empty() && is_blank(next)
         {
-            fields.push(line.to_vec());
+            fields.push(field.to_vec());
         } else {
             (body, has_body) = (n, true);
             break;

@@ -17,6 +17,7 @@ pub mod fields;
 mod fold;
 pub mod header;
 mod lines;
+mod inspect;
 pub mod part;
 pub mod protection;
 mod reader;
@@ -28,7 +29,8 @@ pub use build::{BuildError, Builder, NewPart};
 pub use defects::{Defect, DefectKind};
 pub use edit::{Edit, EditError, HeaderEdit, Protected, Recode};
 pub use fields::{
-    AutoSubmitted, ContentType, Disposition, Encoding, Importance, ListId, Received, ReceivedHost, Resent,
+    AcceptedLanguage, AutoSubmitted, ContentType, Disposition, Encoding, Importance, ListId, MessageContext,
+    NotificationOption, Received, ReceivedHost, Resent, Sensitivity, TypedAddress, ValidSince,
 };
 pub use header::{Field, Header};
 pub use part::Part;
@@ -159,7 +161,7 @@ impl Message {
     /// [`parse`](Self::parse) notes the faults of the structure. All others are looked for in one pass more when this is
     /// first called, and kept.
     pub fn defects(&self) -> &[Defect] {
-        self.inner.defects.get_or_init(|| defects::all(self))
+        self.inner.defects.get_or_init(|| inspect::defects(self))
     }
 
     /// Whether the other is a clone of this one.

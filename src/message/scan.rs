@@ -16,6 +16,9 @@ use super::lines::LineStarts;
 /// What a delimiter line begins with; made once, for a search is set up at every delimiter.
 static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// No part.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -250,6 +253,12 @@ impl<'a> Scan<'a> {
                 (full, colon) = (true, None);
             } else if let Some(colon) = colon {
                 self.note(line.get(..colon).unwrap_or_default(), at);
+            } else if at == start && line.strip_prefix(MARK).and_then(self::colon).is_some() {
+                // A byte order mark takes no field with it.
+                self.defect(DefectKind::NotAField, at);
+                self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32 });
+                at += MARK.len();
+                continue;
             } else {
                 if !self.belongs_to_header(at, next, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
@@ -543,6 +552,7 @@ mod tests {
             ("A: b\njunk\nC: d\n\nx".to_owned(), r"A: b\njunk\nC: d\n\n|x", vec![(NotAField, 5)]),
             ("A: b\njunk\n\nx".to_owned(), r"A: b\njunk\n\n|x", vec![(NotAField, 5)]),
             (" x\nA: b\n\ny".to_owned(), r" x\nA: b\n\n|y", vec![(NotAField, 0)]),
+            ("\u{feff}A: b\n\ny".to_owned(), r"\xef\xbb\xbfA: b\n\n|y", vec![(NotAField, 0)]),
             ("From x y\nA: b\n\ny".to_owned(), r"From x y\nA: b\n\n|y", vec![(NotAField, 0)]),
             // multiparts
             (format!("{MIXED}--b\n\nx\n--b--\n"), r"[\n|x]", vec![]),
@@ -551,7 +561,7 @@ mod tests {
             (
                 format!("{MIXED}--b\n--b\n\n--b\nx"),
                 r"[| \n| |x]",
-                vec![(MissingBlankLine, 56), (MissingFinalBoundary, 57)],
+                vec![(CutHeader, 47), (MissingBlankLine, 56), (MissingFinalBoundary, 57)],
             ),
             (format!("{MIXED}--b\n\nx"), r"[\n|x]", vec![(MissingFinalBoundary, 49)]),
             (format!("{MIXED}text\n"), r"Content-Type: multipart/mixed; boundary=b\n\n|text\n", vec![(NoParts, 0)]),
@@ -569,18 +579,22 @@ mod tests {
                 vec![(TwoContentTypes, 25)],
             ),
             (
-                "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYg".to_owned(),
-                r"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n|QTogYg",
+                "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYg==".to_owned(),
+                r"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n|QTogYg==",
                 vec![(EncodedMessage, 0)],
             ),
             // RFC 6532 §3.5: "it allows content-transfer-encoding for message/global"
             (
-                "Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nQTogYg".to_owned(),
-                r"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\n|QTogYg",
+                "Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nQTogYg==".to_owned(),
+                r"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\n|QTogYg==",
                 vec![],
             ),
             ("Content-type: Message/RFC822\n\nA: b\n\nx".to_owned(), r"[A: b\n\n|x]", vec![]),
-            (format!("{MIXED}--b\nContent-Type: message/rfc822\n--b--"), "[Content-Type: message/rfc822|]", vec![]),
+            (
+                format!("{MIXED}--b\nContent-Type: message/rfc822\n--b--"),
+                "[Content-Type: message/rfc822|]",
+                vec![(CutHeader, 76)],
+            ),
         ] {
             let message = Message::parse(text.clone());
             assert_eq!(shown(message.root()), expected, "{text:?}");
@@ -594,11 +608,12 @@ mod tests {
         let outer = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=bc\n\n";
         let message = Message::parse(format!("{outer}--bc\n\nx\n--bc--\n--b\n\ny\n--b--\n"));
         assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
-        assert_eq!(message.defects(), []);
+        let kinds = |message: &Message| message.defects().iter().map(|defect| defect.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&message), [SameBoundary]);
         // The same twice: the inner one first.
         let message = Message::parse(format!("{MIXED}{}--b\n\nx\n--b--\n--b\n\ny\n--b--\n", INNER.replace("=c", "=b")));
         assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
-        assert_eq!(message.defects(), []);
+        assert_eq!(kinds(&message), [SameBoundary]);
     }
 
     #[test]

@@ -28,25 +28,16 @@ struct Param {
 impl Params {
     /// Reads `*(";" parameter)`; what stands before the first semicolon is passed over.
     pub fn parse(text: &[u8]) -> Self {
-        let mut reader = Reader { text, at: 0, comments: true };
-        reader.word();
         let mut params = Vec::new();
-        while reader.skip_semicolons() {
-            let before = reader.at;
-            let name = reader.name();
-            if reader.peek() != Some(b'=') {
-                // Something else; and where nothing was read, at least one octet of it.
-                reader.at = reader.at.max(before + 1);
-                reader.word();
-                continue;
-            }
-            reader.at += 1;
-            let value = reader.value();
-            if !name.is_empty() {
-                params.push(Param { name: charset::guess(name).into_owned(), value });
-            }
-        }
+        each(text, |_, name, value| params.push(Param { name: charset::guess(name).into_owned(), value }));
         Self(params)
+    }
+
+    /// Where in the text the parameters stand, in the order of [`raw`](Self::raw).
+    pub(crate) fn places(text: &[u8]) -> Vec<usize> {
+        let mut places = Vec::new();
+        each(text, |at, _, _| places.push(at));
+        places
     }
 
     /// The parameters as they stand: names with their stars, values without quotes, nothing decoded or joined.
@@ -74,13 +65,20 @@ impl Params {
         self.octets(name).map(words::decode)
     }
 
-    /// The parameters of each name apart, plain ones with those of RFC 2231, by name.
-    pub(crate) fn by_name(&self) -> Vec<Self> {
+    /// The parameters of each name apart, plain ones with those of RFC 2231, and their numbers among all.
+    pub(crate) fn by_name(&self) -> Vec<(Self, Vec<usize>)> {
         let base = |param: &Param| param.name.split('*').next().unwrap_or_default().to_ascii_lowercase();
-        let mut named: Vec<(String, &Param)> = self.0.iter().map(|param| (base(param), param)).collect();
+        let mut named: Vec<(String, usize, &Param)> =
+            self.0.iter().enumerate().map(|(n, param)| (base(param), n, param)).collect();
         named.sort_by(|a, b| a.0.cmp(&b.0));
         let groups = named.chunk_by(|a, b| a.0 == b.0);
-        groups.map(|group| Self(group.iter().map(|(_, param)| (*param).clone()).collect())).collect()
+        let apart = |group: &[(String, usize, &Param)]| {
+            (
+                Self(group.iter().map(|(_, _, param)| (*param).clone()).collect()),
+                group.iter().map(|group| group.1).collect(),
+            )
+        };
+        groups.map(apart).collect()
     }
 
     /// The parameter in the form of RFC 2231, where it is there in that form.
@@ -118,6 +116,27 @@ impl Params {
         match label {
             Some(label) => Some(charset::decode_piece(label, &octets).into_owned()),
             None => Some(words::decode(&octets)),
+        }
+    }
+}
+
+/// Each parameter of a text: where it stands, its name, its value without quotes.
+fn each<'a>(text: &'a [u8], mut found: impl FnMut(usize, &'a [u8], Vec<u8>)) {
+    let mut reader = Reader { text, at: 0, comments: true };
+    reader.word();
+    while reader.skip_semicolons() {
+        let before = reader.at;
+        let name = reader.name();
+        if reader.peek() != Some(b'=') {
+            // Something else; and where nothing was read, at least one octet of it.
+            reader.at = reader.at.max(before + 1);
+            reader.word();
+            continue;
+        }
+        reader.at += 1;
+        let value = reader.value();
+        if !name.is_empty() {
+            found(before, name, value);
         }
     }
 }

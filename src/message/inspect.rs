@@ -1,0 +1,697 @@
+//! Looks for what is wrong with a message and what two readers would read differently, when it is first asked for.
+//!
+//! The scan notes faults of the structure as it goes. All others are found here, in a pass of its own over the octets, the
+//! headers, and the bodies that are base64, quoted-printable or text. It takes time linear in the message, and looks into no
+//! message that is encoded.
+
+use memchr::{memchr_iter, memchr3_iter};
+
+use super::defects::{Defect, DefectKind, Defects, MOST_OF_A_KIND};
+use super::fields::{ContentType, Disposition, Encoding};
+use super::scan::{FieldSpan, Kind, NONE, PartSpan, is_name};
+use super::{Field, Message, Part, Tree};
+use crate::text::params::{Params, comment_end, is_token};
+use crate::text::{charset, transfer};
+
+/// RFC 5322 §2.1.1: "Each line of characters MUST be no more than 998 characters".
+const LONGEST_LINE: usize = 998;
+/// RFC 2046 §5.1.1: boundaries are "no longer than 70 characters".
+const LONGEST_BOUNDARY: usize = 70;
+
+/// All defects of a message by their octets: those that the scan noted, and what is looked for here.
+pub(super) fn defects(message: &Message) -> Vec<Defect> {
+    let mut defects = Defects::default();
+    let (raw, tree) = (&message.raw()[..], message.tree());
+    // A body that is too long is not looked into for this either.
+    let end =
+        if raw.len() < NONE as usize { raw.len() } else { tree.parts.first().map_or(0, |part| part.body as usize) };
+    octets(raw.get(..end).unwrap_or_default(), message, &mut defects);
+    // The boundaries of the multiparts around a part, with where these end.
+    let mut around: Vec<(usize, Vec<u8>)> = Vec::new();
+    for (index, span) in tree.parts.iter().enumerate() {
+        let part = Part::new(message, index);
+        header(raw, tree, index, span, &mut defects);
+        params(message, part, &mut defects);
+        boundary(message, part, &mut around, &mut defects);
+        body(part, &mut defects);
+    }
+    let mut list = defects.list;
+    list.extend_from_slice(tree.defects.list());
+    list.sort_by_key(|defect| defect.at);
+    list
+}
+
+/// Where a piece of the message begins in it.
+fn place(message: &Message, piece: &[u8]) -> usize {
+    piece.as_ptr() as usize - message.raw().as_ptr() as usize
+}
+
+/// NUL, bare CR, bare LF among CRLF, long lines. What is declared `binary` has octets and no lines (RFC 2045 §2.9).
+fn octets(raw: &[u8], message: &Message, defects: &mut Defects) {
+    let mut binary = message
+        .all_parts()
+        .filter(|part| part.is_leaf() && part.encoding() == Encoding::Binary)
+        .map(|part| part.body_offset()..part.body_offset() + part.raw_body().len())
+        .peekable();
+    let (mut bare, mut has_crlf) = (Vec::new(), false);
+    // Where the line begins.
+    let mut line = 0;
+    let long = |line: usize, end: usize, defects: &mut Defects| {
+        if end.saturating_sub(line) > LONGEST_LINE {
+            defects.push(DefectKind::LongLine, line);
+        }
+    };
+    for at in memchr3_iter(0, b'\r', b'\n', raw) {
+        while let Some(range) = binary.next_if(|range| range.end <= at) {
+            line = line.max(range.end);
+        }
+        if binary.peek().is_some_and(|range| range.contains(&at)) {
+            continue;
+        }
+        let after_cr = at.checked_sub(1).and_then(|before| raw.get(before)) == Some(&b'\r');
+        match raw.get(at) {
+            Some(0) => defects.push(DefectKind::Nul, at),
+            Some(b'\r') if raw.get(at + 1) != Some(&b'\n') => defects.push(DefectKind::BareCr, at),
+            Some(b'\n') => {
+                long(line, at - usize::from(after_cr), defects);
+                line = at + 1;
+                has_crlf |= after_cr;
+                if !after_cr && bare.len() < MOST_OF_A_KIND {
+                    bare.push(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    if binary.next().is_none() {
+        long(line, raw.len(), defects);
+    }
+    if has_crlf {
+        bare.into_iter().for_each(|at| defects.push(DefectKind::BareLf, at));
+    }
+}
+
+/// Fields that may come once, in the header of a message and in that of any part. Content-Type and
+/// Content-Transfer-Encoding are noted by the scan.
+const ONCE: [&[u8]; 12] = [
+    b"from",
+    b"date",
+    b"sender",
+    b"reply-to",
+    b"to",
+    b"cc",
+    b"bcc",
+    b"message-id",
+    b"in-reply-to",
+    b"references",
+    b"subject",
+    b"mime-version",
+];
+const ONCE_IN_A_PART: [&[u8]; 3] = [b"content-disposition", b"content-id", b"content-description"];
+
+/// Fields that come twice, or are written so that readers differ in what they are, and headers that do not end.
+fn header(raw: &[u8], tree: &Tree, index: usize, part: &PartSpan, defects: &mut Defects) {
+    let next = tree.parts.get(index + 1).map_or(tree.fields.len(), |next| next.first_field as usize);
+    let fields: &[FieldSpan] = tree.fields.get(part.first_field as usize..next).unwrap_or_default();
+    let parent = tree.parts.get(part.parent as usize);
+    let is_message = parent.is_none_or(|parent| parent.kind == Kind::Message);
+    let once = if is_message { &ONCE[..] } else { &[] };
+    let mut seen = [false; ONCE.len() + ONCE_IN_A_PART.len()];
+    let end = part.body as usize - usize::from(part.blank);
+    for (n, field) in fields.iter().enumerate() {
+        let end = fields.get(n + 1).map_or(end, |next| next.start as usize);
+        spelling(raw.get(field.start as usize..end).unwrap_or_default(), field, defects);
+        let name = raw.get(field.start as usize..field.colon as usize).unwrap_or_default();
+        let known = |(_, known): &(usize, &&[u8])| is_name(name, known);
+        let Some((n, once)) = ONCE_IN_A_PART.iter().chain(once).enumerate().find(known) else { continue };
+        let Some(seen) = seen.get_mut(n) else { continue };
+        if std::mem::replace(seen, true) {
+            let kind = match *once {
+                b"from" => DefectKind::TwoFroms,
+                b"content-disposition" => DefectKind::TwoDispositions,
+                _ => DefectKind::RepeatedField,
+            };
+            defects.push(kind, field.start as usize);
+        }
+    }
+    // Nothing behind the fields, not even a blank line, and yet the message goes on: with a boundary.
+    if part.blank == 0 && part.parent != NONE && part.end == part.body && (part.end as usize) < raw.len() {
+        let rest = raw.get(part.end as usize..).unwrap_or_default();
+        let line_end = rest.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
+        defects.push(DefectKind::CutHeader, part.end as usize + line_end);
+    }
+}
+
+/// How one field is written, which begins at `field.start`.
+fn spelling(raw: &[u8], field: &FieldSpan, defects: &mut Defects) {
+    let start = field.start as usize;
+    let name = raw.get(..(field.colon - field.start) as usize).unwrap_or_default();
+    let bare = name.trim_ascii_end();
+    if bare.len() < name.len() {
+        defects.push(DefectKind::SpaceBeforeColon, start + bare.len());
+    }
+    if let Err(error) = std::str::from_utf8(raw) {
+        defects.push(DefectKind::NotUtf8, start + error.valid_up_to());
+    }
+    for at in memchr_iter(b'\n', raw) {
+        let rest = raw.get(at + 1..).unwrap_or_default();
+        let blank = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t' | b'\r')).count();
+        if blank > 0 && rest.get(blank) == Some(&b'\n') {
+            defects.push(DefectKind::BlankFold, start + at + 1);
+        }
+    }
+}
+
+/// The parameters of one field, and where in the message they stand.
+struct Placed {
+    params: Params,
+    places: Vec<usize>,
+}
+
+impl Placed {
+    fn of(message: &Message, field: Field<'_>) -> Self {
+        let start = place(message, field.value());
+        let places = Params::places(field.value()).into_iter().map(|at| start + at).collect();
+        Self { params: Params::parse(field.value()), places }
+    }
+
+    /// Where the first parameter of this name stands, in any form.
+    fn first(&self, name: &str) -> Option<usize> {
+        let same = |own: &str| own.split('*').next().is_some_and(|own| own.eq_ignore_ascii_case(name));
+        let n = self.params.raw().position(|(own, _)| same(own))?;
+        self.places.get(n).copied()
+    }
+}
+
+/// The two fields that have parameters, and the one that says how the body is encoded.
+fn params(message: &Message, part: Part<'_>, defects: &mut Defects) {
+    let content_type = part.header().get("content-type");
+    let disposition = part.header().get("content-disposition");
+    for field in [content_type, disposition].into_iter().flatten() {
+        at_odds(&Placed::of(message, field), defects);
+        Strict { value: field.value(), at: 0, start: place(message, field.value()), defects }.run();
+    }
+    if let Some(field) = part.header().get("content-transfer-encoding")
+        && Encoding::exact(field.value()).is_none()
+    {
+        defects.push(DefectKind::OddEncoding, place(message, field.raw()));
+    }
+    let Some(content_type) = content_type else { return };
+    let placed = Placed::of(message, content_type);
+    let Some(read) = ContentType::parse(content_type.value()) else {
+        defects.push(DefectKind::NoMediaType, place(message, content_type.raw()));
+        return;
+    };
+    if read.kind() == "text"
+        && read.charset().is_some_and(|label| !charset::is_known(&label))
+        && let Some(at) = placed.first("charset")
+    {
+        defects.push(DefectKind::UnknownCharset, at);
+    }
+    let Some(disposition) = disposition else { return };
+    let name = read.param("name");
+    let filename = Disposition::parse(disposition.value()).and_then(|disposition| disposition.param("filename"));
+    if let (Some(name), Some(filename)) = (name, filename)
+        && name != filename
+        && !name.is_empty()
+        && !filename.is_empty()
+    {
+        let at = placed.first("name").max(Placed::of(message, disposition).first("filename"));
+        defects.push(DefectKind::TwoNames, at.unwrap_or_default()); // both are there
+    }
+}
+
+/// Parameters that say two things, or half of one.
+fn at_odds(placed: &Placed, defects: &mut Defects) {
+    for (same, which) in placed.params.by_name() {
+        let at = |n: usize| which.get(n).and_then(|n| placed.places.get(*n)).copied().unwrap_or_default();
+        let names: Vec<String> = same.raw().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let base = names.first().map_or("", |name| name.split('*').next().unwrap_or_default());
+        let mut order: Vec<(&str, usize)> = names.iter().enumerate().map(|(n, name)| (name.as_str(), n)).collect();
+        order.sort_unstable();
+        let twice = order.windows(2).filter_map(|pair| match pair {
+            [(one, _), (other, second)] if one == other => Some(*second),
+            _ => None,
+        });
+        if let Some(second) = twice.min() {
+            let kind = match base {
+                "boundary" => DefectKind::TwoBoundaries,
+                "charset" => DefectKind::TwoCharsets,
+                _ => DefectKind::RepeatedParam,
+            };
+            defects.push(kind, at(second));
+        }
+        let stars = |name: &str| name.strip_prefix(base).and_then(|rest| rest.strip_prefix('*')).map(str::to_owned);
+        let plain = names.iter().position(|name| name == base);
+        let single = names.iter().position(|name| stars(name).is_some_and(|rest| rest.is_empty()));
+        let number = |name: &str| stars(name)?.trim_end_matches('*').parse::<u32>().ok();
+        let mut sections: Vec<(u32, usize)> =
+            names.iter().enumerate().filter_map(|(n, name)| Some((number(name)?, n))).collect();
+        sections.sort_unstable();
+        sections.dedup_by_key(|section| section.0);
+        let numbered = sections.iter().map(|section| section.1).min();
+        if let (Some(one), Some(other)) = (plain, single.or(numbered))
+            && let (Some(plain), Some(extended)) = (same.plain(base), same.extended(base))
+            && !stands_for(&plain, &extended)
+        {
+            defects.push(DefectKind::TwoForms, at(one.max(other)));
+        }
+        if let (Some(one), Some(other)) = (single, numbered) {
+            defects.push(DefectKind::TwoForms, at(one.max(other)));
+        }
+        if let Some((_, (_, n))) = (0..).zip(&sections).find(|(number, section)| section.0 != *number) {
+            defects.push(DefectKind::MissingSection, at(*n));
+        }
+        if base == "boundary"
+            && let Some(n) = single.or(numbered)
+        {
+            defects.push(DefectKind::EncodedBoundary, at(n));
+        }
+    }
+}
+
+/// Whether a plain form is the extended one, or that with `_` or `?` for what ASCII or a quoted string could not hold: so
+/// senders write names for readers that do not know RFC 2231. Letters, digits and dots, which say what a file is, are the same.
+fn stands_for(plain: &str, extended: &str) -> bool {
+    let mut plain = plain.chars();
+    let same = extended.chars().all(|character| match plain.next() {
+        Some('_' | '?') => !character.is_ascii_alphanumeric() && character != '.',
+        other => other == Some(character),
+    });
+    same && plain.next().is_none()
+}
+
+/// Reads the value of a Content-Type or Content-Disposition by the letter of RFC 2045 §5.1, but for characters in a value that
+/// no reader takes for its end.
+struct Strict<'a, 'd> {
+    value: &'a [u8],
+    at: usize,
+    /// Where the value stands in the message.
+    start: usize,
+    defects: &'d mut Defects,
+}
+
+impl Strict<'_, '_> {
+    /// `None` where it had to stop.
+    fn run(mut self) -> Option<()> {
+        self.cfws()?;
+        self.take(is_token);
+        self.cfws()?;
+        if self.peek() == Some(b'/') {
+            self.at += 1;
+            self.cfws()?;
+            self.take(is_token);
+            self.cfws()?;
+        }
+        let mut param = self.at;
+        loop {
+            match self.peek() {
+                None => return Some(()),
+                Some(b';') => self.at += 1,
+                Some(_) => return self.loose(param),
+            }
+            self.cfws()?;
+            if matches!(self.peek(), None | Some(b';')) {
+                continue;
+            }
+            param = self.at;
+            let len = self.take(is_token);
+            self.cfws()?;
+            if self.peek() != Some(b'=') || len == 0 {
+                return self.loose(param);
+            }
+            self.at += 1;
+            self.cfws()?;
+            if self.peek() == Some(b'"') {
+                self.quoted(param)?;
+            } else if self.take(|octet| !octet.is_ascii_whitespace() && !b";(\"".contains(&octet)) == 0 {
+                return self.loose(param);
+            }
+            self.cfws()?;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.value.get(self.at).copied()
+    }
+
+    fn take(&mut self, wanted: impl Fn(u8) -> bool) -> usize {
+        let rest = self.value.get(self.at..).unwrap_or_default();
+        let len = rest.iter().take_while(|octet| wanted(**octet)).count();
+        self.at += len;
+        len
+    }
+
+    fn loose(&mut self, at: usize) -> Option<()> {
+        self.defects.push(DefectKind::LooseParam, self.start + at);
+        None
+    }
+
+    fn quoted(&mut self, param: usize) -> Option<()> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Some(());
+                }
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+                None => return self.loose(param),
+            }
+        }
+    }
+
+    fn cfws(&mut self) -> Option<()> {
+        loop {
+            self.take(|octet| octet.is_ascii_whitespace());
+            if self.peek() != Some(b'(') {
+                return Some(());
+            }
+            let Some(end) = comment_end(self.value, self.at) else { return self.loose(self.at) };
+            self.defects.push(DefectKind::Comment, self.start + self.at);
+            self.at = end;
+        }
+    }
+}
+
+/// Boundaries that no multipart may have, or not there.
+fn boundary(message: &Message, part: Part<'_>, around: &mut Vec<(usize, Vec<u8>)>, defects: &mut Defects) {
+    while around.last().is_some_and(|(end, _)| *end <= part.offset()) {
+        around.pop();
+    }
+    let Some(field) = part.header().get("content-type") else { return };
+    if !matches!(super::fields::composite(field.value()), super::fields::Composite::Multipart { .. }) {
+        return;
+    }
+    let Some(own) = super::fields::boundary(field.value()) else { return };
+    let placed = Placed::of(message, field);
+    let at = placed.first("boundary").unwrap_or_default(); // there is one
+    // bchars := bcharsnospace / " "
+    let allowed = |octet: &u8| octet.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(octet);
+    let cut = placed.params.octets("boundary").is_some_and(|octets| octets.len() != own.len());
+    if own.len() > LONGEST_BOUNDARY || !own.iter().all(allowed) || cut {
+        defects.push(DefectKind::OddBoundary, at);
+    }
+    if around.iter().any(|(_, other)| other.starts_with(&own) || own.starts_with(other)) {
+        defects.push(DefectKind::SameBoundary, at);
+    }
+    if part.is_multipart() {
+        around.push((part.offset() + part.raw().len(), own.to_vec()));
+    }
+}
+
+/// Bodies that are not what their encoding or their type says.
+fn body(part: Part<'_>, defects: &mut Defects) {
+    if !part.is_leaf() || part.raw_body().is_empty() {
+        return;
+    }
+    let body = part.raw_body();
+    let odd = match part.encoding() {
+        Encoding::Base64 => odd_base64(body).map(|at| (DefectKind::OddBase64, at)),
+        Encoding::QuotedPrintable => {
+            let odd = memchr_iter(b'=', body).find(|at| !is_escape(body.get(at + 1..).unwrap_or_default()));
+            odd.map(|at| (DefectKind::OddQuotedPrintable, at))
+        }
+        _ => None,
+    };
+    if let Some((kind, at)) = odd {
+        defects.push(kind, part.body_offset() + at);
+    }
+    if !part.enclosed().is_empty() {
+        defects.push(DefectKind::FileInText, part.body_offset());
+    }
+}
+
+/// The first octet that is neither of the alphabet nor white space, or that follows the padding; the end where the last group is
+/// not whole.
+fn odd_base64(body: &[u8]) -> Option<usize> {
+    let (mut count, mut padded) = (0_usize, false);
+    for (at, octet) in body.iter().enumerate() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' if !padded => count += 1,
+            b'=' if count % 4 > 1 => (count, padded) = (count + 1, true),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => return Some(at),
+        }
+    }
+    (count % 4 != 0).then_some(body.len())
+}
+
+/// Whether what follows a `=` makes an escape or a soft line break of it.
+fn is_escape(rest: &[u8]) -> bool {
+    if let [high, low, ..] = rest
+        && transfer::hex(*high, *low).is_some()
+    {
+        return true;
+    }
+    let spaces = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+    matches!(rest.get(spaces..), Some([] | [b'\n', ..] | [b'\r', b'\n', ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DefectKind::*;
+    use super::*;
+
+    fn found(text: impl Into<bytes::Bytes>) -> Vec<(DefectKind, usize)> {
+        Message::parse(text).defects().iter().map(|defect| (defect.kind, defect.at)).collect()
+    }
+
+    /// Each `¶` marks the octet of one defect, in their order.
+    fn marked(text: &str) -> (String, Vec<usize>) {
+        let mut places = Vec::new();
+        let mut out = String::new();
+        for (n, piece) in text.split('¶').enumerate() {
+            if n > 0 {
+                places.push(out.len());
+            }
+            out.push_str(piece);
+        }
+        (out, places)
+    }
+
+    fn check(rows: &[(&str, &[DefectKind])]) {
+        for (text, kinds) in rows {
+            let (text, places) = marked(text);
+            assert_eq!(kinds.len(), places.len(), "{text:?}");
+            let expected: Vec<_> = kinds.iter().copied().zip(places).collect();
+            assert_eq!(found(text.clone()), expected, "{text:?}");
+        }
+    }
+
+    const MIXED: &str = "Content-Type: multipart/mixed; boundary=b\n\n";
+
+    #[test]
+    fn fields_that_come_twice() {
+        check(&[
+            ("From: a@b\nTo: c@d\n\n", &[]),
+            ("From: a@b\n¶from: c@d\n\n", &[TwoFroms]),
+            ("From: a@b\n¶From¶ : c@d\n\n", &[TwoFroms, SpaceBeforeColon]),
+            ("A: b\nTo: c@d\nSubject: x\n¶TO: e@f\n¶subject: y\n\n", &[RepeatedField, RepeatedField]),
+            ("Date: a\n¶Date: a\n\n", &[RepeatedField]),
+            ("Received: a\nReceived: b\nResent-To: c\nResent-To: d\nComments: x\nComments: y\n\n", &[]),
+            ("Content-Disposition: inline\n¶Content-Disposition: attachment\n\n", &[TwoDispositions]),
+            ("Content-Type: text/plain\n¶Content-Type: text/html\n\n", &[TwoContentTypes]),
+            ("Content-Transfer-Encoding: 7bit\n¶Content-Transfer-Encoding: 8bit\n\n", &[TwoEncodings]),
+            // in parts and embedded messages
+            ("Content-Type: message/rfc822\n\nFrom: a@b\n¶From: c@d\n\n", &[TwoFroms]),
+            ("Content-Type: multipart/mixed; boundary=b\n\n--b\nTo: x\nTo: y\n\n--b--\n", &[]),
+            (
+                "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-ID: <x>\n¶Content-ID: <y>\n\n--b--\n",
+                &[RepeatedField],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn how_headers_are_written() {
+        check(&[
+            ("A¶\t : b\n\n", &[SpaceBeforeColon]),
+            ("A: b\n c\n¶ \nTo: x\n\n", &[BlankFold]),
+            ("A: b\r\n¶\t \r\n c\r\n\r\n", &[BlankFold]),
+            ("A: é\n\n", &[]),
+            ("¶junk\nA: b\n\nx", &[NotAField]),
+            ("A: b\n¶hello\nworld\n", &[MissingBlankLine]),
+        ]);
+        assert_eq!(found(&b"A: \xc3\xa9\xe9\nB: \xff\n\n"[..]), [(NotUtf8, 5), (NotUtf8, 10)]);
+    }
+
+    #[test]
+    fn parameters_that_say_two_things() {
+        check(&[
+            ("A: b\nContent-Type: text/plain; charset=utf-8; ¶CHARSET=\"utf-8\"\n\n", &[TwoCharsets]),
+            ("Content-Type: x/y; boundary=a; ¶boundary=b\n\n", &[TwoBoundaries]),
+            ("Content-Type: x/y; name=a; ¶name=a; name=a\n\n", &[RepeatedParam]),
+            ("Content-Type: x/y; name*0=a; name*1=b\n\n", &[]),
+            ("Content-Type: x/y; name*1=b; name*0=a\n\n", &[]),
+            ("Content-Type: x/y; name*0=a; ¶name*0=b\n\n", &[RepeatedParam]),
+            ("Content-Type: x/y; name=a; name*=utf-8''a\n\n", &[]),
+            ("Content-Type: x/y; name=\"=?utf-8?q?=C3=A9?=\"; name*=utf-8''%C3%a9\n\n", &[]),
+            ("Content-Type: x/y; name=a;\n ¶name*=utf-8''b\n\n", &[TwoForms]),
+            ("Content-Type: x/y; name*0=a; ¶name=b\n\n", &[TwoForms]),
+            ("Content-Type: x/y; name*=utf-8''a; ¶name*0=a\n\n", &[TwoForms]),
+            ("Content-Disposition: x; filename=_.a; filename*=utf-8''%C3%A9.a\n\n", &[]),
+            ("Content-Disposition: x; filename=_.a; ¶filename*=utf-8''%C3%A9.b\n\n", &[TwoForms]),
+            ("Content-Disposition: x; filename=__a; ¶filename*=utf-8''%C3%A9.a\n\n", &[TwoForms]),
+            ("Content-Disposition: x; filename=_; ¶filename*=utf-8''%C3%A9.a\n\n", &[TwoForms]),
+            ("Content-Disposition: x; filename=_a; ¶filename*=utf-8''%C3%A9\n\n", &[TwoForms]),
+            ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; x=y; ¶filename=a.exe\n\n", &[TwoNames]),
+            ("Content-Disposition: inline; filename=a.exe\nContent-Type: x/y; ¶name*=utf-8''a.txt\n\n", &[TwoNames]),
+            ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; filename=a.txt\n\n", &[]),
+            ("Content-Disposition: inline; filename=a.txt\nContent-Type: x/y; name=\"\"\n\n", &[]),
+            ("Content-Type: x/y; name*0=a; ¶name*2=b; name*3=c\n\n", &[MissingSection]),
+            ("Content-Type: x/y; ¶name*1=b\n\n", &[MissingSection]),
+            ("Content-Type: text/plain; ¶charset=x-klingon\n\n", &[UnknownCharset]),
+            ("Content-Type: image/png; charset=x-klingon\n\n", &[]),
+        ]);
+    }
+
+    #[test]
+    fn parameters_that_end_where_readers_like() {
+        check(&[
+            ("Content-Type: text/plain; format=flowed; charset=us-ascii;\n\n", &[]),
+            ("Content-Type: TEXT / plain ;; a = \"b;(c)\" ; d='e'\n\n", &[]),
+            // white space and quotes missing, but no reader stops in them
+            ("Content-Type: x/y; type=text/html; boundary=----=_a; name==?utf-8?q?=C3=A9?=\n\n", &[]),
+            ("Content-Disposition: attachment; ¶filename=two words.txt\n\n", &[LooseParam]),
+            ("Content-Type: text/plain; ¶name=\"open\n\n", &[LooseParam]),
+            ("Content-Type: text/plain; ¶name=\"a\"b; c=d\n\n", &[LooseParam]),
+            ("Content-Type: text/plain; ¶name=a\"b\"\n\n", &[LooseParam]),
+            ("Content-Type: text/plain; ¶name=\n\n", &[LooseParam]),
+            ("Content-Type: text/plain; ¶name; a=b\n\n", &[LooseParam]),
+            ("Content-Type: text/plain ¶charset=us-ascii\n\n", &[LooseParam]),
+            ("Content-Type: text/plain¶/format\n\n", &[LooseParam]),
+            ("Content-Type: text/html ¶(; charset=utf-7); charset=utf-8\n\n", &[Comment]),
+            ("Content-Type: text/html; charset=¶(a)utf-8 ¶(b)\n\n", &[Comment, Comment]),
+            ("Content-Type: text/html; ¶(open\n\n", &[LooseParam]),
+            ("Content-Disposition: ¶(a) inline\n\n", &[Comment]),
+            ("A: b\n¶Content-Type: text\n\n", &[NoMediaType]),
+            ("¶Content-Type:\n\n", &[NoMediaType]),
+        ]);
+    }
+
+    #[test]
+    fn encodings_that_are_no_word_of_the_rfc() {
+        check(&[
+            ("Content-Transfer-Encoding:  Quoted-Printable \n\n", &[]),
+            ("¶Content-Transfer-Encoding: base64 (x)\n\n", &[OddEncoding]),
+            ("¶Content-Transfer-Encoding: \"base64\"\n\n", &[OddEncoding]),
+            ("¶Content-Transfer-Encoding: x-uuencode\n\n", &[OddEncoding]),
+            ("¶Content-Transfer-Encoding:\n\n", &[OddEncoding]),
+            // bodies
+            ("Content-Transfer-Encoding: base64\n\nQUJD\nRA==\n", &[]),
+            ("Content-Transfer-Encoding: base64\n\nQU¶-JD\n", &[OddBase64]),
+            ("Content-Transfer-Encoding: base64\n\nRA==¶RA==\n", &[OddBase64]),
+            ("Content-Transfer-Encoding: base64\n\nRAA¶", &[OddBase64]),
+            ("Content-Transfer-Encoding: base64\n\nR¶===", &[OddBase64]),
+            ("Content-Transfer-Encoding: base64\n\nQUJD¶=", &[OddBase64]),
+            ("Content-Transfer-Encoding: quoted-printable\n\na=3D=3d= \t\nb=\nc=", &[]),
+            ("Content-Transfer-Encoding: quoted-printable\r\n\r\nb= \r\nc", &[]),
+            ("Content-Transfer-Encoding: quoted-printable\n\na=3D¶=X", &[OddQuotedPrintable]),
+            ("Content-Transfer-Encoding: quoted-printable\n\na¶= b", &[OddQuotedPrintable]),
+            ("A: b\n\n¶See:\nbegin 644 cat.txt\n#0V%T\n`\nend\n", &[FileInText]),
+            ("Content-Type: image/png\n\nbegin 644 cat.txt\n#0V%T\n`\nend\n", &[]),
+        ]);
+    }
+
+    #[test]
+    fn boundaries_that_are_open_to_doubt() {
+        let inner = |boundary: &str| {
+            format!("{MIXED}--b\nContent-Type: multipart/mixed; {boundary}\n\n--c\n\nx\n--c--\n--b--\n")
+        };
+        for (boundary, kind) in [
+            ("boundary=c", None),
+            ("boundary=\"c \"", Some(OddBoundary)),
+            ("boundary*=us-ascii''c", Some(EncodedBoundary)),
+            ("boundary*0=c", Some(EncodedBoundary)),
+        ] {
+            let text = inner(boundary);
+            let expected: Vec<_> = kind.map(|kind| (kind, text.find(boundary).unwrap())).into_iter().collect();
+            assert_eq!(found(text), expected, "{boundary}");
+        }
+        let long = "x".repeat(71);
+        let text = format!("Content-Type: multipart/mixed; boundary={long}\n\n--{long}\n\nx\n--{long}--\n");
+        assert_eq!(found(text), [(OddBoundary, 31)]);
+        let text = "Content-Type: multipart/mixed; boundary=\"a#b\"\n\n--a#b\n\nx\n--a#b--\n";
+        assert_eq!(found(text), [(OddBoundary, 31)]);
+        // of multiparts in each other, not of those beside each other
+        let part = |boundary: &str| {
+            format!("--b\nContent-Type: multipart/mixed; boundary={boundary}\n\n--{boundary}\n\nx\n--{boundary}--\n")
+        };
+        let text = format!("{MIXED}{}{}--b--\n", part("c"), part("c"));
+        assert_eq!(found(text), []);
+        for boundary in ["b", "bc"] {
+            let text = format!("{MIXED}{}--b--\n", part(boundary));
+            let at = text.rfind("boundary=").unwrap();
+            assert_eq!(found(text), [(SameBoundary, at)]);
+        }
+    }
+
+    #[test]
+    fn headers_that_a_boundary_cuts_off() {
+        let check = |text: &str, kinds: &[DefectKind]| {
+            let (text, places) = marked(&format!("{MIXED}{text}"));
+            assert_eq!(found(text.clone()), kinds.iter().copied().zip(places).collect::<Vec<_>>(), "{text:?}");
+        };
+        check("--b\nContent-ID: <x>\n\n--b--\n", &[]);
+        check("--b\nContent-ID: <x>\n¶--b--\n", &[CutHeader]);
+        check("--b\n¶--b\n\nx\n--b--\n", &[CutHeader]);
+        check("--b\nContent-Type: message/rfc822\n\nA: b\n¶--b--\n", &[CutHeader]);
+        // The end of the message is no boundary.
+        check("--b\nContent-ID: <x>\n¶", &[MissingFinalBoundary]);
+    }
+
+    #[test]
+    fn octets_that_are_no_text() {
+        check(&[
+            ("A: b\n\nx\ny\n", &[]),
+            ("A: b\r\n\r\nx\r\ny\r\n", &[]),
+            ("A: b\r\n\r\nx¶\ny\r\n", &[BareLf]),
+            ("A: b¶\n¶\nx¶\ny\r\n", &[BareLf, BareLf, BareLf]),
+            ("A: b\r\n\r\nx¶\ry\r\n", &[BareCr]),
+            ("A: b\r\n\r\nx¶\r", &[BareCr]),
+            ("A: ¶\0\n\nx¶\0", &[Nul, Nul]),
+            ("Content-Transfer-Encoding: binary\r\n\r\n\0\r\n\n\r", &[]),
+            ("Content-Transfer-Encoding: binary\r\nA: ¶\0\r\n\r\n\0", &[Nul]),
+        ]);
+        let long = "x".repeat(998);
+        assert_eq!(found(format!("A: b\r\n\r\n{long}\r\n{long}")), []);
+        assert_eq!(found(format!("A: b\r\n\r\n{long}x\r\nx{long}")), [(LongLine, 8), (LongLine, 8 + 1001)]);
+        assert_eq!(found(format!("A: b\n\n{long}\n{long}x\n")), [(LongLine, 6 + 999)]);
+        let header = "Content-Transfer-Encoding: binary\n";
+        assert_eq!(found(format!("{header}\n{long}x{long}\n{long}x")), []);
+        assert_eq!(found(format!("{header}A: {long}\n\n{long}x")), [(LongLine, 34)]);
+    }
+
+    #[test]
+    fn many_of_one_kind_hide_none_of_another() {
+        let text = format!("{}From: a@b\nFrom: c@d\n\n", "To: x\n".repeat(1000));
+        let found = found(text);
+        assert_eq!(found.iter().filter(|(kind, _)| *kind == RepeatedField).count(), MOST_OF_A_KIND);
+        assert_eq!(found.last(), Some(&(TwoFroms, 6010)));
+    }
+
+    /// Each would take minutes in quadratic time.
+    #[test]
+    fn hostile_messages_take_linear_time() {
+        let many = |piece: &dyn Fn(usize) -> String| (0..100_000).map(piece).collect::<String>();
+        for text in [
+            format!("Content-Type: x/y{}\n\n", many(&|n| format!("; a{n}=x; a{n}*=utf-8''y"))),
+            format!("Content-Type: x/y{}\n\n", many(&|n| format!("; a*{n}=x"))),
+            format!("Content-Type: x/y{}\n\n", many(&|_| "; a=x".to_owned())),
+            format!("Content-Type: x/y{}\n\n", many(&|_| "(a)".to_owned())),
+            format!("Content-Type: x/y; {}\n\n", many(&|_| "(".to_owned())),
+            format!("Content-Type: x/y; a=\"{}\n\n", many(&|_| "\\\"".to_owned())),
+            many(&|_| "Content-Type: x/y; a=b\n".to_owned()),
+            many(&|n| format!("A{n} : b\n")),
+            format!("A: b\n{}", many(&|_| " \n".to_owned())),
+            format!("Content-Transfer-Encoding: quoted-printable\n\n{}", many(&|_| "=  ".to_owned())),
+            format!("Content-Transfer-Encoding: quoted-printable\n\n={}", many(&|_| "  ".to_owned())),
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", many(&|_| "--b\n\n\0\r".to_owned())),
+            many(&|_| "\r\0\n\r\n".to_owned()),
+        ] {
+            found(text);
+        }
+    }
+}
