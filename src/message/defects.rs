@@ -128,9 +128,6 @@ pub enum DefectKind {
     TwoDispositions,
     /// Two From fields in the header of a message (RFC 5322 §3.6); [`Header::get`](crate::message::Header::get) gives the first.
     TwoFroms,
-    /// A From field with several mailboxes (RFC 5322 §3.6.2). It is legal, but who wrote the message is open: readers show one
-    /// of them, and DMARC cannot say which (RFC 7489 §6.6.1).
-    SeveralAuthors,
     /// Another field comes twice that may come once: those of RFC 5322 §3.6 (Date, Sender, Reply-To, To, Cc, Bcc,
     /// Message-ID, In-Reply-To, References, Subject), MIME-Version, and Content-ID and Content-Description of a part.
     RepeatedField,
@@ -182,9 +179,9 @@ impl DefectKind {
             NotAField | MissingBlankLine | CutHeader | SpaceBeforeColon | BlankFold | NotUtf8 | TwoContentTypes
             | TwoEncodings | NoMediaType | OddEncoding | NoBoundary | OddBoundary | EncodedBoundary | SameBoundary
             | NoParts | LooseBoundary | PartAfterEnd | EncodedMultipart | EncodedMessage | TwoDispositions
-            | TwoFroms | SeveralAuthors | RepeatedField | TwoBoundaries | TwoCharsets | RepeatedParam | TwoForms
-            | MissingSection | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64 | OddQuotedPrintable
-            | FileInText | Nul | BareCr | BareLf => true,
+            | TwoFroms | RepeatedField | TwoBoundaries | TwoCharsets | RepeatedParam | TwoForms | MissingSection
+            | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64 | OddQuotedPrintable | FileInText | Nul
+            | BareCr | BareLf => true,
             LongLine | MissingFinalBoundary | TooDeep | TooManyParts | TooManyFields | TooLong => false,
         }
     }

@@ -409,7 +409,7 @@ impl<'a> Scan<'a> {
                 let (len, known) = (boundary.value.len(), best.value.len());
                 len > known || len == known && best.closed && !boundary.closed
             });
-            if better && line.starts_with(&*boundary.value) {
+            if better && line.starts_with(&boundary.value) {
                 best = Some((n, boundary));
             }
         }

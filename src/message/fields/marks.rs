@@ -123,12 +123,12 @@ impl<'a> Header<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The value of an Auto-Submitted field.
+    /// The value of an Auto-Submitted field, or of the Autosubmitted field of X.400 gateways (RFC 2156 §5.3).
     pub fn auto_submitted(self) -> AutoSubmitted {
         let Some((word, _)) = token(self.value()) else { return AutoSubmitted::No };
         let word = charset::guess(word).to_ascii_lowercase();
         match word.as_str() {
-            "no" => AutoSubmitted::No,
+            "no" | "not-auto-submitted" => AutoSubmitted::No,
             "auto-generated" => AutoSubmitted::Generated,
             "auto-replied" => AutoSubmitted::Replied,
             "auto-notified" => AutoSubmitted::Notified,

@@ -1,7 +1,43 @@
-//! Typed reading of header fields: media types, dispositions, encodings, identifiers; trace, lists and marks in files of
+//! Typed reading of header fields: media types, dispositions, encodings, identifiers; trace, lists, marks and requests in files of
 //! their own.
 //!
-//! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4.
+//! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4. Every field of the registry of RFC 4021 that has structure, and those since
+//! that mail has use for:
+//!
+//! | field | reader of [`Field`](crate::message::Field) | what it gives |
+//! |---|---|---|
+//! | Date, Resent-Date, Delivery-Date, Expires, Expiry-Date, Reply-By, Deferred-Delivery, Latest-Delivery-Time | `date` | [`Timestamp`](crate::base::Timestamp) |
+//! | From, Sender, Reply-To, To, Cc, Bcc, Resent-From, Resent-Sender, Resent-Reply-To, Resent-To, Resent-Cc, Resent-Bcc, Disposition-Notification-To, Originator-Return-Address, Author, Original-From, Delivered-To, Apparently-To | `addresses` | [`Entry`](crate::address::Entry)s |
+//! | Message-ID, In-Reply-To, References, Resent-Message-ID, Original-Message-ID, Content-ID, Obsoletes, Supersedes | `ids` | identifiers |
+//! | Resent-* by block | [`Header::resent`](crate::message::Header::resent) | [`Resent`] |
+//! | Return-Path | `return_path` | [`Mailbox`](crate::address::Mailbox) |
+//! | Received | `received` | [`Received`] |
+//! | Subject, Comments, Content-Description, Content-Identifier, Message-Type, Organization, Original-Subject | `text` | text |
+//! | Keywords, Solicitation, Encrypted, Encoding, Original-Encoded-Information-Types | `list` | texts |
+//! | MIME-Version | `mime_version` | two numbers |
+//! | Content-Type | `content_type` | [`ContentType`] |
+//! | Content-Disposition | `disposition` | [`Disposition`] |
+//! | Content-Transfer-Encoding | [`Part::encoding`](crate::message::Part::encoding) | [`Encoding`] |
+//! | Content-Language, Language | `languages` | tags |
+//! | Accept-Language | `accepted_languages` | [`AcceptedLanguage`]s |
+//! | Content-Location, Content-Base | `location` | URI |
+//! | Content-MD5 | `content_md5` | digest |
+//! | Content-Duration | `duration` | [`Duration`](std::time::Duration) |
+//! | Importance, Priority, X-Priority, X-MSMail-Priority | `importance`, [`Header::importance`](crate::message::Header::importance) | [`Importance`] |
+//! | Sensitivity | `sensitivity` | [`Sensitivity`] |
+//! | Auto-Submitted, Autosubmitted | `auto_submitted` | [`AutoSubmitted`] |
+//! | Alternate-Recipient, Autoforwarded, Content-Return, Conversion, Conversion-With-Loss, Disclose-Recipients, Generate-Delivery-Report, Incomplete-Copy, Prevent-NonDelivery-Report, TLS-Required, X400-Content-Return | `flag` | yes or no |
+//! | Message-Context | `message_context` | [`MessageContext`] |
+//! | Disposition-Notification-Options | `notification_options` | [`NotificationOption`]s |
+//! | Original-Recipient | `typed_address` | [`TypedAddress`] |
+//! | MT-Priority | `mt_priority` | number |
+//! | Require-Recipient-Valid-Since | `valid_since` | [`ValidSince`] |
+//! | List-Help, List-Subscribe, List-Unsubscribe, List-Post, List-Owner, List-Archive, Archived-At | `uris` | URIs |
+//! | List-Unsubscribe-Post | [`Header::one_click_unsubscribe`](crate::message::Header::one_click_unsubscribe) | URI |
+//! | List-Id | `list_id` | [`ListId`] |
+//!
+//! Left as `text`: Content-Features, Content-Alternative (expressions of media features), PICS-Label, DL-Expansion-History,
+//! Discarded-X400-*, X400-* (the trace of gateways).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,10 +48,12 @@ use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
 pub mod lists;
 pub mod marks;
 pub mod received;
+pub mod requests;
 
 pub use lists::ListId;
 pub use marks::{AutoSubmitted, Importance, Resent};
 pub use received::{Received, ReceivedHost};
+pub use requests::{AcceptedLanguage, MessageContext, NotificationOption, Sensitivity, TypedAddress, ValidSince};
 
 /// The value of a Content-Type field (RFC 2045 §5.1).
 ///
