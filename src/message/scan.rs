@@ -218,7 +218,15 @@ impl<'a> Scan<'a> {
         // Beyond the limit of fields.
         let mut full = false;
         (self.content_type, self.encoding) = (None, None);
-        let mut lines = LineStarts::new(raw, start);
+        // A byte order mark takes no field with it.
+        if raw.get(at..).and_then(|rest| rest.strip_prefix(MARK)).and_then(colon).is_some()
+            && first < self.limits.fields
+        {
+            self.defect(DefectKind::NotAField, at);
+            self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32 });
+            at += MARK.len();
+        }
+        let mut lines = LineStarts::new(raw, at);
         while let Some(line) = raw.get(at..).filter(|line| !line.is_empty()) {
             match line {
                 [b'\n', ..] => {
@@ -253,12 +261,6 @@ impl<'a> Scan<'a> {
                 (full, colon) = (true, None);
             } else if let Some(colon) = colon {
                 self.note(line.get(..colon).unwrap_or_default(), at);
-            } else if at == start && line.strip_prefix(MARK).and_then(self::colon).is_some() {
-                // A byte order mark takes no field with it.
-                self.defect(DefectKind::NotAField, at);
-                self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32 });
-                at += MARK.len();
-                continue;
             } else {
                 if !self.belongs_to_header(at, next, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
