@@ -20,7 +20,12 @@ pub fn fields(input: &[u8]) {
         assert!(field.languages().iter().all(|tag| !tag.is_empty() && !tag.contains([' ', ','])));
         assert!(field.location().is_none_or(|uri| !uri.contains(char::is_whitespace)));
         let _ = (field.list_id(), field.auto_submitted(), field.importance(), field.mime_version());
-        let _ = (field.content_md5(), field.return_path());
+        let _ = (field.content_md5(), field.return_path(), field.flag(), field.sensitivity(), field.message_context());
+        let _ = (field.typed_address(), field.duration(), field.notification_options());
+        assert!(field.list().iter().all(|element| !element.is_empty()) || value.windows(2).any(|pair| pair == b"=?"));
+        assert!(field.accepted_languages().iter().all(|language| language.quality <= 1000));
+        assert!(field.mt_priority().is_none_or(|priority| (-9..=9).contains(&priority)));
+        assert!(field.valid_since().is_none_or(|valid| valid.mailbox.domain.is_some()));
     }
     let resent: usize = message.header().resent().iter().map(|block| block.fields.len()).sum();
     let named = message.header().fields().filter(|field| field.name().to_ascii_lowercase().starts_with("resent-"));

@@ -1,6 +1,7 @@
 //! Messages: the part tree against a slow and obvious second reader, and what reads must write back the same.
 
 use facteur::address::{Mailbox, list};
+use facteur::base::Timestamp;
 use facteur::message::{DefectKind, Encoding, Header, HeaderEdit, Message, Part};
 use facteur::text::{Params, charset, utf7, words};
 
@@ -14,6 +15,7 @@ pub fn message(input: &[u8]) {
     });
     assert!(message.defects().iter().all(|defect| defect.at <= input.len()));
     assert!(message.defects().is_sorted_by_key(|defect| defect.at));
+    check_defects(&message, input);
 
     for part in message.all_parts() {
         check_part(&message, part);
@@ -92,6 +94,50 @@ fn check_header(header: Header<'_>) {
                 let _ = (mailbox.name(), mailbox.address());
             }
         }
+    }
+}
+
+/// What is said to stand at an octet stands there, and a slow count comes to the same.
+fn check_defects(message: &Message, input: &[u8]) {
+    for defect in message.defects() {
+        use DefectKind::*;
+        let rest = &input[defect.at..];
+        let line: &[u8] = rest.split(|octet| *octet == b'\n').next().unwrap_or_default();
+        let begins = |word: &str| rest.get(..word.len()).is_some_and(|name| name.eq_ignore_ascii_case(word.as_bytes()));
+        let at_line_start =
+            defect.at == 0 || input[..defect.at].ends_with(b"\n") || input[..defect.at].ends_with(b"\xef\xbb\xbf");
+        let holds = match defect.kind {
+            SpaceBeforeColon => matches!(rest[0], b' ' | b'\t') && line.trim_ascii_start().starts_with(b":"),
+            BlankFold => at_line_start && !line.is_empty() && line.trim_ascii().is_empty(),
+            NotUtf8 => rest[0] >= 0x80,
+            Comment => rest[0] == b'(',
+            CutHeader | LooseBoundary | PartAfterEnd => at_line_start && rest.starts_with(b"--"),
+            TwoFroms => at_line_start && begins("from"),
+            TwoContentTypes | NoMediaType => at_line_start && begins("content-type"),
+            TwoEncodings | OddEncoding => at_line_start && begins("content-transfer-encoding"),
+            TwoDispositions => at_line_start && begins("content-disposition"),
+            TwoCharsets | UnknownCharset => begins("charset"),
+            TwoBoundaries | OddBoundary | EncodedBoundary | SameBoundary => begins("boundary"),
+            TwoNames => begins("name") || begins("filename"),
+            OddQuotedPrintable => rest[0] == b'=',
+            LongLine => at_line_start && line.strip_suffix(b"\r").unwrap_or(line).len() > 998,
+            RepeatedField | NotAField => at_line_start,
+            Nul => rest[0] == 0,
+            BareCr => rest[0] == b'\r',
+            BareLf => rest[0] == b'\n',
+            _ => true,
+        };
+        assert!(holds, "{defect:?}");
+    }
+    let count = |kind| message.defects().iter().filter(|defect| defect.kind == kind).count();
+    let raw_fields = message.all_parts().flat_map(|part| part.header().fields().map(|field| field.raw()));
+    let strange = raw_fields.filter(|raw| std::str::from_utf8(raw).is_err()).count();
+    assert_eq!(count(DefectKind::NotUtf8), strange.min(100));
+    if !input.to_ascii_lowercase().windows(6).any(|word| word == b"binary") {
+        let lines = input.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let long = lines.filter(|line| line.len() > 998).count();
+        // What follows the last line end has none of its own to lose.
+        assert!(count(DefectKind::LongLine).abs_diff(long.min(100)) <= usize::from(input.ends_with(b"\r")));
     }
 }
 
@@ -257,6 +303,15 @@ pub fn text(input: &[u8]) {
     }
     charset::decode("utf-7", input);
 
+    if let Ok(stamp) = Timestamp::parse(input) {
+        assert_eq!(Timestamp::parse(stamp.to_string().as_bytes()), Ok(stamp));
+    }
+    // The first line as a label: however it is spelt it is the same charset.
+    let (label, octets) = input.split_at(input.iter().position(|octet| *octet == b'\n').unwrap_or(0));
+    let label = charset::guess(label);
+    assert_eq!(charset::is_known(&label), charset::is_known(&label.to_ascii_uppercase()));
+    assert_eq!(charset::decode(&label, octets), charset::decode(&label.to_ascii_uppercase(), octets));
+
     let params = Params::parse(input);
     for (name, _) in params.raw() {
         params.value(name.split('*').next().unwrap_or_default());
@@ -264,6 +319,11 @@ pub fn text(input: &[u8]) {
     let field = format!("x/y; {}", facteur::text::params::write("name", &text).join("; "));
     assert_eq!(Params::parse(field.as_bytes()).value("name").as_deref(), Some(text.as_str()));
 
+    // What is a list strictly has as many mailboxes as it is read to have, each with a domain.
+    if let Ok(entries) = list::parse_strict(input) {
+        let mailboxes: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).collect();
+        assert!(mailboxes.iter().all(|mailbox| mailbox.domain.is_some()), "{mailboxes:?}");
+    }
     // What is one address strictly is the same one in a list.
     if let Ok(strict) = Mailbox::parse(input)
         && let [entry] = &list::parse(input)[..]

@@ -1,12 +1,14 @@
 //! Address lists of header fields (RFC 5322 §3.4) with the obsolete forms of §4.4: display names, groups, routes, comments.
 //!
 //! Reading is lenient and loses nothing: what is no address stands in the result as a [`Mailbox`] without a domain.
-//! Strict addresses, as the envelope has them, are read by [`Address::parse`].
+//! [`parse_strict`] refuses what is no list by the letter; strict addresses, as the envelope has them, are read by
+//! [`Address::parse`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::address::{Address, Domain};
+use crate::base::ParseError;
 use crate::text::params::comment_end;
 use crate::text::{charset, words};
 
@@ -140,6 +142,24 @@ fn read(text: &[u8], short: bool) -> Vec<Entry> {
             return entries;
         }
     }
+}
+
+/// Reads `address-list` by the letter of RFC 5322 §3.4 and §4.4: for what a person has typed, or a program is to send. Folds are
+/// CRLF, UTF-8 is read (RFC 6532 §3.2).
+///
+/// ```
+/// use facteur::address::list;
+///
+/// assert_eq!(list::parse_strict(b"Ada <ada@a.test>, bob@b.test")?.len(), 2);
+/// assert!(list::parse_strict(b"Ada <ada@a.test").is_err());
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+///
+/// # Errors
+/// What was expected, and where.
+pub fn parse_strict(text: &[u8]) -> Result<Vec<Entry>, ParseError> {
+    super::spec::address_list(text)?;
+    Ok(parse(text))
 }
 
 /// What ended an element.

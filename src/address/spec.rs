@@ -1,4 +1,4 @@
-//! `addr-spec` of RFC 5322 §3.4.1 read strictly, with the obsolete forms of §4.4: what may stand in a header, and nothing
+//! `addr-spec` and `address-list` of RFC 5322 §3.4 read strictly, with the obsolete forms of §4.4: what may stand in a header, and nothing
 //! else. UTF-8 is read (RFC 6532 §3.2).
 
 use crate::address::{Mailbox, is_atext};
@@ -21,17 +21,7 @@ impl Mailbox {
     /// What was expected, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
         let mut reader = Reader { text, at: 0, comments: Vec::new() };
-        let local = reader.words(true)?;
-        reader.special(b'@', "an at sign")?;
-        reader.cfws()?;
-        let from = reader.at;
-        let domain = if reader.peek() == Some(b'[') { reader.literal()? } else { reader.words(false)? };
-        // RFC 5322 §3.4.1: a dot-atom is "an Internet domain name (either a host name or a mail exchanger name) as described
-        // in [RFC1034], [RFC1035], and [RFC1123]", whose labels neither begin nor end with a hyphen.
-        let hyphen = |label: &[u8]| label.starts_with(b"-") || label.ends_with(b"-");
-        if !domain.starts_with(b"[") && domain.split(|octet| *octet == b'.').any(hyphen) {
-            return Err(ParseError { expected: "a host name", at: from });
-        }
+        let (local, domain) = reader.addr_spec()?;
         if reader.at < text.len() {
             return reader.fail("the end");
         }
@@ -41,6 +31,30 @@ impl Mailbox {
             }
             _ => Err(ParseError { expected: "UTF-8", at: 0 }),
         }
+    }
+}
+
+/// `address-list = (address *("," address)) / obs-addr-list`; how many mailboxes there are in it, those of groups counted.
+pub(super) fn address_list(text: &[u8]) -> Result<usize, ParseError> {
+    if let Err(error) = std::str::from_utf8(text) {
+        return Err(ParseError { expected: "UTF-8", at: error.valid_up_to() });
+    }
+    let mut reader = Reader { text, at: 0, comments: Vec::new() };
+    let (mut mailboxes, mut addresses) = (0, 0);
+    loop {
+        reader.cfws()?;
+        // obs-addr-list has empty elements, but one that is none.
+        if !matches!(reader.peek(), None | Some(b',')) {
+            mailboxes += reader.address()?;
+            addresses += 1;
+        }
+        match reader.peek() {
+            Some(b',') => reader.at += 1,
+            Some(_) => return reader.fail("a comma"),
+            None if addresses == 0 => return reader.fail("an address"),
+            None => return Ok(mailboxes),
+        }
+        reader.comments.clear();
     }
 }
 
@@ -65,6 +79,106 @@ impl Reader<'_> {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// `address = mailbox / group`
+    fn address(&mut self) -> Result<usize, ParseError> {
+        let start = self.at;
+        self.phrase()?;
+        if self.peek() != Some(b':') {
+            self.at = start;
+            return self.mailbox().map(|()| 1);
+        }
+        // group = display-name ":" [group-list] ";" [CFWS]
+        if self.at == start {
+            return self.fail("a display name");
+        }
+        let mut members = 0;
+        loop {
+            self.at += 1;
+            self.cfws()?;
+            if !matches!(self.peek(), Some(b',' | b';')) {
+                self.mailbox()?;
+                members += 1;
+            }
+            match self.peek() {
+                Some(b',') => {}
+                Some(b';') => break,
+                _ => return self.fail("a comma or the end of the group"),
+            }
+        }
+        self.at += 1;
+        self.cfws()?;
+        Ok(members)
+    }
+
+    /// `mailbox = name-addr / addr-spec`
+    fn mailbox(&mut self) -> Result<(), ParseError> {
+        let start = self.at;
+        self.phrase()?;
+        if self.peek() != Some(b'<') {
+            self.at = start;
+            return self.addr_spec().map(drop);
+        }
+        self.at += 1;
+        self.cfws()?;
+        // obs-route = obs-domain-list ":", obs-domain-list = *(CFWS / ",") "@" domain *("," [CFWS] ["@" domain])
+        if matches!(self.peek(), Some(b'@' | b',')) {
+            loop {
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    Some(b'@') => {
+                        self.at += 1;
+                        self.domain()?;
+                    }
+                    _ => break,
+                }
+                self.cfws()?;
+            }
+            self.special(b':', "a colon")?;
+        }
+        self.addr_spec()?;
+        self.special(b'>', "a closing bracket")?;
+        self.cfws()
+    }
+
+    /// `[phrase]`, `phrase = 1*word / obs-phrase`, `obs-phrase = word *(word / "." / CFWS)`
+    fn phrase(&mut self) -> Result<(), ParseError> {
+        self.cfws()?;
+        let start = self.at;
+        loop {
+            match self.peek() {
+                Some(b'"') => self.quoted_string(&mut Vec::new())?,
+                Some(b'.') if self.at > start => self.at += 1,
+                Some(octet) if is_atext(octet) => self.at += 1,
+                _ => return Ok(()),
+            }
+            self.cfws()?;
+        }
+    }
+
+    /// `addr-spec = local-part "@" domain`
+    fn addr_spec(&mut self) -> Result<(Vec<u8>, Vec<u8>), ParseError> {
+        let local = self.words(true)?;
+        self.special(b'@', "an at sign")?;
+        Ok((local, self.domain()?))
+    }
+
+    /// `domain = dot-atom / domain-literal / obs-domain`
+    fn domain(&mut self) -> Result<Vec<u8>, ParseError> {
+        self.cfws()?;
+        if self.peek() == Some(b'[') {
+            return self.literal();
+        }
+        let from = self.at;
+        let domain = self.words(false)?;
+        // RFC 5322 §3.4.1: a dot-atom is "an Internet domain name (either a host name or a mail exchanger name) as described
+        // in [RFC1034], [RFC1035], and [RFC1123]", whose labels neither begin nor end with a hyphen.
+        let hyphen = |label: &[u8]| label.starts_with(b"-") || label.ends_with(b"-");
+        if domain.split(|octet| *octet == b'.').any(hyphen) {
+            return Err(ParseError { expected: "a host name", at: from });
+        }
+        Ok(domain)
     }
 
     /// `obs-local-part = word *("." word)`, `obs-domain = atom *("." atom)`; they include the forms of today.
@@ -227,6 +341,62 @@ mod tests {
             );
         }
         assert_eq!(Mailbox::parse(b"a(one)@(two)b").unwrap().comments, ["one", "two"]);
+    }
+
+    #[test]
+    fn lists_are_read_by_the_letter() {
+        for (text, mailboxes) in [
+            ("a@b", 1),
+            ("a@b, c@d", 2),
+            ("Ada <a@b>", 1),
+            ("<a@b>", 1),
+            ("\"Ada L.\" <a@b>,\r\n Bob (x) C. <c@d> (y), e@f", 3),
+            ("Friends: a@b, Bob <c@d>;", 2),
+            ("undisclosed-recipients:;", 0),
+            ("none: , ,;, a@b", 1),
+            (",, a@b ,(x),", 1),
+            ("(x) A B (y) : (z) ; (end)", 0),
+            ("<@x,@y:a@b>", 1),
+            ("<,@x,,@y,:a@b>", 1),
+            ("J. Doe <a@b>", 1),
+            ("\"a\"\"b\"<c@d>", 1),
+            ("é <é@é>", 1),
+            ("a@[192.0.2.1], \"a b\"@c", 2),
+        ] {
+            assert_eq!(address_list(text.as_bytes()), Ok(mailboxes), "{text}");
+        }
+        for (text, at) in [
+            ("", 0),
+            (" , ", 3),
+            ("a", 1),
+            ("a@b c@d", 4),
+            ("a@b; c@d", 3),
+            ("a b@c", 2),
+            ("Ada <a@b", 8),
+            ("Ada a@b>", 4),
+            ("<>", 1),
+            ("Ada <>", 5),
+            ("<a@b> x", 6),
+            ("g: a@b", 6),
+            ("g: h: a@b;;", 4),
+            (": a@b;", 0),
+            (".a <b@c>", 0),
+            ("\"open <a@b>", 11),
+            ("(open a@b", 9),
+            ("<@x a@b>", 4),
+            ("a@b,\n c@d", 4),
+            ("[x] <a@b>", 0),
+        ] {
+            assert_eq!(address_list(text.as_bytes()).map_err(|error| error.at), Err(at), "{text}");
+        }
+        assert!(address_list(b"\xff@a").is_err());
+    }
+
+    #[test]
+    fn long_lists_take_linear_time() {
+        for piece in ["a@b,", "a ", "(a)", "g:;,", "\"a\"", "<@a,", "@a,", ",", "a."] {
+            let _ = address_list(piece.repeat(100_000).as_bytes());
+        }
     }
 
     #[test]

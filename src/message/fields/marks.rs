@@ -256,6 +256,32 @@ mod tests {
     }
 
     #[test]
+    fn return_paths_are_read_in_odd_forms() {
+        for (value, expected) in [
+            ("<ada@a.test>", Some("ada@a.test")),
+            (" < ada@a.test > ", Some("ada@a.test")),
+            ("<>", Some("")),
+            ("< >", Some("")),
+            ("ada@a.test", Some("ada@a.test")),
+            ("Ada <ada@a.test>", Some("ada@a.test")),
+            ("(null) <ada@a.test>", Some("ada@a.test")),
+            ("<ada@a.test> (added by postmaster@b.test)", Some("ada@a.test")),
+            ("<@b.test,@c.test:ada@a.test>", Some("ada@a.test")),
+            ("<\"ada b\"@a.test>", Some("ada b@a.test")),
+            ("<b+1-2=ada=a.test@b.test>", Some("b+1-2=ada=a.test@b.test")),
+            ("<ada@[192.0.2.1]>", Some("ada@[192.0.2.1]")),
+            ("<MAILER-DAEMON>", Some("MAILER-DAEMON")),
+            ("<ada@a.test", Some("ada@a.test")),
+            ("<ada@a.test>, <bob@b.test>", Some("ada@a.test")),
+            ("", None),
+            ("(nothing)", None),
+        ] {
+            let path = with(value, |field| field.return_path()).map(|path| path.to_string());
+            assert_eq!(path.as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn resent_fields_fall_into_blocks() {
         for (names, expected) in [
             ("From To", vec![]),

@@ -133,7 +133,8 @@ impl<'a> Received<'a> {
         let text = |clause: Option<Clause<'a>>| clause?.text();
         let host = |clause: Option<Clause<'a>>| {
             let clause = clause?;
-            Some(ReceivedHost::new(clause.first.unwrap_or_default(), comments.get(clause.comments).unwrap_or_default()))
+            let comments = comments.get(clause.comments.clone()).unwrap_or_default();
+            Some(ReceivedHost::new(&clause, comments))
         };
         let (mut from, by) = (host(from), host(by));
         let comments: Vec<Cow<'a, str>> = comments.iter().map(|comment| one_line(comment)).collect();
@@ -152,14 +153,19 @@ impl<'a> Received<'a> {
                 Entry::Group(group) => recipients.extend(group.members),
             }
         }
-        let id = text(id).and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));
+        // RFC 5321 §4.4: ID = CFWS "ID" FWS ( Atom / msg-id ). Haraka goes on with `envelope-from <…>`.
+        let id = id.and_then(|clause| Some(charset::guess(clause.first?)));
+        let id = id.and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));
         Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, comments }
     }
 }
 
 impl<'a> ReceivedHost<'a> {
-    fn new(name: &'a [u8], comments: &[&'a [u8]]) -> Self {
-        let mut host = Self { address: address(name), name: charset::guess(name), ..Default::default() };
+    fn new(clause: &Clause<'a>, comments: &[&'a [u8]]) -> Self {
+        let name = clause.first.unwrap_or_default();
+        // Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
+        let outside = address(name).or_else(|| clause.more.iter().find_map(|word| address(word)));
+        let mut host = Self { address: outside, name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
         for comment in comments {
             let mut words = comment
@@ -178,9 +184,12 @@ impl<'a> ReceivedHost<'a> {
                 } else {
                     // `IDENT:user@host`, `user@192.0.2.1`
                     let place = word.rsplit(|octet| *octet == b'@').next().unwrap_or(word);
-                    let found = address(place);
+                    // Comcast writes no space before the bracket: `(b.test[192.0.2.1])`.
+                    let bracket = place.iter().position(|octet| *octet == b'[').filter(|at| *at > 0);
+                    let (place, literal) = bracket.map_or((place, place), |at| place.split_at(at));
+                    let found = address(literal);
                     host.address = host.address.or(found);
-                    if first && found.is_none() && reverse.is_none() && is_domain(place) {
+                    if first && (found.is_none() || bracket.is_some()) && reverse.is_none() && is_domain(place) {
                         reverse = Some(place);
                     }
                 }
@@ -452,6 +461,94 @@ mod tests {
                 "a.test - -|c.test|-|ESMTP|-|d@c.test,e@c.test",
             ),
             ("from by c.test", "- - -|c.test|-|-|-|-"),
+            // Sendmail with authentication and TLS
+            (
+                "from a.test (b.test [192.0.2.1])\r\n\t(authenticated bits=0)\r\n\tby c.test (8.14.4/8.14.4) with ESMTP id s0 (version=TLSv1/SSLv3 cipher=X bits=256 verify=NO)\r\n\tfor <d@c.test>",
+                "a.test b.test 192.0.2.1|c.test|-|ESMTP|s0|d@c.test",
+            ),
+            // Cyrus
+            ("from c.test ([unix socket])\r\n\tby c.test (Cyrus v2.2.12) with LMTPA", "c.test - -|c.test|-|LMTPA|-|-"),
+            // Exim
+            (
+                "from b.test ([192.0.2.1] helo=a.test ident=bob)\r\n\tby c.test with esmtpsa (TLS1.2) tls TLS_ECDHE_X\r\n\t(Exim 4.94)\r\n\t(envelope-from <x@y>)\r\n\tid 1kX-2\r\n\tfor d@c.test",
+                "a.test b.test 192.0.2.1|c.test|-|esmtpsa|1kX-2|d@c.test",
+            ),
+            (
+                "from root by c.test with local (Exim 4.94) (envelope-from <root@c.test>) id 1k",
+                "root - -|c.test|-|local|1k|-",
+            ),
+            // qmail
+            ("(qmail 1234 invoked from network)", "-|-|-|-|-|-"),
+            ("from unknown (192.0.2.1) by 0 with SMTP", "unknown - 192.0.2.1|0|-|SMTP|-|-"),
+            (
+                "from b.test (HELO a.test) ([192.0.2.1]) (envelope-sender <x@y>) by c.test (qmail-ldap-1.03) with SMTP for <d@c.test>",
+                "a.test b.test 192.0.2.1|c.test|-|SMTP|-|d@c.test",
+            ),
+            // Exchange
+            (
+                "from A.b.test (192.0.2.1) by C.b.test (192.0.2.2) with Microsoft SMTP Server (TLS) id 14.3.123.3",
+                "A.b.test - 192.0.2.1|C.b.test|-|Microsoft SMTP Server|14.3.123.3|-",
+            ),
+            (
+                "from A.b.test ([fe80::1]) by C.b.test ([fe80::2%4]) with mapi id 15.20.7113.027",
+                "A.b.test - fe80::1|C.b.test|-|mapi|15.20.7113.027|-",
+            ),
+            (
+                "from a ([192.0.2.1]) by c.test with Microsoft SMTPSVC(6.0.3790.4675)",
+                "a - 192.0.2.1|c.test|-|Microsoft SMTPSVC|-|-",
+            ),
+            // Gmail
+            (
+                "by 2002:a05:6a10:1234:b0:abc:def:12 with SMTP id x1csp123",
+                "-|2002:a05:6a10:1234:b0:abc:def:12|-|SMTP|x1csp123|-",
+            ),
+            (
+                "from b.test (b.test. [192.0.2.1])\r\n by mx.c.test with SMTPS id a1sor1\r\n for <d@c.test>\r\n (C Transport Security)",
+                "b.test b.test. 192.0.2.1|mx.c.test|-|SMTPS|a1sor1|d@c.test",
+            ),
+            // Haraka
+            (
+                "from a.test ([192.0.2.1])\r\n by c.test (Haraka/2.8) with ESMTPS id ABC.1 envelope-from <x@y>",
+                "a.test - 192.0.2.1|c.test|-|ESMTPS|ABC.1|-",
+            ),
+            // fetchmail
+            (
+                "from pop.a.test [192.0.2.1]\r\n\tby localhost with POP3 (fetchmail-6.3.26)\r\n\tfor <ada@localhost> (single-drop)",
+                "pop.a.test - 192.0.2.1|localhost|-|POP3|-|ada@localhost",
+            ),
+            // CommuniGate Pro, Lotus Domino, MailEnable, GroupWise, MDaemon, James, LSMTP, smapd
+            (
+                "from [192.0.2.1] (account ada@a.test HELO a.test) by c.test (CommuniGate Pro SMTP 5.4) with ESMTPA id 1",
+                "a.test - 192.0.2.1|c.test|-|ESMTPA|1|-",
+            ),
+            (
+                "from a.test ([192.0.2.1])\r\n by c.test (Lotus Domino Release 8.5.3)\r\n with ESMTP id 2024010110-7 ",
+                "a.test - 192.0.2.1|c.test|-|ESMTP|2024010110-7|-",
+            ),
+            (
+                "from a.test ([192.0.2.1]) by c.test with MailEnable ESMTP",
+                "a.test - 192.0.2.1|c.test|-|MailEnable ESMTP|-|-",
+            ),
+            ("from DOM-MTA by c.test\r\n\twith Novell_GroupWise", "DOM-MTA - -|c.test|-|Novell_GroupWise|-|-"),
+            (
+                "from a.test (a.test[192.0.2.1]) by c.test (MDaemon PRO v10) with ESMTP id md50.msg for <d@c.test>",
+                "a.test a.test 192.0.2.1|c.test|-|ESMTP|md50.msg|d@c.test",
+            ),
+            (
+                "from b.test (EHLO a.test) ([192.0.2.1])\r\n by c.test (JAMES SMTP Server ) with SMTP ID 123",
+                "a.test b.test 192.0.2.1|c.test|-|SMTP|123|-",
+            ),
+            (
+                "from a.test (192.0.2.1) by c.test (LSMTP for Windows NT v1.1b) with SMTP id <0.0014F8A2@c.test>",
+                "a.test - 192.0.2.1|c.test|-|SMTP|0.0014F8A2@c.test|-",
+            ),
+            (
+                "from a.test(192.0.2.1) by c.test via smtp (V1.3)\r\n\tid sma001",
+                "a.test - 192.0.2.1|c.test|smtp|-|sma001|-",
+            ),
+            // X.400, UUCP
+            ("by /PRMD=x/ADMD=y/C=fr/; Relayed", "-|/PRMD=x/ADMD=y/C=fr/|-|-|-|-"),
+            ("from a.UUCP by c.ARPA (5.61/1.0) with UUCP\r\n\tid AA123", "a.UUCP - -|c.ARPA|-|UUCP|AA123|-"),
         ] {
             assert_eq!(shown(&format!("{value}; {date}")), format!("{expected}|1704067200"), "{value}");
             assert_eq!(shown(value), format!("{expected}|-"), "{value}");
@@ -470,6 +567,15 @@ mod tests {
             ),
             ("from a.test (x; y) by c.test; no date", "a.test - -|c.test|-|-|-|-|-"),
             ("Mon, 1 Jan 2024 00:00:00 +0000", "-|-|-|-|-|-|1704067200"),
+            // SendGrid, written in Go
+            (
+                "by f-1 with SMTP id f-1-2; 2024-01-01 00:00:00.123456789 +0000 UTC m=+2.1",
+                "-|f-1|-|SMTP|f-1-2|-|1704067200",
+            ),
+            ("by c.test; Mon, 01 Jan 2024 00:00:00.123 +0000 (UTC)", "-|c.test|-|-|-|-|1704067200"),
+            ("by c.test id AA123; Mon, 1 Jan 90 00:00:00 GMT", "-|c.test|-|-|AA123|-|631152000"),
+            ("by c.test id AA123; 1 Jan 2024 01:00:00 CET", "-|c.test|-|-|AA123|-|1704070800"),
+            ("by c.test\r\n ;\r\n Mon Jan  1 00:00:00 2024", "-|c.test|-|-|-|-|1704067200"),
         ] {
             assert_eq!(shown(value), expected, "{value}");
         }
