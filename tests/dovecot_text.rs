@@ -13,9 +13,15 @@ const SUITE: &str = "dovecot-vectors";
 
 /// Rows that we read otherwise on purpose.
 const OTHERWISE: &[(&str, &str)] = &[
-    ("address/20", "a domain alone is no route without its colon"),
-    ("address/47", "a bracket without its end is an ordinary octet; they skip the list"),
-    ("qp/10", "an equals sign at the end is a soft line break: its line end may belong to a boundary"),
+    ("address/20", "`<@route>`: obs-route ends with a colon (RFC 5322 §4.4), so a domain without one is a domain"),
+    (
+        "address/47",
+        "a comment without its end: its bracket is an ordinary octet, and the words are shown; they skip the list",
+    ),
+    (
+        "qp/10",
+        "an equals sign at the end is a soft line break (RFC 2045 §6.7): its line end belonged to the boundary; they show it",
+    ),
     ("qp/12", "the same"),
     ("qp/13", "the same"),
     ("qp/29", "the same"),
