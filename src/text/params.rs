@@ -294,6 +294,10 @@ impl<'a> Reader<'a> {
 /// printable ASCII. Without memory; `None` where escapes, comments, encoded words, the stars of RFC 2231 or faults ask for
 /// [`Params`].
 pub(crate) fn simple<'a>(field: &'a [u8], name: &str) -> Option<Option<&'a str>> {
+    // No white space of the RFCs, though Rust takes it for some.
+    if memchr::memchr(b'\x0c', field).is_some() {
+        return None;
+    }
     let mut found = None;
     let (_, mut rest) = take(field.trim_ascii_start(), |octet| is_token(octet) || octet == b'/');
     while let [b';', after @ ..] = rest.trim_ascii_start() {
