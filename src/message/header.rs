@@ -77,7 +77,12 @@ impl<'a> Header<'a> {
     fn named(self, n: usize, name: &[u8]) -> bool {
         let Some(span) = self.spans.get(n) else { return false };
         let before = self.raw.get(span.start as usize..span.colon as usize).unwrap_or_default();
-        !before.is_empty() && is_name(before, name)
+        // By the length first: fields are asked for by name one after the other.
+        match before.get(name.len()) {
+            None => before.len() == name.len() && !before.is_empty() && before.eq_ignore_ascii_case(name),
+            Some(b' ' | b'\t') => is_name(before, name),
+            Some(_) => false,
+        }
     }
 
     fn at(self, n: usize) -> Field<'a> {

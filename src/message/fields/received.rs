@@ -114,7 +114,10 @@ impl<'a> Received<'a> {
                 }
                 Token::Word(word) => {
                     // Each clause once: `with cipher` further on is no second protocol.
-                    let known = CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()));
+                    let known = Some(word).filter(|word| (2..=4).contains(&word.len()));
+                    let known = known.and_then(|word| {
+                        CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()))
+                    });
                     let fresh = known.filter(|known| clauses.get(*known).is_some_and(Option::is_none));
                     if let Some(begun) = fresh.and_then(|fresh| clauses.get_mut(fresh)) {
                         *begun = Some(Clause { comments: comments.len()..comments.len(), ..Clause::default() });
@@ -311,6 +314,19 @@ fn one_line(octets: &[u8]) -> Cow<'_, str> {
     text(Cow::Owned(words.join(&b' ')))
 }
 
+fn may_end_word(octet: u8) -> bool {
+    const ENDS: [bool; 256] = {
+        let (mut table, mut n) = ([false; 256], 0);
+        let ends = b";(\" \t\r\n\x0c";
+        while n < ends.len() {
+            table[ends[n] as usize] = true;
+            n += 1;
+        }
+        table
+    };
+    ENDS[usize::from(octet)] // any octet is in it
+}
+
 enum Token<'a> {
     Word(&'a [u8]),
     /// Outer brackets removed.
@@ -370,16 +386,17 @@ impl<'a> Iterator for Tokens<'a> {
             },
             _ => {}
         }
-        while let Some(octet) = self.text.get(self.at) {
-            match octet {
-                b';' => break,
-                b'(' if self.comments && self.at > start => break,
-                _ if octet.is_ascii_whitespace() => break,
-                b'"' if self.quotes => match self.quoted_end(self.at) {
+        loop {
+            self.at += self.text.get(self.at..)?.iter().take_while(|octet| !may_end_word(**octet)).count();
+            match self.text.get(self.at) {
+                None | Some(b';') => break,
+                Some(b'(') if self.comments && self.at > start => break,
+                Some(b'"') if self.quotes => match self.quoted_end(self.at) {
                     Some(end) => self.at = end,
                     None => self.quotes = false,
                 },
-                _ => self.at += 1,
+                Some(octet) if octet.is_ascii_whitespace() => break,
+                Some(_) => self.at += 1,
             }
         }
         self.text.get(start..self.at).map(Token::Word)
