@@ -65,7 +65,8 @@ impl<'a> Header<'a> {
 
     /// All fields of this name, in their order.
     pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
-        (0..self.spans.len()).filter(move |n| self.named(*n, name.as_bytes())).map(move |n| self.at(n))
+        let spans = self.spans.iter().enumerate();
+        spans.filter(move |(_, span)| self.named(span, name.as_bytes())).map(move |(n, _)| self.at(n))
     }
 
     /// The octets of all fields, without the blank line that ends the header.
@@ -74,12 +75,16 @@ impl<'a> Header<'a> {
         self.raw.get(start..self.end).unwrap_or_default()
     }
 
-    fn named(self, n: usize, name: &[u8]) -> bool {
-        let Some(span) = self.spans.get(n) else { return false };
-        let before = self.raw.get(span.start as usize..span.colon as usize).unwrap_or_default();
+    #[inline]
+    fn named(self, span: &FieldSpan, name: &[u8]) -> bool {
         // By the length first: fields are asked for by name one after the other.
+        let len = (span.colon - span.start) as usize;
+        if len < name.len() || len == 0 {
+            return false;
+        }
+        let before = self.raw.get(span.start as usize..span.colon as usize).unwrap_or_default();
         match before.get(name.len()) {
-            None => before.len() == name.len() && !before.is_empty() && before.eq_ignore_ascii_case(name),
+            None => before.eq_ignore_ascii_case(name),
             Some(b' ' | b'\t') => is_name(before, name),
             Some(_) => false,
         }

@@ -1,5 +1,7 @@
 //! Where lines end, 64 octets at a look: headers have short lines, and a search for each costs more than the line.
 
+use wide::u8x16;
+
 /// The starts of lines, in their order.
 pub(super) struct LineStarts<'a> {
     raw: &'a [u8],
@@ -45,13 +47,11 @@ impl<'a> LineStarts<'a> {
     }
 }
 
-/// One bit for each line end, in a form that compilers make vectors of: compare all, then gather the low bits of eight octets
-/// at a time by a multiplication.
+/// One bit for each line end.
 fn line_ends(block: &[u8; BLOCK]) -> u64 {
-    let equal = block.map(|octet| u8::from(octet == b'\n'));
-    let (eights, _) = equal.as_chunks::<8>();
-    let gathered = eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-    gathered.rev().fold(0, |ends, bits| ends << 8 | bits)
+    let (quarters, _) = block.as_chunks::<16>();
+    let bits = |quarter: &[u8; 16]| u8x16::new(*quarter).cmp_eq(u8x16::splat(b'\n')).move_mask().cast_unsigned();
+    quarters.iter().rev().fold(0, |ends, quarter| ends << 16 | u64::from(bits(quarter)))
 }
 
 /// Of at most 64 octets.

@@ -348,8 +348,8 @@ pub(super) fn ids(value: &[u8]) -> Vec<String> {
             },
             (b'<', _) => {
                 let rest = value.get(at..).unwrap_or_default();
-                let plain = |octet: &u8| !octet.is_ascii_whitespace() && !b"<>(".contains(octet);
-                match rest.iter().position(|octet| !plain(octet)) {
+                let special = |octet: &u8| matches!(octet, b' ' | 9..=13 | b'<' | b'>' | b'(');
+                match rest.iter().position(special) {
                     // As it should be.
                     Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
                         ids.push(charset::guess(rest.get(..len).unwrap_or_default()).into_owned());
