@@ -489,7 +489,7 @@ fn ftext_len(line: &[u8]) -> usize {
         let octets = u64::from_le_bytes(*eight);
         // A borrow comes from an octet before, which was found then, so the first that is found is right.
         let equal = |octet: u8| {
-            let zero = octets ^ ONES * u64::from(octet);
+            let zero = octets ^ (ONES * u64::from(octet));
             zero.wrapping_sub(ONES) & !zero
         };
         let others = octets | octets.wrapping_sub(ONES * 33) | equal(b':') | equal(127);
