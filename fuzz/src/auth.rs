@@ -1,6 +1,7 @@
 //! Mail authentication.
 
 use facteur::auth::dkim;
+use facteur::auth::results::{MAX_PROPERTIES, MAX_RESULTS, Results};
 use facteur::auth::spf::{Evaluation, Identity, MAX_EXPLANATION, MAX_QUESTIONS, Outcome, Record};
 use facteur::base::Timestamp;
 use facteur::dns::{Answer, Ask, Data, Failure, Inquiry, RecordType};
@@ -91,4 +92,17 @@ pub fn dkim(input: &[u8]) {
         assert_eq!(canonicalization.body(&once), once, "canonical is canonical");
         assert!(once.len() <= 2 * input.len() + 2);
     }
+}
+
+/// Any octets as the value of an Authentication-Results field: what is read is written so that it is read as the same.
+pub fn authres(input: &[u8]) {
+    let Ok(results) = Results::parse(input) else { return };
+    assert!(results.methods.len() <= MAX_RESULTS);
+    assert!(results.methods.iter().all(|method| method.properties.len() <= MAX_PROPERTIES));
+    let written = results.to_string();
+    assert!(written.split("\r\n").skip(1).all(|line| line.starts_with('\t')));
+    let again = Results::parse(written.split_once(':').expect("a field").1.as_bytes()).expect("what was written");
+    let rewritten = again.to_string();
+    assert_eq!(written, rewritten);
+    assert_eq!(again.methods.len(), results.methods.len());
 }

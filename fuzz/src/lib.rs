@@ -56,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("transfer", transfer::transfer),
     ("spf_record", auth::spf_record),
     ("dkim", auth::dkim),
+    ("authres", auth::authres),
 ];
 
 /// Runs the target of that name.

@@ -1,6 +1,10 @@
-//! Authentication-Results fields (RFC 8601 §2.2), written.
+//! Authentication-Results fields (RFC 8601 §2.2), written and read.
+
+mod read;
 
 use std::fmt;
+
+pub use read::{MAX_PROPERTIES, MAX_RESULTS, foreign};
 
 /// Lines are folded where they would be longer than this (RFC 5322 §2.1.1).
 const LINE: usize = 78;
@@ -26,7 +30,9 @@ const LINE: usize = 78;
 pub struct Results {
     /// `authserv-id`: who found it out, in a name that belongs to its domain (RFC 8601 §2.5).
     pub id: String,
-    /// What was found out.
+    /// `authres-version`, where the field has one; only 1 is defined.
+    pub version: Option<u32>,
+    /// What was found out; nothing where the field says `none`.
     pub methods: Vec<Method>,
 }
 
@@ -36,8 +42,12 @@ pub struct Results {
 pub struct Method {
     /// `method`: `spf`, `dkim`, `dmarc`, `iprev`, and what else the registry has.
     pub name: String,
+    /// `method-version`, where the field has one; only 1 is defined.
+    pub version: Option<u32>,
     /// `result`: `pass`, `fail` and so on.
     pub result: String,
+    /// What a comment behind the result says: many hosts have their reasons there. For people only.
+    pub comment: Option<String>,
     /// `reason`: why.
     pub reason: Option<String>,
     /// `ptype "." property "=" pvalue`: of what.
@@ -48,7 +58,8 @@ pub struct Method {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // closed by the RFC
 pub struct Property {
-    /// `ptype`: where it comes from, `smtp`, `header`, `body` or `policy` (RFC 8601 §2.3).
+    /// `ptype`: where it comes from, `smtp`, `header`, `body` or `policy` (RFC 8601 §2.3). Empty where a field that was
+    /// read has none, against the grammar; then it is written without one.
     pub kind: String,
     /// `property`: what it is there.
     pub name: String,
@@ -59,14 +70,20 @@ pub struct Property {
 impl Results {
     /// What `id` found out.
     pub fn new(id: impl Into<String>, methods: impl IntoIterator<Item = Method>) -> Self {
-        Self { id: id.into(), methods: methods.into_iter().collect() }
+        Self { id: id.into(), version: None, methods: methods.into_iter().collect() }
+    }
+
+    /// `authres-payload`: the value of the field.
+    pub(in crate::auth) fn payload(&self) -> Payload<'_> {
+        Payload(self)
     }
 }
 
 impl Method {
     /// A result without a reason and properties.
     pub fn new(name: impl Into<String>, result: impl Into<String>) -> Self {
-        Self { name: name.into(), result: result.into(), reason: None, properties: Vec::new() }
+        let (name, result) = (name.into(), result.into());
+        Self { name, version: None, result, comment: None, reason: None, properties: Vec::new() }
     }
 
     /// The same with a reason.
@@ -87,25 +104,41 @@ impl Method {
 /// The whole field without its last CRLF.
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Authentication-Results: {}", Value(&self.id))?;
-        if self.methods.is_empty() {
+        write!(f, "Authentication-Results: {}", self.payload())
+    }
+}
+
+/// `authres-payload`: what stands behind the name of the field, in an ARC-Authentication-Results field too.
+pub(in crate::auth) struct Payload<'a>(&'a Results);
+
+impl fmt::Display for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Results { id, version, methods } = self.0;
+        write!(f, "{}", Value(id))?;
+        if let Some(version) = version {
+            write!(f, " {version}")?;
+        }
+        if methods.is_empty() {
             return f.write_str("; none");
         }
-        for method in &self.methods {
+        for method in methods {
             f.write_str(";\r\n\t")?;
             let mut column = 8;
-            let first = format!("{}={}", Keyword(&method.name), Keyword(&method.result));
+            let version = method.version.map(|version| format!("/{version}")).unwrap_or_default();
+            let first = format!("{}{version}={}", Keyword(&method.name), Keyword(&method.result));
+            let comment = method.comment.iter().map(|comment| Comment(comment).to_string());
             let reason = method.reason.iter().map(|reason| format!("reason={}", Value(reason)));
             let properties = method.properties.iter().map(|property| {
                 let (kind, name) = (Keyword(&property.kind), Keyword(&property.name));
                 // pvalue = value / [ [ local-part ] "@" ] domain-name; an address goes in quotes only where it must.
                 let plain = property.value.bytes().all(|octet| is_token(octet) || octet == b'@');
+                let dot = if property.kind.is_empty() { "" } else { "." };
                 match plain && !property.value.is_empty() {
-                    true => format!("{kind}.{name}={}", property.value),
-                    false => format!("{kind}.{name}={}", Value(&property.value)),
+                    true => format!("{kind}{dot}{name}={}", property.value),
+                    false => format!("{kind}{dot}{name}={}", Value(&property.value)),
                 }
             });
-            for (n, word) in std::iter::once(first).chain(reason).chain(properties).enumerate() {
+            for (n, word) in std::iter::once(first).chain(comment).chain(reason).chain(properties).enumerate() {
                 match n {
                     0 => {}
                     _ if column + 1 + word.len() > LINE => {
@@ -152,6 +185,23 @@ impl fmt::Display for Value<'_> {
             }
         }
         f.write_str("\"")
+    }
+}
+
+/// `comment` (RFC 5322 §3.2.2).
+struct Comment<'a>(&'a str);
+
+impl fmt::Display for Comment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        for c in self.0.chars() {
+            match c {
+                '(' | ')' | '\\' => write!(f, "\\{c}")?,
+                c if c.is_control() => f.write_str(" ")?,
+                c => fmt::Write::write_char(f, c)?,
+            }
+        }
+        f.write_str(")")
     }
 }
 
