@@ -43,6 +43,9 @@ impl MailParams {
     /// [`CommandError::Parameter`] for one that is not known here, [`CommandError::Syntax`] for what is malformed.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
         let mut params = Self::default();
+        if text.is_empty() {
+            return Ok(params);
+        }
         for param in Params::new(text) {
             let Param { keyword, value, at } = param?;
             match upper(keyword, &mut [0; LONGEST]) {
@@ -83,6 +86,9 @@ impl RcptParams {
     /// [`CommandError::Parameter`] for one that is not known here, [`CommandError::Syntax`] for what is malformed.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
         let mut params = Self::default();
+        if text.is_empty() {
+            return Ok(params);
+        }
         for param in Params::new(text) {
             let Param { keyword, value, at } = param?;
             match upper(keyword, &mut [0; LONGEST]) {
@@ -374,10 +380,11 @@ fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
         return Err(fault);
     }
     let kind = String::from_utf8_lossy(kind).into_owned(); // ASCII, as checked above
-    let address = if kind.eq_ignore_ascii_case("utf-8") { unitext(address) } else { xtext(address) };
+    let utf8 = kind.eq_ignore_ascii_case("utf-8");
+    let address = if utf8 { unitext(address) } else { xtext(address) };
     let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty()).ok_or(fault)? };
     // What came as UTF-8 is longer where it has to be written without.
-    let fits = value.len() <= MAX_ORCPT && recipient.to_string().len() <= MAX_ORCPT;
+    let fits = value.len() <= MAX_ORCPT && (!utf8 || recipient.to_string().len() <= MAX_ORCPT);
     if fits { Ok(recipient) } else { Err(fault) }
 }
 
