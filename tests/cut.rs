@@ -6,6 +6,8 @@ mod talk;
 mod imap;
 #[path = "cut/pop3.rs"]
 mod pop3;
+#[path = "cut/sasl.rs"]
+mod sasl;
 #[path = "cut/smtp.rs"]
 mod smtp;
 #[path = "cut/smtp_client.rs"]

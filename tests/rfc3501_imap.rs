@@ -7,6 +7,7 @@ use std::time::Instant;
 use facteur::base::{Machine, Step, Timestamp};
 use facteur::imap::fetch::{FetchItem, Section, SectionText};
 use facteur::imap::{Code, Command, Data, FetchData, Server, ServerConfig, ServerEvent, Status};
+use facteur::sasl::{Mechanism, Offer};
 use facteur::store::{Flag, Flags};
 
 const LOGGED_IN: &str = "OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT] logged in";
@@ -17,6 +18,7 @@ impl Session {
     fn begin() -> Self {
         let mut config = ServerConfig::new("imap.test");
         config.clear_text = true;
+        config.auth = Offer::new([Mechanism::Plain]);
         let mut session = Self(Server::new(config, Instant::now()));
         session.say("", &["* OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE SASL-IR AUTH=PLAIN] imap.test is ready"]);
         session

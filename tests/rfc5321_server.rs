@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use facteur::base::{Machine, Step, Timestamp, Tls};
-use facteur::sasl::{Credentials, Identity, Mechanism};
+use facteur::sasl::{Credentials, Identity, Mechanism, Offer};
 use facteur::smtp::data::BareNewlines;
 use facteur::smtp::server::{Content, HelloVerb, Mail, Server, ServerConfig, ServerEvent, StartTls};
 use facteur::smtp::{Body, Envelope, Error, ForwardPath, Notify, Ret, ReversePath, Stage};
@@ -121,7 +121,7 @@ fn dsn_parameters_are_carried_in_the_envelope() {
 fn the_session_knows_what_trace_fields_need() {
     let mut config = config();
     config.starttls = StartTls::Offered;
-    config.auth = vec![Mechanism::Plain];
+    config.auth = Offer::new([Mechanism::Plain]);
     let mut server = server(config);
     server.set_peer_name("out.a.test".parse().unwrap());
     events(&mut server, b"EHLO before.test\r\nSTARTTLS\r\n");
@@ -149,7 +149,7 @@ fn the_session_knows_what_trace_fields_need() {
 fn external_is_offered_to_a_client_with_a_certificate_and_named_by_the_application() {
     for certified in [false, true] {
         let mut config = config();
-        config.auth = vec![Mechanism::External];
+        config.auth = Offer::new([Mechanism::External]);
         let mut server = server(config);
         let mut tls = Tls::default();
         tls.peer_certificates = if certified { vec![Bytes::from_static(b"DER")] } else { Vec::new() };

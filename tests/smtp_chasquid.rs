@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use facteur::base::{Machine, Secret, Step, Tls};
-use facteur::sasl::{Credentials, Mechanism};
+use facteur::sasl::{Credentials, Mechanism, Offer};
 use facteur::smtp::server::{Server, ServerConfig, ServerEvent};
 use facteur::smtp::{Enhanced, ForwardPath, Quirks, Reply};
 
@@ -40,7 +40,7 @@ impl Host {
         let mut config = ServerConfig::new("testserver").unwrap();
         config.quirks = Quirks::common();
         config.max_size = Some(1024 * 1024);
-        config.auth = vec![Mechanism::Plain];
+        config.auth = Offer::new([Mechanism::Plain]);
         let mut server = Server::new(config, [127, 0, 0, 1].into(), Instant::now());
         if port == "1465" {
             server.tls_started(Tls::default());

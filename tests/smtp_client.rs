@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use facteur::address::Address;
 use facteur::base::{Machine, Step, Tls};
 use facteur::message::Message;
-use facteur::sasl::{Credentials, Identity, Mechanism};
+use facteur::sasl::{Credentials, Identity, Mechanism, Offer};
 use facteur::smtp::client::{Login, Pipelining, StartTls};
 use facteur::smtp::data::BareNewlines;
 use facteur::smtp::server::{self, Content, Protocol, Server, ServerConfig, ServerEvent};
@@ -185,7 +185,7 @@ fn pair(random: &mut Random) -> (Pair, Vec<Outgoing>) {
     config.protocol = random.of(&[Protocol::Smtp, Protocol::Lmtp]);
     config.content = random.of(&[Content::Stream, Content::Collect { at_most: 100_000 }]);
     config.starttls = random.of(&[server::StartTls::Off, server::StartTls::Offered]);
-    config.auth = vec![Mechanism::Login, Mechanism::Plain];
+    config.auth = Offer::new([Mechanism::Login, Mechanism::Plain]);
     config.auth_policy = server::AuthPolicy::Anywhere;
     config.bare_newlines = random.of(&[BareNewlines::Refuse, BareNewlines::Normalise]);
     config.max_backlog = random.of(&[0, 10, 100, 10_000]);

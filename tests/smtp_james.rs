@@ -5,7 +5,7 @@ mod suites;
 use std::time::Instant;
 
 use facteur::base::{Machine, Step};
-use facteur::sasl::Mechanism;
+use facteur::sasl::{Mechanism, Offer};
 use facteur::smtp::server::{AuthPolicy, Server, ServerConfig, ServerEvent, StartTls};
 
 /// Scripts whose replies are others here, and why. Codes are compared, and enhanced codes where both have one.
@@ -84,8 +84,8 @@ impl Host {
     }
 }
 
-fn config_auth() -> Vec<Mechanism> {
-    vec![Mechanism::Login, Mechanism::Plain]
+fn config_auth() -> Offer {
+    Offer::new([Mechanism::Login, Mechanism::Plain])
 }
 
 /// Whether what came is what the script says: the code, the enhanced code where both have one, and of EHLO the keywords, those

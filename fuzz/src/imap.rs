@@ -33,6 +33,7 @@ fn run(choice: u8, input: &[u8], piece: usize) -> (Vec<String>, Vec<u8>) {
     let mut config = ServerConfig::new("imap.test");
     config.clear_text = choice & 1 == 0;
     config.starttls = choice & 2 == 0;
+    config.auth = super::sasl::offer();
     config.before_login = limits;
     config.after_login = limits;
     config.max_message = 1000;
@@ -98,8 +99,9 @@ fn drain(server: &mut Server, choice: u8, events: &mut Vec<String>, output: &mut
 
 fn answer(server: &mut Server, event: ServerEvent, choice: u8) {
     match event {
-        ServerEvent::Login { user, .. } if user.len() > 8 => server.refuse(),
+        ServerEvent::Login { identity, .. } if identity.name().len() > 8 => server.refuse(),
         ServerEvent::Login { .. } => server.accept(),
+        ServerEvent::Ask(question) => server.tell(super::sasl::answer(&question)),
         ServerEvent::Command(command) => {
             server.untagged(Data::Exists(1));
             match command.name().len() % 3 {

@@ -11,6 +11,7 @@ mod imap;
 mod imapdata;
 mod message;
 mod pop3;
+mod sasl;
 mod smtp;
 mod smtp_client;
 mod spool;
@@ -34,6 +35,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("qf", spool::qf),
     ("proxy", smtp::proxy),
     ("smtp_bdat", smtp::bdat),
+    ("sasl_client", sasl::client),
+    ("sasl_server", sasl::server),
     ("smtp_client", smtp_client::client),
     ("smtp_command", smtp::command),
     ("smtp_data", smtp::data),

@@ -8,6 +8,7 @@ use facteur::pop3::{
     Backend, Capability, Command, DropListing, Progress, Refusal, Reply, ScanListing, Server, ServerConfig,
     ServerEvent, UniqueId, lines,
 };
+use facteur::sasl::Credentials;
 use facteur::store::{Flags, Mailbox, Store, memory};
 
 /// What reads as a command or a reply is written so that it reads as the same.
@@ -59,6 +60,8 @@ fn play(mode: u8, message: &[u8], pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     config.starttls = mode & 2 != 0;
     config.quirks.bare_lf = mode & 4 != 0;
     config.max_backlog = if mode & 8 == 0 { 64 * 1024 } else { 16 };
+    config.auth = super::sasl::offer();
+    config.apop = mode & 16 != 0;
     config.max_unread = 1024 * 1024;
     config.failure_delay = Duration::ZERO;
     let most = config.max_backlog;
@@ -87,11 +90,15 @@ fn play(mode: u8, message: &[u8], pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
                 Ok(Step::Event(event)) => {
                     events.push(format!("{event:?}"));
                     match event {
-                        ServerEvent::Login { secret, .. } if secret != Secret::from("wrong") => {
+                        ServerEvent::Login { credentials, .. }
+                            if credentials != Credentials::Password(Secret::from("wrong")) =>
+                        {
                             backend = Some(Backend::new(store.open("INBOX").expect("the inbox")));
                             server.accept();
                         }
                         ServerEvent::Login { .. } => server.refuse(Refusal::Credentials),
+                        ServerEvent::Ask(question) => server.tell(super::sasl::answer(&question)),
+                        ServerEvent::AuthFailed(_) => {}
                         ServerEvent::Request(request) => {
                             let backend = backend.as_mut().expect("a request comes after a login");
                             backend.begin(request);

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use facteur::base::proxy::Proxied;
 use facteur::base::{Machine, Step, Timestamp, Tls, Wire};
-use facteur::sasl::Mechanism;
 use facteur::smtp::data::{BareNewlines, Chunk, Data, DataFault, DataReader, DataWriter};
 use facteur::smtp::server::{AuthPolicy, Content, Protocol, ProxyHeader, Server, ServerConfig, ServerEvent, StartTls};
 use facteur::smtp::{Command, Enhanced, Extensions, Quirks, Reply, ReplyReader};
@@ -295,7 +294,7 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
     config.protocol = if mode & 1 == 0 { Protocol::Smtp } else { Protocol::Lmtp };
     config.content = if mode & 2 == 0 { Content::Collect { at_most: 512 } } else { Content::Stream };
     config.starttls = if mode & 4 == 0 { StartTls::Off } else { StartTls::Offered };
-    config.auth = vec![Mechanism::Plain, Mechanism::Login, Mechanism::Anonymous];
+    config.auth = super::sasl::offer();
     config.auth_policy = AuthPolicy::Anywhere;
     config.require_auth = mode & 8 != 0;
     config.bare_newlines = if mode & 16 == 0 { BareNewlines::Refuse } else { BareNewlines::Normalise };
@@ -365,12 +364,17 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
                         assert!(!mail.envelope.recipients.is_empty() && mail.envelope.recipients.len() <= 3);
                         assert!(mail.content.len() <= 512);
                     }
-                    if matches!(event, ServerEvent::Discarded(_) | ServerEvent::TurnedAround) {
-                        continue;
-                    }
-                    if matches!(event, ServerEvent::Burl { .. }) {
-                        server.fetched(b"Subject: x\r\n\r\n.fetched\r\n");
-                        continue;
+                    match &event {
+                        ServerEvent::Discarded(_) | ServerEvent::TurnedAround | ServerEvent::AuthFailed(_) => continue,
+                        ServerEvent::Burl { .. } => {
+                            server.fetched(b"Subject: x\r\n\r\n.fetched\r\n");
+                            continue;
+                        }
+                        ServerEvent::Ask(question) => {
+                            server.tell(super::sasl::answer(question));
+                            continue;
+                        }
+                        _ => {}
                     }
                     // The answers follow from a seed, so that they are the same in each cut.
                     asked = asked.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

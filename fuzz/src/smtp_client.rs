@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use facteur::address::Address;
 use facteur::base::{Machine, Step, Tls};
 use facteur::message::Message;
-use facteur::sasl::{Credentials, Identity};
+use facteur::sasl::{Credentials, Identity, Nonces};
 use facteur::smtp::client::{EightBit, Login, Pipelining, StartTls};
 use facteur::smtp::server::{AuthPolicy, Protocol};
 use facteur::smtp::{Client, ClientConfig, ClientEvent, Envelope, ForwardPath, Outgoing, ReversePath};
@@ -32,7 +32,12 @@ fn play<'a>(mode: u8, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, V
     config.starttls = [StartTls::Opportunistic, StartTls::Required, StartTls::Never][usize::from(mode >> 1) % 3];
     config.pipelining = if mode & 8 == 0 { Pipelining::WhereOffered } else { Pipelining::Never };
     config.eight_bit = if mode & 16 == 0 { EightBit::Refuse } else { EightBit::SendAnyway };
-    config.login = (mode & 32 != 0).then(|| Login::new(Identity::new("ada"), Credentials::Password("secret".into())));
+    config.login = (mode & 32 != 0).then(|| {
+        let mut login = Login::new(Identity::new("ada"), Credentials::Password("secret".into()));
+        login.nonces = Nonces::always("nonce");
+        login.max_iterations = 5000;
+        login
+    });
     config.auth_policy = AuthPolicy::Anywhere;
     config.max_backlog = 64;
     config.max_reply_line = 128;

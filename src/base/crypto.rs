@@ -1,10 +1,30 @@
-//! The only file that names the crypto provider (aws-lc-rs): hashes, HMAC, key derivation, randomness, TLS.
+//! The only file that names the crypto provider (aws-lc-rs): hashes, HMAC, key derivation, randomness, TLS; and, for the two
+//! historic mechanisms that need it, MD5, which the provider does not have.
 
 use std::num::NonZeroU32;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::signature::{self, KeyPair};
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
+use zeroize::Zeroizing;
+
+/// A hash function of SCRAM (RFC 5802).
+///
+/// ```
+/// use facteur::sasl::{Hash, Mechanism};
+///
+/// assert_eq!(Mechanism::Scram(Hash::Sha512).name(), "SCRAM-SHA-512");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, std::hash::Hash)]
+#[non_exhaustive]
+pub enum HashFunction {
+    /// SHA-1: weak for signatures, good enough here, and all that some old clients have (RFC 5802).
+    Sha1,
+    /// SHA-256 (RFC 7677).
+    Sha256,
+    /// SHA-512 (draft-melnikov-scram-sha-512).
+    Sha512,
+}
 
 /// Whether two octet strings are equal, in time that depends on their lengths only.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
@@ -18,18 +38,72 @@ pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
     out
 }
 
-/// HMAC-SHA-256 (RFC 2104).
-pub(crate) fn hmac_sha256(key: &[u8], octets: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), octets).as_ref());
+/// The hash of `octets`.
+pub(crate) fn digest(hash: HashFunction, octets: &[u8]) -> Vec<u8> {
+    let algorithm = match hash {
+        HashFunction::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        HashFunction::Sha256 => &digest::SHA256,
+        HashFunction::Sha512 => &digest::SHA512,
+    };
+    digest::digest(algorithm, octets).as_ref().to_vec()
+}
+
+/// The hash function of a certificate's signature, as far as channel bindings need it (RFC 5929 §4.1).
+#[cfg(feature = "net")]
+#[derive(Clone, Copy)]
+pub(crate) enum CertificateHash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// The hash of a certificate.
+#[cfg(feature = "net")]
+pub(crate) fn certificate_digest(hash: CertificateHash, certificate: &[u8]) -> Vec<u8> {
+    let algorithm = match hash {
+        CertificateHash::Sha256 => &digest::SHA256,
+        CertificateHash::Sha384 => &digest::SHA384,
+        CertificateHash::Sha512 => &digest::SHA512,
+    };
+    digest::digest(algorithm, certificate).as_ref().to_vec()
+}
+
+/// HMAC (RFC 2104).
+pub(crate) fn hmac(hash: HashFunction, key: &[u8], octets: &[u8]) -> Vec<u8> {
+    let algorithm = match hash {
+        HashFunction::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        HashFunction::Sha256 => hmac::HMAC_SHA256,
+        HashFunction::Sha512 => hmac::HMAC_SHA512,
+    };
+    hmac::sign(&hmac::Key::new(algorithm, key), octets).as_ref().to_vec()
+}
+
+/// PBKDF2 with HMAC (RFC 8018 §5.2), as many octets as the hash has.
+pub(crate) fn pbkdf2(hash: HashFunction, password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
+    let (algorithm, len) = match hash {
+        HashFunction::Sha1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
+        HashFunction::Sha256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
+        HashFunction::Sha512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
+    };
+    let mut out = Zeroizing::new(vec![0; len]);
+    pbkdf2::derive(algorithm, iterations, salt, password, &mut out);
     out
 }
 
-/// PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2), 32 octets.
-pub(crate) fn pbkdf2_sha256(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> [u8; 32] {
-    let mut out = [0; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, password, &mut out);
-    out
+/// MD5 (RFC 1321) of the pieces, joined. For CRAM-MD5's and DIGEST-MD5's clients and APOP only.
+pub(crate) fn md5(pieces: &[&[u8]]) -> [u8; 16] {
+    use md5::Digest;
+    let mut state = md5::Md5::new();
+    pieces.iter().for_each(|piece| state.update(piece));
+    state.finalize().into()
+}
+
+/// HMAC-MD5 (RFC 2104). For CRAM-MD5 only.
+pub(crate) fn hmac_md5(key: &[u8], octets: &[u8]) -> [u8; 16] {
+    use ::hmac::{KeyInit, Mac};
+    let mut state = ::hmac::Hmac::<md5::Md5>::new_from_slice(key).expect("HMAC takes keys of any length"); // RFC 2104 §2
+    state.update(octets);
+    state.finalize().into_bytes().into()
 }
 
 /// Fills `out` with octets that nobody can guess.

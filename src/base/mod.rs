@@ -97,4 +97,6 @@ pub struct Tls {
     pub peer_certificates: Vec<Bytes>,
     /// Channel binding `tls-exporter` (RFC 9266 §2), 32 octets, for the SCRAM `-PLUS` mechanisms.
     pub exporter: Option<Bytes>,
+    /// Channel binding `tls-server-end-point` (RFC 5929 §4): the hash of the server's certificate, for the same.
+    pub end_point: Option<Bytes>,
 }

@@ -7,6 +7,7 @@
 
 mod deliver;
 pub mod driver;
+mod end_point;
 pub mod resolver;
 pub mod serve;
 pub mod submit;

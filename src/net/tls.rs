@@ -20,6 +20,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStor
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{Accept, Connect, TlsAcceptor, TlsConnector, TlsStream};
 
+use super::end_point::end_point;
 use crate::base::{Secret, Tls, crypto};
 
 /// Where systems keep the authorities that they trust, as one PEM file.
@@ -352,7 +353,8 @@ impl ServerCertVerifier for Unverified {
 /// A connection that may become encrypted. The encrypted forms are boxed, so that a plain one stays small.
 pub(super) enum Stream<IO> {
     Plain(IO),
-    Accepting(Box<Accept<IO>>),
+    /// With the server's certificate at the beginning of the handshake.
+    Accepting(Box<Accept<IO>>, Acceptor, Arc<CertifiedKey>),
     Connecting(Box<Connect<IO>>, ServerName<'static>),
     Secure(Box<TlsStream<IO>>),
     Closed,
@@ -363,7 +365,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
     pub(super) fn begin(&mut self, side: &Side) {
         *self = match (std::mem::replace(self, Self::Closed), side) {
             (Self::Plain(io), Side::Accept(acceptor)) => {
-                Self::Accepting(Box::new(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(io)))
+                let accept = TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(io);
+                Self::Accepting(Box::new(accept), acceptor.clone(), acceptor.identity.current())
             }
             (Self::Plain(io), Side::Connect(connector, name)) => {
                 let connect = TlsConnector::from(Arc::clone(&connector.config)).connect(name.clone(), io);
@@ -375,17 +378,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
 
     /// Goes on with the handshake.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Tls>> {
-        let (result, asked) = match self {
-            Self::Accepting(accept) => (Pin::new(accept.as_mut()).poll(cx).map_ok(TlsStream::Server), None),
-            Self::Connecting(connect, name) => {
-                (Pin::new(connect.as_mut()).poll(cx).map_ok(TlsStream::Client), Some(name.to_str().into_owned()))
-            }
+        let result = match self {
+            Self::Accepting(accept, ..) => Pin::new(accept.as_mut()).poll(cx).map_ok(TlsStream::Server),
+            Self::Connecting(connect, _) => Pin::new(connect.as_mut()).poll(cx).map_ok(TlsStream::Client),
             _ => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         };
         let Poll::Ready(result) = result else { return Poll::Pending };
-        *self = Self::Closed;
+        let before = std::mem::replace(self, Self::Closed);
         let stream = result?;
-        let tls = describe(&stream, asked);
+        let mut tls = describe(&stream);
+        match before {
+            Self::Connecting(_, name) => {
+                tls.server_name = Some(name.to_str().into_owned());
+                tls.end_point = tls.peer_certificates.first().and_then(|certificate| end_point(certificate));
+            }
+            // Where the certificate was exchanged meanwhile, which of the two was shown is not known.
+            Self::Accepting(_, acceptor, certified) if Arc::ptr_eq(&certified, &acceptor.identity.current()) => {
+                tls.end_point = certified.cert.first().and_then(|certificate| end_point(certificate));
+            }
+            _ => {}
+        }
         *self = Self::Secure(Box::new(stream));
         Poll::Ready(Ok(tls))
     }
@@ -441,14 +453,14 @@ impl<IO> fmt::Debug for Stream<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain(_) => "plain",
-            Self::Accepting(_) | Self::Connecting(..) => "handshake",
+            Self::Accepting(..) | Self::Connecting(..) => "handshake",
             Self::Secure(_) => "secure",
             Self::Closed => "closed",
         })
     }
 }
 
-fn describe<IO>(stream: &TlsStream<IO>, asked: Option<String>) -> Tls {
+fn describe<IO>(stream: &TlsStream<IO>) -> Tls {
     let (_, session) = stream.get_ref();
     let mut tls = Tls::default();
     let version = session.protocol_version();
@@ -473,10 +485,7 @@ fn describe<IO>(stream: &TlsStream<IO>, asked: Option<String>) -> Tls {
             tls.server_name = session.server_name().map(str::to_owned);
             exports.then(|| session.export_keying_material(space, label, context))
         }
-        TlsStream::Client(stream) => {
-            tls.server_name = asked;
-            exports.then(|| stream.get_ref().1.export_keying_material(space, label, context))
-        }
+        TlsStream::Client(stream) => exports.then(|| stream.get_ref().1.export_keying_material(space, label, context)),
     };
     tls.exporter = exporter.and_then(Result::ok).map(|octets| Bytes::copy_from_slice(&octets));
     tls

@@ -1,7 +1,5 @@
 //! POP3 commands: RFC 1939 §§3, 5-7, RFC 2449 §§3-5, RFC 2595 §4 and RFC 5034 §4, read and written.
 //!
-//! Left out on purpose: `APOP`, whose MD5 of a stored plain password no server should keep.
-
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -36,6 +34,13 @@ pub enum Command {
         mechanism: String,
         /// The initial response, still in Base64; `=` stands for an empty one.
         initial: Option<Secret>,
+    },
+    /// `APOP name digest` (RFC 1939 §7).
+    Apop {
+        /// The name.
+        user: String,
+        /// 32 hexadecimal digits in lower case.
+        digest: String,
     },
     /// `STAT`
     Stat,
@@ -101,6 +106,7 @@ impl Command {
         match self {
             Self::User(name) => with("USER", name.as_bytes()),
             Self::Pass(secret) => with("PASS", secret.expose()),
+            Self::Apop { user, digest } => text(format_args!("APOP {user} {digest}")),
             Self::Auth { mechanism, initial: None } => with("AUTH", mechanism.as_bytes()),
             Self::Auth { mechanism, initial: Some(initial) } => {
                 with("AUTH", &[mechanism.as_bytes(), b" ", initial.expose()].concat())
@@ -145,6 +151,23 @@ fn command(input: &[u8]) -> Parsed<'_, Command> {
                 return fail(rest, "a password");
             }
             Ok((&[], Command::Pass(rest.into())))
+        }
+        () if is("APOP") => {
+            let (rest, ()) = sp(rest)?;
+            let text = std::str::from_utf8(rest).ok().and_then(|text| text.split_once(' '));
+            let lower = |octet: u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
+            match text {
+                // RFC 1939 §7: "a 16-octet value which is sent in hexadecimal format, using lower-case ASCII characters"
+                Some((name, digest))
+                    if !name.is_empty()
+                        && !name.contains(char::is_control)
+                        && digest.len() == 32
+                        && digest.bytes().all(lower) =>
+                {
+                    Ok((&[], Command::Apop { user: name.to_owned(), digest: digest.to_owned() }))
+                }
+                _ => fail(rest, "a user name and a digest"),
+            }
         }
         () if is("AUTH") => {
             let (rest, ()) = sp(rest)?;
@@ -219,6 +242,10 @@ mod tests {
             ("USER jürgen", Command::User("jürgen".into())),
             ("PASS secret", Command::Pass("secret".into())),
             ("PASS  two  words ", Command::Pass(" two  words ".into())),
+            (
+                "APOP mrose c4c9334bac560ecc979e58001b3e22fb",
+                Command::Apop { user: "mrose".into(), digest: "c4c9334bac560ecc979e58001b3e22fb".into() },
+            ),
             ("AUTH PLAIN", Command::Auth { mechanism: "PLAIN".into(), initial: None }),
             ("auth plain =", Command::Auth { mechanism: "PLAIN".into(), initial: Some("=".into()) }),
             (

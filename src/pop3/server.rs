@@ -1,5 +1,5 @@
 //! The POP3 server as a machine: the states of RFC 1939 §§3-6, CAPA and pipelining of RFC 2449, STLS of RFC 2595 §4, AUTH
-//! of RFC 5034 with the mechanisms PLAIN and LOGIN.
+//! of RFC 5034, APOP where it is asked for.
 //!
 //! It knows nothing of mailboxes: a login and each request of the TRANSACTION state are events with a question, which
 //! [`Backend`](super::Backend) answers, or a program by itself. It keeps no marks of deletion; what is not asked to be
@@ -18,7 +18,7 @@ use crate::pop3::command::{Command, MAX_COMMAND, Number};
 use crate::pop3::lines::Place;
 use crate::pop3::reply::{Code, Reply};
 use crate::pop3::{Error, Fault, Stage};
-use crate::sasl::{Credentials, Mechanism, ServerExchange, ServerStep};
+use crate::sasl::{Answer, Channel, Credentials, Identity, Offer, Question, ServerExchange, ServerStep};
 
 /// How a server behaves.
 ///
@@ -39,6 +39,12 @@ pub struct ServerConfig {
     /// Allow passwords on a connection without TLS. Default: no (RFC 2595 §2.3, RFC 8314 §3); then USER and AUTH are not
     /// announced and refused until TLS is active.
     pub clear_text: bool,
+    /// What AUTH offers. Default [`Offer::default`]: SCRAM-SHA-256, PLAIN and LOGIN. An application that keeps no
+    /// [`Verifier`](crate::sasl::Verifier)s must take SCRAM out of it, for it cannot answer [`ServerEvent::Ask`].
+    pub auth: Offer,
+    /// Take APOP (RFC 1939 §7), with or without TLS, and put a timestamp into the greeting for it. Default: no, because it
+    /// needs passwords kept as they are, and MD5 keeps them badly from who listens.
+    pub apop: bool,
     /// What CAPA says of how long messages are kept. Default: `None`, nothing is said.
     pub expire: Option<Expire>,
     /// What CAPA says of the least time between two logins (RFC 2449 §6.5), which the program enforces with
@@ -92,18 +98,23 @@ pub enum Expire {
     Days(u32),
 }
 
-/// What a server reports. Each event asks a question.
+/// What a server reports. Each event but [`AuthFailed`](Self::AuthFailed) asks a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
     /// A client wants in. Answer with [`Server::accept`] once its maildrop is open and locked, or with
     /// [`Server::refuse`].
     Login {
-        /// The name, as USER or AUTH gave it.
-        user: String,
-        /// The password, as PASS or AUTH gave it.
-        secret: Secret,
+        /// Who it says it is, by USER, APOP or AUTH.
+        identity: Identity,
+        /// How it proves that: the password by PASS, or whatever the mechanism shows.
+        credentials: Credentials,
     },
+    /// A mechanism must know something of a user. Answer with [`Server::tell`], or with [`Server::refuse`] where it cannot
+    /// be known now.
+    Ask(Question),
+    /// No question: somebody could not prove to be this user, and is told so, [later](ServerConfig::failure_delay).
+    AuthFailed(Identity),
     /// A client that is in wants something. Answer with [`Server::reply`], or with [`Server::begin_lines`],
     /// [`Server::lines`] and [`Server::end_lines`].
     Request(Request),
@@ -166,7 +177,7 @@ pub enum Refusal {
 /// server.wire().feed(b"USER ada\r\nPASS tanstaaf\r\nSTAT\r\n");
 /// while let Step::Event(event) = server.poll()? {
 ///     match event {
-///         ServerEvent::Login { user, .. } if user == "ada" => server.accept(),
+///         ServerEvent::Login { identity, .. } if identity.name() == "ada" => server.accept(),
 ///         ServerEvent::Request(Request::Stat) => server.reply(Reply::ok("0 0")),
 ///         _ => server.reply(Reply::err("not now")),
 ///     }
@@ -192,10 +203,9 @@ pub struct Server {
     errors: u32,
     failures: u32,
     shutdown: bool,
+    /// The timestamp in the greeting, where APOP is taken.
+    timestamp: Option<String>,
 }
-
-/// What AUTH can. PLAIN "over TLS" is what RFC 5034 §4 wants of every server; LOGIN is what some programs speak.
-const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 
 #[derive(Debug)]
 enum State {
@@ -206,8 +216,14 @@ enum State {
     },
     /// An AUTH exchange wants the client's next response.
     Exchange(ServerExchange),
-    /// [`ServerEvent::Login`] wants its answer.
-    Login,
+    /// [`ServerEvent::Login`] wants its answer. The exchange, where there was one, may want to say why not.
+    Login(Option<ServerExchange>),
+    /// [`ServerEvent::Ask`] wants its answer.
+    Known(ServerExchange),
+    /// It was answered.
+    Told(ServerExchange, Answer),
+    /// A login was refused, and the client told why in a challenge; its response is awaited.
+    Refused,
     /// The answer to a failed login is held back.
     Held {
         until: Instant,
@@ -238,6 +254,8 @@ impl ServerConfig {
             greeting: "POP3 server ready".into(),
             starttls: false,
             clear_text: false,
+            auth: Offer::default(),
+            apop: false,
             expire: None,
             login_delay: None,
             implementation: None,
@@ -279,6 +297,7 @@ impl Server {
             errors: 0,
             failures: 0,
             shutdown: false,
+            timestamp: None,
         }
     }
 
@@ -289,7 +308,7 @@ impl Server {
 
     /// Lets the client in: the answer yes to [`ServerEvent::Login`].
     pub fn accept(&mut self) {
-        if !matches!(self.state, State::Login) {
+        if !matches!(self.state, State::Login(_)) {
             return self.misuse("accept without a login");
         }
         self.reply(Reply::ok("maildrop ready"));
@@ -297,15 +316,21 @@ impl Server {
 
     /// Keeps the client out: the answer no to [`ServerEvent::Login`].
     pub fn refuse(&mut self, why: Refusal) {
-        if !matches!(self.state, State::Login) {
+        if !matches!(self.state, State::Login(_) | State::Known(_)) {
             return self.misuse("refuse without a login");
         }
-        self.state = State::Authorization { user: None };
+        let asked = std::mem::replace(&mut self.state, State::Authorization { user: None });
         self.awake();
         let reply = match why {
             Refusal::Credentials => {
-                self.failures += 1;
-                self.state = State::Held { until: self.now + self.config.failure_delay };
+                let State::Login(Some(mut exchange)) = asked else { return self.failed() };
+                match exchange.refusal() {
+                    Some(challenge) => {
+                        self.challenge(&challenge);
+                        self.state = State::Refused;
+                    }
+                    None => self.failed(),
+                }
                 return;
             }
             Refusal::InUse => Reply::err("the maildrop is in use by another session").with(Code::InUse),
@@ -316,6 +341,26 @@ impl Server {
         self.send(&reply);
     }
 
+    /// A login has failed: its answer is held back.
+    fn failed(&mut self) {
+        self.failures += 1;
+        self.state = State::Held { until: self.now + self.config.failure_delay };
+    }
+
+    /// Answers [`ServerEvent::Ask`].
+    pub fn tell(&mut self, answer: Answer) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Known(exchange) => {
+                self.awake();
+                self.state = State::Told(exchange, answer);
+            }
+            other => {
+                self.state = other;
+                self.misuse("what is known of a user where it was not asked");
+            }
+        }
+    }
+
     /// Answers [`ServerEvent::Request`] with one line; and a login in words of one's own, without counting a failure.
     pub fn reply(&mut self, reply: Reply) {
         match self.state {
@@ -324,7 +369,8 @@ impl Server {
                 self.state = if quit { State::Done } else { State::Transaction };
                 self.awake();
             }
-            State::Login => {
+            State::Known(_) if reply.is_ok() => self.misuse("reply where something must be known"),
+            State::Login(_) | State::Known(_) => {
                 self.send(&reply);
                 self.state = if reply.is_ok() { State::Transaction } else { State::Authorization { user: None } };
                 self.awake();
@@ -391,6 +437,10 @@ impl Server {
     }
 
     fn line(&mut self, line: &Line) -> Option<ServerEvent> {
+        if matches!(self.state, State::Refused) {
+            self.failed();
+            return None;
+        }
         match self.forget() {
             Forgotten::Exchange(exchange) => self.response(exchange, line),
             Forgotten::User(user) => self.command(line, user),
@@ -431,9 +481,17 @@ impl Server {
             }
             // RFC 1939 §7: "immediately after a successful USER command"
             (Command::Pass(secret), Some(user)) => {
-                self.state = State::Login;
-                return Some(ServerEvent::Login { user, secret });
+                self.state = State::Login(None);
+                let (identity, credentials) = (Identity::new(user), Credentials::Password(secret));
+                return Some(ServerEvent::Login { identity, credentials });
             }
+            (Command::Apop { user, digest }, _) => match &self.timestamp {
+                Some(timestamp) => {
+                    let (exchange, step) = ServerExchange::apop(timestamp, &user, &digest);
+                    return self.exchange(exchange, step);
+                }
+                None => self.bad(Reply::err("no APOP here")),
+            },
             (Command::Pass(_), None) => self.bad(Reply::err("USER first")),
             (Command::Stls, _) if self.tls.is_some() => self.bad(Reply::err("TLS is active")),
             (Command::Stls, _) if !self.config.starttls => self.bad(Reply::err("no TLS here")),
@@ -458,11 +516,11 @@ impl Server {
 
     /// RFC 5034 §4.
     fn auth(&mut self, mechanism: &str, initial: Option<&Secret>) -> Option<ServerEvent> {
-        let Some(mechanism) = mechanism.parse().ok().filter(|known| MECHANISMS.contains(known)) else {
+        let Some(mechanism) = self.config.auth.find(mechanism, self.tls.as_ref()) else {
             self.bad(Reply::err("no such mechanism"));
             return None;
         };
-        let mut exchange = ServerExchange::new(mechanism);
+        let mut exchange = self.config.auth.begin(mechanism, &Channel::new("pop", self.tls.as_ref()));
         let step = match initial.map(Secret::expose) {
             // "a zero-length initial response [...] as a single equals sign"
             Some(b"=") => exchange.respond(Some(Secret::default())),
@@ -495,25 +553,31 @@ impl Server {
     fn exchange(&mut self, exchange: ServerExchange, step: ServerStep) -> Option<ServerEvent> {
         match step {
             ServerStep::Challenge(challenge) => {
-                let line = format!("+ {}\r\n", BASE64_STANDARD.encode(challenge));
-                self.wire.out(line.as_bytes());
-                self.queued += line.len() as u64;
+                self.challenge(&challenge);
                 self.state = State::Exchange(exchange);
             }
-            ServerStep::Judge { identity, credentials: Credentials::Password(secret) } => {
-                let other = identity.authzid.as_ref().is_some_and(|authzid| *authzid != identity.authcid);
-                if other {
-                    // Nobody can act as another here.
-                    self.bad(Reply::err("not allowed to act as another user"));
-                    return None;
-                }
-                self.state = State::Login;
-                return Some(ServerEvent::Login { user: identity.authcid, secret });
+            ServerStep::Ask(question) => {
+                self.state = State::Known(exchange);
+                return Some(ServerEvent::Ask(question));
             }
+            ServerStep::Judge { identity, credentials } => {
+                self.state = State::Login(Some(exchange));
+                return Some(ServerEvent::Login { identity, credentials });
+            }
+            ServerStep::Wrong(identity) => {
+                self.failed();
+                return Some(ServerEvent::AuthFailed(identity));
+            }
+            ServerStep::NotAllowed(_) => self.bad(Reply::err("not allowed to act as another user")),
             ServerStep::Malformed(error) => self.bad(Reply::err(format!("expected {}", error.expected))),
-            _ => self.bad(Reply::err("no such mechanism")),
         }
         None
+    }
+
+    fn challenge(&mut self, challenge: &[u8]) {
+        let line = format!("+ {}\r\n", BASE64_STANDARD.encode(challenge));
+        self.wire.out(line.as_bytes());
+        self.queued += line.len() as u64;
     }
 
     /// RFC 1939 §5.
@@ -535,7 +599,7 @@ impl Server {
                 self.capabilities();
                 return None;
             }
-            Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Stls => {
+            Command::User(_) | Command::Pass(_) | Command::Apop { .. } | Command::Auth { .. } | Command::Stls => {
                 self.bad(Reply::err("you are logged in already"));
                 return None;
             }
@@ -555,7 +619,7 @@ impl Server {
         out("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
         if self.tls.is_some() || self.config.clear_text {
             out("USER\r\nSASL");
-            MECHANISMS.iter().for_each(|mechanism| out(&format!(" {mechanism}")));
+            self.config.auth.usable(self.tls.as_ref()).for_each(|mechanism| out(&format!(" {mechanism}")));
             out("\r\n");
         }
         if self.config.starttls && self.tls.is_none() && !matches!(self.state, State::Transaction) {
@@ -655,7 +719,7 @@ impl Machine for Server {
         }
         let backlog = self.wire.backlog();
         let moved = self.queued - backlog as u64 > self.sent;
-        let ours = matches!(self.state, State::Login | State::Asked { .. } | State::Lines(_));
+        let ours = matches!(self.state, State::Login(_) | State::Known(_) | State::Asked { .. } | State::Lines(_));
         // The client is at fault where it takes nothing of what waits for it, or where nothing waits but its command.
         if if backlog > 0 { moved } else { ours } { self.awake() } else { self.fail(Error::Timeout(self.stage())) }
     }
@@ -665,14 +729,28 @@ impl Machine for Server {
             match &self.state {
                 State::Failed(error) => return Err(*error),
                 State::Done => return Ok(Step::Done),
-                State::Login | State::Asked { .. } | State::Lines(_) => return Ok(Step::NeedAnswer),
+                State::Login(_) | State::Known(_) | State::Asked { .. } | State::Lines(_) => {
+                    return Ok(Step::NeedAnswer);
+                }
+                State::Told(..) => {
+                    let told = std::mem::replace(&mut self.state, State::Authorization { user: None });
+                    let State::Told(mut exchange, answer) = told else { continue }; // it is, as just matched
+                    let step = exchange.answer(answer);
+                    if let Some(event) = self.exchange(exchange, step) {
+                        return Ok(Step::Event(event));
+                    }
+                }
                 State::Handshake if self.shutdown => self.state = State::Done,
                 _ if self.shutdown => {
                     self.send(&Reply::err("the server is going down").with(Code::SysTemp));
                     self.state = State::Done;
                 }
                 State::Greeting => {
-                    self.send(&Reply::ok(self.config.greeting.clone()));
+                    // RFC 1939 §7: "The syntax of the timestamp corresponds to the `msg-id'"
+                    self.timestamp = self.config.apop.then(|| self.config.auth.timestamp());
+                    let stamp = self.timestamp.iter().map(|stamp| format!(" {stamp}"));
+                    let greeting = stamp.fold(self.config.greeting.clone(), |text, stamp| text + &stamp);
+                    self.send(&Reply::ok(greeting));
                     self.state = State::Authorization { user: None };
                 }
                 State::Held { until } if self.now < *until => return self.blocked(),
@@ -688,11 +766,11 @@ impl Machine for Server {
                 }
                 State::Handshake if self.wire.is_closed() => self.fail(Error::Closed(Stage::Authorization)),
                 State::Handshake => return Ok(Step::StartTls),
-                State::Authorization { .. } | State::Exchange(_) | State::Transaction => {
+                State::Authorization { .. } | State::Exchange(_) | State::Refused | State::Transaction => {
                     if self.room() == 0 {
                         return self.blocked();
                     }
-                    let in_exchange = matches!(self.state, State::Exchange(_));
+                    let in_exchange = matches!(self.state, State::Exchange(_) | State::Refused);
                     let most = if in_exchange { self.config.max_auth_line } else { self.config.max_line };
                     match self.wire.line(most) {
                         Ok(Some(line)) => {
@@ -705,6 +783,10 @@ impl Machine for Server {
                         Ok(None) => return Ok(Step::NeedInput),
                         Err(error) => {
                             self.awake();
+                            if matches!(self.state, State::Refused) {
+                                self.failed();
+                                continue;
+                            }
                             self.forget();
                             self.bad(Reply::err(error.to_string()));
                         }

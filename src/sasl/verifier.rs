@@ -1,4 +1,4 @@
-//! A password as a server keeps it: the keys of SCRAM-SHA-256 (RFC 5802 §3, RFC 7677) in the text form of RFC 5803.
+//! A password as a server keeps it: the keys of SCRAM (RFC 5802 §3, RFC 7677) in the text form of RFC 5803.
 //!
 //! Whoever reads it can check a password against it, guess passwords at the price of the iterations, and pose as the server
 //! to SCRAM clients, but cannot log in.
@@ -10,12 +10,16 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use super::{Hash, Mechanism, prep};
 use crate::base::{ParseError, Secret, crypto};
 
 /// RFC 5803 §3: "Big iteration counts" in a stored text may be an attack on the server's time.
 const MOST_ITERATIONS: u32 = 10_000_000;
 
-/// A stored password.
+/// The octets of a salt that is made here.
+const SALT: usize = 16;
+
+/// A stored password. It serves SCRAM with its own hash, and every mechanism that shows the password.
 ///
 /// ```
 /// use facteur::sasl::Verifier;
@@ -27,28 +31,34 @@ const MOST_ITERATIONS: u32 = 10_000_000;
 /// assert!(!verifier.check(&"pen".into()));
 /// # Ok::<(), facteur::base::ParseError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Verifier {
+    hash: Hash,
     iterations: NonZeroU32,
     salt: Vec<u8>,
-    stored_key: [u8; 32],
-    server_key: [u8; 32],
+    stored_key: Secret,
+    server_key: Secret,
 }
 
 impl Verifier {
     /// How often to hash where nothing else is asked for: 15,000 times, some milliseconds. RFC 7677 §4 wants at least 4096.
     pub const ITERATIONS: NonZeroU32 = NonZeroU32::new(15_000).unwrap(); // not zero
 
-    /// That of `password`. The salt should be 16 random octets or more, and no two the same;
+    /// That of `password`, for SCRAM-SHA-256. The salt should be 16 random octets or more, and no two the same;
     /// [`generate`](Self::generate) takes care of that.
     pub fn new(password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Self {
-        let (stored_key, server_key) = keys(password, salt, iterations);
-        Self { iterations, salt: salt.to_vec(), stored_key, server_key }
+        Self::with_hash(Hash::Sha256, password, salt, iterations)
     }
 
-    /// That of `password`, with a random salt and [`ITERATIONS`](Self::ITERATIONS).
+    /// That of `password`, for SCRAM with another hash.
+    pub fn with_hash(hash: Hash, password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Self {
+        let Keys { stored_key, server_key, .. } = Keys::new(hash, password, salt, iterations);
+        Self { hash, iterations, salt: salt.to_vec(), stored_key, server_key }
+    }
+
+    /// That of `password`, for SCRAM-SHA-256, with a random salt and [`ITERATIONS`](Self::ITERATIONS).
     pub fn generate(password: &Secret) -> Self {
-        let mut salt = [0; 16];
+        let mut salt = [0; SALT];
         crypto::random(&mut salt);
         Self::new(password, &salt, Self::ITERATIONS)
     }
@@ -56,18 +66,26 @@ impl Verifier {
     /// One that no password fits. Checking against it where there is no such user takes as long as against a true one, and
     /// so does not tell who exists.
     pub fn decoy() -> Self {
-        let mut decoy =
-            Self { iterations: Self::ITERATIONS, salt: vec![0; 16], stored_key: [0; 32], server_key: [0; 32] };
-        crypto::random(&mut decoy.salt);
-        crypto::random(&mut decoy.stored_key);
-        crypto::random(&mut decoy.server_key);
-        decoy
+        let random = Secret::random(64);
+        Self::decoy_of(Hash::Sha256, random.expose(), Secret::random(64).expose(), Self::ITERATIONS)
+    }
+
+    /// One that no password fits, out of 64 random octets twice.
+    pub(super) fn decoy_of(hash: Hash, salt: &[u8], key: &[u8], iterations: NonZeroU32) -> Self {
+        let salt = salt.get(..SALT).unwrap_or(salt).to_vec();
+        // As long as true ones are.
+        let key = Secret::from(crypto::digest(hash, key));
+        Self { hash, iterations, salt, stored_key: key.clone(), server_key: key }
     }
 
     /// Whether it is that of `password`; takes as long for a wrong one as for the right one.
     pub fn check(&self, password: &Secret) -> bool {
-        let (stored_key, _) = keys(password, &self.salt, self.iterations);
-        crypto::equal(&stored_key, &self.stored_key)
+        Keys::new(self.hash, password, &self.salt, self.iterations).stored_key == self.stored_key
+    }
+
+    /// The hash function: this is for SCRAM with it.
+    pub fn hash(&self) -> Hash {
+        self.hash
     }
 
     /// How often the password is hashed.
@@ -81,33 +99,43 @@ impl Verifier {
     }
 
     /// `StoredKey`: what a client's proof is checked against.
-    pub fn stored_key(&self) -> &[u8; 32] {
-        &self.stored_key
+    pub fn stored_key(&self) -> &[u8] {
+        self.stored_key.expose()
     }
 
     /// `ServerKey`: what the server proves itself with.
-    pub fn server_key(&self) -> &[u8; 32] {
-        &self.server_key
+    pub fn server_key(&self) -> &[u8] {
+        self.server_key.expose()
     }
 }
 
-/// StoredKey and ServerKey of RFC 5802 §3.
-fn keys(password: &Secret, salt: &[u8], iterations: NonZeroU32) -> ([u8; 32], [u8; 32]) {
-    let salted = crypto::pbkdf2_sha256(password.expose(), salt, iterations);
-    let client_key = crypto::hmac_sha256(&salted, b"Client Key");
-    (crypto::sha256(&client_key), crypto::hmac_sha256(&salted, b"Server Key"))
+/// The keys of RFC 5802 §3.
+pub(super) struct Keys {
+    pub(super) client_key: Secret,
+    pub(super) stored_key: Secret,
+    pub(super) server_key: Secret,
 }
 
-/// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey` (RFC 5803 §2).
+impl Keys {
+    pub(super) fn new(hash: Hash, password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Self {
+        let salted = crypto::pbkdf2(hash, prep::password(password).expose(), salt, iterations);
+        let client_key = Secret::from(crypto::hmac(hash, &salted, b"Client Key"));
+        let stored_key = Secret::from(crypto::digest(hash, client_key.expose()));
+        Self { client_key, stored_key, server_key: Secret::from(crypto::hmac(hash, &salted, b"Server Key")) }
+    }
+}
+
+/// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey` (RFC 5803 §2), and likewise with the other hashes.
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "SCRAM-SHA-256${}:{}${}:{}",
+            "{}${}:{}${}:{}",
+            Mechanism::Scram(self.hash),
             self.iterations,
             BASE64_STANDARD.encode(&self.salt),
-            BASE64_STANDARD.encode(self.stored_key),
-            BASE64_STANDARD.encode(self.server_key)
+            BASE64_STANDARD.encode(self.stored_key()),
+            BASE64_STANDARD.encode(self.server_key())
         )
     }
 }
@@ -121,15 +149,18 @@ impl FromStr for Verifier {
         let (info, value) = rest.split_once('$').ok_or(fault)?;
         let (iterations, salt) = info.split_once(':').ok_or(fault)?;
         let (stored_key, server_key) = value.split_once(':').ok_or(fault)?;
-        if !scheme.eq_ignore_ascii_case("SCRAM-SHA-256") {
-            return Err(fault);
-        }
+        let Ok(Mechanism::Scram(hash)) = scheme.parse() else { return Err(fault) };
         let iterations: NonZeroU32 = iterations.parse().map_err(|_| fault)?;
         if iterations.get() > MOST_ITERATIONS {
             return Err(ParseError { expected: "at most 10000000 iterations", at: scheme.len() + 1 });
         }
-        let key = |text| BASE64_STANDARD.decode(text).ok().and_then(|key| key.try_into().ok()).ok_or(fault);
+        let length = crypto::digest(hash, b"").len();
+        let key = |text| {
+            let key = BASE64_STANDARD.decode(text).ok().filter(|key| key.len() == length);
+            key.map(Secret::from).ok_or(fault)
+        };
         Ok(Self {
+            hash,
             iterations,
             salt: BASE64_STANDARD.decode(salt).map_err(|_| fault)?,
             stored_key: key(stored_key)?,
@@ -141,7 +172,8 @@ impl FromStr for Verifier {
 /// Never shows the keys.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("iterations", &self.iterations).finish_non_exhaustive()
+        let Self { hash, iterations, .. } = self;
+        f.debug_struct("Verifier").field("hash", hash).field("iterations", iterations).finish_non_exhaustive()
     }
 }
 
@@ -159,12 +191,12 @@ mod tests {
         let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
         let auth_message =
             format!("n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={nonce}");
-        let server = crypto::hmac_sha256(verifier.server_key(), auth_message.as_bytes());
+        let server = crypto::hmac(Hash::Sha256, verifier.server_key(), auth_message.as_bytes());
         assert_eq!(BASE64_STANDARD.encode(server), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
         let proof = BASE64_STANDARD.decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=").unwrap();
-        let signature = crypto::hmac_sha256(verifier.stored_key(), auth_message.as_bytes());
+        let signature = crypto::hmac(Hash::Sha256, verifier.stored_key(), auth_message.as_bytes());
         let client_key: Vec<u8> = proof.iter().zip(signature).map(|(a, b)| a ^ b).collect();
-        assert_eq!(&crypto::sha256(&client_key), verifier.stored_key());
+        assert_eq!(crypto::sha256(&client_key), verifier.stored_key());
     }
 
     #[test]
@@ -176,7 +208,18 @@ mod tests {
         assert!(!again.check(&"pencil".into()));
         assert!(!again.check(&"".into()));
         assert!(verifier.to_string().starts_with("SCRAM-SHA-256$2:c2FsdA==$"));
-        assert_eq!(format!("{verifier:?}"), "Verifier { iterations: 2, .. }");
+        assert_eq!(format!("{verifier:?}"), "Verifier { hash: Sha256, iterations: 2, .. }");
+    }
+
+    #[test]
+    fn each_hash_keeps_its_own() {
+        for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha512] {
+            let verifier = Verifier::with_hash(hash, &"\u{2168}".into(), b"salt", FEW);
+            let again: Verifier = verifier.to_string().parse().unwrap();
+            assert_eq!(again, verifier);
+            assert_eq!(again.hash(), hash);
+            assert!(again.check(&"IX".into()), "the password is prepared");
+        }
     }
 
     #[test]

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use facteur::base::{Secret, Timestamp};
 use facteur::imap::fetch::{FetchItem, Section};
 use facteur::imap::{Backend, By, Code, Command, Data, FetchData, Progress, Server, ServerConfig, ServerEvent, Status};
+use facteur::sasl::{Credentials, Identity, Mechanism, Offer};
 use facteur::store::{Flag, Flags, Uid, memory};
 
+use crate::sasl;
 use crate::talk::{Seen, Side, Talk, play_all};
 
 #[test]
@@ -20,13 +22,15 @@ fn imap_talks() {
         (Server::new(config(talk), start), |server: &mut Server, event| {
             let seen = format!("{event:?}");
             match event {
-                ServerEvent::Login { user, secret } if user == "ada" && secret == Secret::from("tanstaaf") => {
+                ServerEvent::Login { identity, credentials } if is_known(&identity, &credentials) => {
                     server.accept();
                 }
-                ServerEvent::Login { user, .. } if user == "busy" => {
+                ServerEvent::Login { identity, .. } if identity.name() == "busy" => {
                     server.no(Some(Code::Unavailable), "the user database is away");
                 }
                 ServerEvent::Login { .. } => server.refuse(),
+                ServerEvent::Ask(question) => server.tell(sasl::answer(&question)),
+                ServerEvent::AuthFailed(_) => {}
                 ServerEvent::Command(command) => answer(server, command),
                 ServerEvent::Idle => server.untagged(Data::Exists(4)),
                 ServerEvent::IdleDone => {}
@@ -64,11 +68,26 @@ fn imap_talks_over_a_store() {
     });
 }
 
+fn is_known(identity: &Identity, credentials: &Credentials) -> bool {
+    match credentials {
+        Credentials::Password(password) => identity.name() == "ada" && *password == Secret::from("tanstaaf"),
+        // RFC 7628 §4.1
+        Credentials::Token(token) => *token == Secret::from("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="),
+        Credentials::Proven => true,
+        _ => false,
+    }
+}
+
 fn config(talk: &Talk) -> ServerConfig {
     let mut config = ServerConfig::new("imap.test");
     config.clear_text = true;
+    config.auth = Offer::new([Mechanism::Plain]);
     for given in &talk.given {
+        if given.split_once(' ').is_some_and(|(what, text)| sasl::given(&mut config.auth, what, text)) {
+            continue;
+        }
         match given.strip_prefix("config ").expect("a config") {
+            "mechanisms" => config.auth = sasl::offer(),
             "tls" => (config.clear_text, config.starttls) = (false, true),
             "short" => {
                 config.max_message = 1000;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use facteur::address::Address;
 use facteur::base::{Machine, Secret, Timestamp, Tls};
-use facteur::sasl::{Credentials, Mechanism};
+use facteur::sasl::{Credentials, Mechanism, Offer};
 use facteur::smtp::data::BareNewlines;
 use facteur::smtp::server::{AuthPolicy, Content, Protocol, ProxyHeader, Server, ServerConfig, ServerEvent, StartTls};
 use facteur::smtp::{Enhanced, ForwardPath, Quirks, Reply, ReversePath, Waiting};
 
+use crate::sasl;
 use crate::talk::{Seen, Side, Talk, play_all};
 
 #[test]
@@ -42,7 +43,9 @@ fn smtp_talks() {
             }
             let refusal = match &event {
                 ServerEvent::Chunk(octets) => return Seen::Data(octets.to_vec()),
-                ServerEvent::Discarded(_) | ServerEvent::TurnedAround => return Seen::Event(seen),
+                ServerEvent::Discarded(_) | ServerEvent::TurnedAround | ServerEvent::AuthFailed(_) => {
+                    return Seen::Event(seen);
+                }
                 // Nothing else is put off here.
                 ServerEvent::Resumed if pause => match server.session().early {
                     true => Some(Reply::new(554, Enhanced(5, 5, 1), "you talk too soon")),
@@ -74,6 +77,15 @@ fn smtp_talks() {
                     Some(Reply::new(250, Enhanced(2, 1, 5), "<ada@b.test>\n<bob@b.test>"))
                 }
                 ServerEvent::Expn { .. } => verdict("no-"),
+                ServerEvent::Ask(question) => {
+                    server.tell(sasl::answer(question));
+                    return Seen::Event(seen);
+                }
+                // RFC 7628 §4.1
+                ServerEvent::Auth { credentials: Credentials::Token(token), .. } => {
+                    let known = *token == Secret::from("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
+                    (!known).then(|| Reply::new(535, Enhanced(5, 7, 8), "authentication failed"))
+                }
                 ServerEvent::Hello(hello) => verdict(&hello.name.as_ref().map(ToString::to_string).unwrap_or_default()),
                 ServerEvent::Auth { identity, credentials: Credentials::Password(password) } => {
                     let known = identity.authcid == "ada" && *password == Secret::from("secret");
@@ -118,13 +130,17 @@ fn scene(talk: &Talk) -> (ServerConfig, bool) {
     let mut config = ServerConfig::new("mx.test").unwrap();
     let mut tls = false;
     for given in &talk.given {
+        if given.split_once(' ').is_some_and(|(what, text)| sasl::given(&mut config.auth, what, text)) {
+            continue;
+        }
         let names = given.strip_prefix("config ").unwrap_or_else(|| panic!("no such scene: {given}"));
         for name in names.split(' ') {
             match name {
                 "starttls" => config.starttls = StartTls::Offered,
                 "starttls-required" => config.starttls = StartTls::Required,
                 "tls" => tls = true,
-                "auth" => config.auth = vec![Mechanism::Plain, Mechanism::Login],
+                "auth" => config.auth = Offer::new([Mechanism::Plain, Mechanism::Login]),
+                "mechanisms" => config.auth = sasl::offer(),
                 "auth-in-the-clear" => config.auth_policy = AuthPolicy::Anywhere,
                 "submission" => config.require_auth = true,
                 "lmtp" => config.protocol = Protocol::Lmtp,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use facteur::address::Address;
 use facteur::base::{Machine, Tls};
-use facteur::sasl::{Credentials, Identity};
+use facteur::sasl::{Credentials, Identity, Nonces};
 use facteur::smtp::client::{EightBit, Login, Pipelining, StartTls};
 use facteur::smtp::server::{AuthPolicy, Protocol};
 use facteur::smtp::{Client, ClientConfig, ClientEvent, Envelope, ForwardPath, MailParams, Outgoing, RcptParams};
@@ -90,7 +90,14 @@ fn smtp_client_outcomes() {
         ("starttls-missing", "refused StartTls Client 454 4.7.10 the server has no STARTTLS, and TLS is required"),
         ("starttls-nonsense", "error: reply 250 at STARTTLS where 220 was expected"),
         ("auth-refused", "refused Auth Server 535 5.7.8 wrong"),
-        ("auth-cancelled", "refused Auth Server 501 5.7.0 cancelled"),
+        ("auth-cancelled", "refused Auth Client 454 4.7.0 the server's part of AUTH is not right: expected base64"),
+        ("auth-scram", ""),
+        ("auth-scram-impostor", &distrust("the signature of a server that knows the password")),
+        ("auth-scram-unsigned", &distrust("the server's proof that it knows the password")),
+        ("auth-scram-too-many", &distrust("a number of iterations within the limits of this client")),
+        ("auth-scram-too-few", &distrust("a number of iterations within the limits of this client")),
+        ("auth-scram-nonce", &distrust("our nonce with a part of the server's own")),
+        ("auth-scram-error", &distrust("a signature and no error")),
         ("auth-in-the-clear", "refused Auth Client 454 4.7.0 the server has no mechanism of AUTH that would do"),
         ("auth-missing", "refused Auth Client 454 4.7.0 the server has no AUTH"),
         (
@@ -209,6 +216,12 @@ fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
                 "small-backlog" => config.max_backlog = 30,
                 "auth-anywhere" => config.auth_policy = AuthPolicy::Anywhere,
                 "login" => config.login = Some(login("secret")),
+                // RFC 7677 §3
+                "pencil" => {
+                    let mut login = Login::new(Identity::new("user"), Credentials::Password("pencil".into()));
+                    login.nonces = Nonces::always("rOprNGfwEbeRWgbNEkqO");
+                    config.login = Some(login);
+                }
                 "long-login" => config.login = Some(login(&"s".repeat(397))),
                 _ => panic!("no such configuration: {name}"),
             }),
@@ -216,6 +229,11 @@ fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
         }
     }
     (config, tls, mails)
+}
+
+/// What is said where the server does not do its part.
+fn distrust(expected: &str) -> String {
+    format!("refused Auth Client 454 4.7.0 the server's part of AUTH is not right: expected {expected}")
 }
 
 fn login(password: &str) -> Login {

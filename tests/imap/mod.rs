@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use facteur::base::{Machine, Secret, Step, Timestamp};
 use facteur::imap::{Backend, Progress, Server, ServerConfig, ServerEvent};
+use facteur::sasl::Credentials;
 use facteur::store::{Store, memory};
 
 /// 17-Jul-1996 02:44:25 -0700
@@ -99,8 +100,9 @@ impl<S: Store + Clone> Session<S> {
         loop {
             let step = self.server.poll();
             match step {
-                Ok(Step::Event(ServerEvent::Login { user, secret })) => {
-                    if user == "imapuser" && secret == Secret::from("password") {
+                Ok(Step::Event(ServerEvent::Login { identity, credentials })) => {
+                    let password = Credentials::Password(Secret::from("password"));
+                    if identity.name() == "imapuser" && credentials == password {
                         self.server.accept();
                     } else {
                         self.server.refuse();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use facteur::address::Address;
 use facteur::base::Secret;
-use facteur::sasl::Verifier;
+use facteur::sasl::{Answer, Credentials, Identity, Offer, Question, Verifier};
 use facteur::smtp::ForwardPath;
 use facteur::store::{StoreError, maildir};
 use tokio::sync::watch;
@@ -19,6 +19,8 @@ pub struct Accounts {
     /// By local part in lower case and domain in lower case.
     by_address: HashMap<(String, String), Arc<Account>>,
     postmaster: Option<Arc<Account>>,
+    /// What all services offer a user who logs in.
+    pub offer: Offer,
     decoy: Verifier,
     /// The maildrops that a POP3 session holds (RFC 1939 §4: one at a time).
     in_use: Arc<Mutex<HashSet<String>>>,
@@ -41,11 +43,14 @@ pub struct Held {
 
 impl Accounts {
     /// The users of the config; each Maildir is made where it is missing.
-    pub fn new(config: &Config, users: &[User], data: &Path) -> Result<Self, String> {
+    pub fn new(config: &Config, users: &[User], data: &Path, decoys: Secret) -> Result<Self, String> {
+        let mut offer = Offer::default();
+        offer.decoys = decoys;
         let mut accounts = Self {
             by_name: HashMap::new(),
             by_address: HashMap::new(),
             postmaster: None,
+            offer,
             decoy: Verifier::decoy(),
             in_use: Arc::default(),
         };
@@ -87,11 +92,27 @@ impl Accounts {
         }
     }
 
-    /// The user, where the password is right. Takes some milliseconds of computing, for unknown users too.
-    pub fn check(&self, name: &str, password: &Secret) -> Option<Arc<Account>> {
-        let account = self.by_name.get(name);
-        let right = account.map_or(&self.decoy, |account| &account.verifier).check(password);
+    /// The user, where the password is right or was proved. A password takes some milliseconds of computing, for unknown
+    /// users too. Nobody acts for another: the offer does not let it come so far.
+    pub fn check(&self, identity: &Identity, credentials: &Credentials) -> Option<Arc<Account>> {
+        let account = self.by_name.get(&identity.authcid);
+        let right = match credentials {
+            Credentials::Password(password) => account.map_or(&self.decoy, |account| &account.verifier).check(password),
+            Credentials::Proven => true,
+            _ => false,
+        };
         account.filter(|_| right).cloned()
+    }
+
+    /// What a mechanism must know of a user.
+    pub fn answer(&self, question: &Question) -> Answer {
+        match question {
+            Question::Keys { user, .. } => match self.by_name.get(user) {
+                Some(account) => Answer::Keys(account.verifier.clone()),
+                None => Answer::Nobody,
+            },
+            _ => Answer::Nobody,
+        }
     }
 
     /// Takes hold of a maildrop for a POP3 session, where no other has it.

@@ -31,6 +31,7 @@ pub async fn session(
 ) -> Result<(), Fault> {
     let mut config = ServerConfig::new(&host.config.hostname);
     config.starttls = !service.is_implicit_tls();
+    config.auth = host.accounts.offer.clone();
     config.capabilities.push("CHILDREN".to_owned());
     config.max_message = u32::try_from(host.config.max_message_size).unwrap_or(u32::MAX);
     let mut driver = Driver::new(Server::new(config, Instant::now()), connection.stream).with_tls(host.tls.clone());
@@ -60,10 +61,15 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
-            Some(ServerEvent::Login { user, secret }) => {
-                let (of, name) = (Arc::clone(&host), user.clone());
-                let opened =
-                    spawn_blocking(move || of.accounts.check(&name, &secret).map(|account| (account.store(), account)));
+            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::AuthFailed(identity)) => {
+                log!("imap", "login refused: user={}, relay={peer}", identity.name());
+            }
+            Some(ServerEvent::Login { identity, credentials }) => {
+                let (of, user) = (Arc::clone(&host), identity.name().to_owned());
+                let opened = spawn_blocking(move || {
+                    of.accounts.check(&identity, &credentials).map(|account| (account.store(), account))
+                });
                 match opened.await? {
                     Some((Ok(store), found)) => {
                         log!("imap", "login: user={user}, relay={peer}");

@@ -25,6 +25,7 @@ pub async fn session(
 ) -> Result<(), Fault> {
     let mut config = ServerConfig::new();
     config.starttls = true;
+    config.auth = host.accounts.offer.clone();
     let mut driver = Driver::new(Server::new(config, Instant::now()), connection.stream).with_tls(host.tls.clone());
     if service.is_implicit_tls() {
         driver = driver.encrypted().await?;
@@ -43,10 +44,14 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
-            Some(ServerEvent::Login { user, secret }) => {
-                let name = user.clone();
+            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::AuthFailed(identity)) => {
+                log!("pop3", "login refused: user={}, relay={peer}", identity.name());
+            }
+            Some(ServerEvent::Login { identity, credentials }) => {
+                let user = identity.name().to_owned();
                 let of = Arc::clone(&host);
-                let Some(account) = spawn_blocking(move || of.accounts.check(&name, &secret)).await? else {
+                let Some(account) = spawn_blocking(move || of.accounts.check(&identity, &credentials)).await? else {
                     log!("pop3", "login refused: user={user}, relay={peer}");
                     driver.refuse(Refusal::Credentials);
                     continue;

@@ -32,7 +32,7 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
     log::begin(program, &config.hostname);
     let site = setup::prepare(data, &config)?;
     let name: Domain = config.hostname.parse().map_err(|error| format!("hostname: {error}"))?;
-    let accounts = Accounts::new(&config, &site.users, data)?;
+    let accounts = Accounts::new(&config, &site.users, data, site.decoys.clone())?;
     let tls = acceptor(data, &config)?;
     let queue = data.join(&config.queue.path);
     let spool = Queue::open(QueueConfig::new(&queue)).map_err(|error| format!("{}: {error}", queue.display()))?;
@@ -144,7 +144,7 @@ fn serve(
     service: Service,
     listener: TcpListener,
 ) -> Result<impl Future<Output = ()>, String> {
-    let smtp = smtp::config(&host.config, service)?;
+    let smtp = smtp::config(&host.config, &host.accounts.offer, service)?;
     Ok(async move {
         let handler = |connection: Connection<TcpStream>| {
             let (host, smtp) = (Arc::clone(&host), Arc::clone(&smtp));

@@ -13,6 +13,8 @@ use super::config::{Config, User, Users, parse_toml};
 pub struct Site {
     pub data: PathBuf,
     pub users: Vec<User>,
+    /// What salts are made of for users that there are not.
+    pub decoys: Secret,
     /// The file with the generated password of the user `demo`, where it is still there.
     pub demo_password: Option<PathBuf>,
 }
@@ -33,8 +35,13 @@ pub fn prepare(data: &Path, config: &Config) -> Result<Site, String> {
         let text = fs::read_to_string(&file).map_err(|error| at(&file, error))?;
         users = parse_toml::<Users>(&text, &file.display().to_string())?.users;
     }
+    let decoys = data.join("decoys.secret");
+    if !decoys.exists() {
+        write_new(&decoys, Secret::random(32).expose()).map_err(|error| at(&decoys, error))?;
+    }
+    let decoys = Secret::from(fs::read(&decoys).map_err(|error| at(&decoys, error))?);
     let demo_password = password_file.exists().then_some(password_file);
-    Ok(Site { data: data.to_owned(), users, demo_password })
+    Ok(Site { data: data.to_owned(), users, decoys, demo_password })
 }
 
 /// A self-signed certificate, where there is none. The key comes first: a start that is cut off between the two goes on with it.

@@ -8,7 +8,7 @@ use facteur::base::Timestamp;
 use facteur::message::Message;
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
-use facteur::sasl::{Credentials, Identity, Mechanism};
+use facteur::sasl::{Credentials, Identity, Offer};
 use facteur::smtp::server::{Content, StartTls};
 use facteur::smtp::{Enhanced, ForwardPath, Reply, Server, ServerConfig, ServerEvent};
 use facteur::spool::{Draft, Spool, SpoolError, Submission};
@@ -24,11 +24,11 @@ use super::log::log;
 const HEAD: usize = 16 * 1024;
 
 /// The config of the machine for each of the three services.
-pub fn config(config: &Config, service: Service) -> Result<Arc<ServerConfig>, String> {
+pub fn config(config: &Config, offer: &Offer, service: Service) -> Result<Arc<ServerConfig>, String> {
     let mut server = ServerConfig::new(&config.hostname).map_err(|error| format!("hostname: {error}"))?;
     server.content = Content::Stream;
     server.max_size = Some(config.max_message_size);
-    server.auth = vec![Mechanism::Plain, Mechanism::Login];
+    server.auth = offer.clone();
     server.starttls = if service.is_implicit_tls() { StartTls::Off } else { StartTls::Offered };
     if service == Service::Submission {
         server.starttls = StartTls::Required;
@@ -83,6 +83,10 @@ pub async fn session(
                     driver.reply(Reply::new(535, Enhanced(5, 7, 8), "name or password is wrong"));
                 }
             },
+            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::AuthFailed(identity)) => {
+                log!("auth", "refused: service={service}, user={}, relay={peer}", identity.name());
+            }
             Some(ServerEvent::Mail { .. }) => driver.accept(),
             Some(ServerEvent::Rcpt { to, .. }) => {
                 let known = driver.session().identity.is_some() || host.config.is_trusted(peer.ip());
@@ -202,14 +206,8 @@ async fn check(
     credentials: Credentials,
 ) -> Result<Result<String, String>, Fault> {
     let name = identity.authcid.clone();
-    let Credentials::Password(password) = credentials else { return Ok(Err(name)) };
-    // Nobody here may act for another.
-    if identity.authzid.is_some_and(|other| other != name) {
-        return Ok(Err(name));
-    }
     let of = Arc::clone(host);
-    let asked = name.clone();
-    let account = spawn_blocking(move || of.accounts.check(&asked, &password)).await?;
+    let account = spawn_blocking(move || of.accounts.check(&identity, &credentials)).await?;
     Ok(account.map(|account| account.name.clone()).ok_or(name))
 }
 

@@ -4,12 +4,13 @@ use super::{Question, Server, Session, Then, Turn};
 use crate::imap::error::Stage;
 use crate::imap::frame::Refusal;
 use crate::imap::response::{Code, Data, Status};
+use crate::sasl::Answer;
 
 impl Server {
     /// Answers a login: yes.
     pub fn accept(&mut self) {
         let Some((tag, question, then)) = self.answered() else { return };
-        if question != Question::Login {
+        if !matches!(question, Question::Login(_)) {
             return self.misuse("accept answers a login only");
         }
         self.session = Session::Authenticated;
@@ -22,9 +23,31 @@ impl Server {
     /// [later](super::ServerConfig::failure_delay), and the conversation ends after [so many](super::ServerConfig::max_failures).
     pub fn refuse(&mut self) {
         let Some((tag, question, then)) = self.answered() else { return };
-        if question != Question::Login {
-            return self.misuse("refuse answers a login only");
+        let exchange = match question {
+            Question::Login(exchange) => exchange,
+            Question::Known(_) => None,
+            _ => return self.misuse("refuse answers a login only"),
+        };
+        match (exchange.and_then(|mut exchange| exchange.refusal()), then) {
+            (Some(challenge), Then::Command) => {
+                self.challenge(&challenge);
+                self.turn = Turn::Refused { tag };
+            }
+            (_, then) => self.hold(tag, then),
         }
+    }
+
+    /// Answers [`ServerEvent::Ask`](super::ServerEvent::Ask).
+    pub fn tell(&mut self, answer: Answer) {
+        match self.answered() {
+            Some((tag, Question::Known(exchange), then)) => self.turn = Turn::Told { tag, exchange, answer, then },
+            Some(_) => self.misuse("what is known of a user where it was not asked"),
+            None => {}
+        }
+    }
+
+    /// The answer to a failed login comes later.
+    pub(super) fn hold(&mut self, tag: String, then: Then) {
         self.turn = Turn::Held { tag, until: self.now + self.config.failure_delay, then };
     }
 
@@ -37,10 +60,15 @@ impl Server {
         let moves_numbers = matches!(data, Data::Expunge(_));
         let fits = match &self.turn {
             Turn::Closing | Turn::Failed(_) => return,
-            Turn::Answer { question, .. } => !(moves_numbers && *question == Question::Numbered),
+            Turn::Answer { question, .. } => !(moves_numbers && matches!(question, Question::Numbered)),
             Turn::Idle { .. } => true,
             Turn::Command => !moves_numbers && self.stage() != Stage::Login,
-            Turn::Greeting | Turn::Response { .. } | Turn::Held { .. } | Turn::Handshake => false,
+            Turn::Greeting
+            | Turn::Response { .. }
+            | Turn::Told { .. }
+            | Turn::Refused { .. }
+            | Turn::Held { .. }
+            | Turn::Handshake => false,
         };
         match (fits, moves_numbers) {
             (true, _) => {
@@ -73,8 +101,8 @@ impl Server {
     /// Where SELECT is answered without a code, `READ-WRITE` is written, and with EXAMINE `READ-ONLY`.
     pub fn ok(&mut self, code: Option<Code>, text: &str) {
         let Some((tag, question, then)) = self.answered() else { return };
-        let code = match question {
-            Question::Login => return self.misuse("a login is answered by accept"),
+        let code = match &question {
+            Question::Login(_) | Question::Known(_) => return self.misuse("a login is answered by accept"),
             Question::Select => code.or(Some(Code::ReadWrite)),
             Question::Examine => code.or(Some(Code::ReadOnly)),
             Question::Deselect | Question::Numbered | Question::Other => code,
@@ -114,7 +142,9 @@ impl Server {
         const FAREWELL: &str = "the server is going down";
         match &mut self.turn {
             Turn::Closing | Turn::Failed(_) => {}
-            Turn::Answer { then, .. } | Turn::Held { then, .. } => *then = Then::Bye(FAREWELL),
+            Turn::Answer { then, .. } | Turn::Told { then, .. } | Turn::Held { then, .. } => {
+                *then = Then::Bye(FAREWELL)
+            }
             // In the clear between STARTTLS and the handshake nothing can be said.
             Turn::Handshake => self.turn = Turn::Closing,
             _ => self.bye(FAREWELL),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::sasl::Offer;
+
 /// The configuration of a [`Server`](super::Server).
 ///
 /// ```
@@ -18,9 +20,13 @@ pub struct ServerConfig {
     pub host: String,
     /// Whether STARTTLS is offered on connections that did not begin with TLS. Default `false`: it takes a certificate.
     pub starttls: bool,
-    /// Whether LOGIN and AUTHENTICATE PLAIN are taken without TLS. Default `false` (RFC 9051 §11.1); without TLS
+    /// Whether LOGIN and AUTHENTICATE are taken without TLS. Default `false` (RFC 9051 §11.1); without TLS
     /// LOGINDISABLED is announced.
     pub clear_text: bool,
+    /// What AUTHENTICATE offers. Default [`Offer::default`]: SCRAM-SHA-256, PLAIN and LOGIN. An application that keeps no
+    /// [`Verifier`](crate::sasl::Verifier)s must take SCRAM out of it, for it cannot answer
+    /// [`ServerEvent::Ask`](super::ServerEvent::Ask).
+    pub auth: Offer,
     /// What ID answers (RFC 2971), pairs of names and values. Default `name` `facteur`: a version helps attackers more than
     /// it helps anyone else.
     pub id: Vec<(String, String)>,
@@ -89,6 +95,7 @@ impl ServerConfig {
             host: host.into(),
             starttls: false,
             clear_text: false,
+            auth: Offer::default(),
             id: vec![("name".into(), "facteur".into())],
             capabilities: Vec::new(),
             before_login: Limits::BEFORE_LOGIN,

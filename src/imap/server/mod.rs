@@ -1,7 +1,6 @@
 //! The server's side of a conversation, without I/O.
 //!
-//! Left out on purpose: more than one command at a time (RFC 9051 §5.5 allows it, and nobody gains by it here), and
-//! mechanisms other than PLAIN.
+//! Left out on purpose: more than one command at a time (RFC 9051 §5.5 allows it, and nobody gains by it here).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +12,7 @@ use crate::imap::error::{Error, Fault, Stage};
 use crate::imap::frame::{Framed, Reader, Refusal};
 use crate::imap::grammar;
 use crate::imap::response::{Code, Data, Status, print, resp_text};
-use crate::sasl::ServerExchange;
+use crate::sasl::{self, Answer, Credentials, Identity, ServerExchange};
 
 mod answer;
 mod config;
@@ -30,13 +29,14 @@ use gate::Gate;
 ///
 /// use facteur::base::{Machine, Step};
 /// use facteur::imap::{Server, ServerConfig, ServerEvent};
+/// use facteur::sasl::Credentials;
 ///
 /// let mut config = ServerConfig::new("imap.test");
 /// config.clear_text = true;
 /// let mut server = Server::new(config, Instant::now());
 /// server.wire().feed(b"A1 LOGIN ada tanstaaf\r\n");
-/// let Step::Event(ServerEvent::Login { user, secret }) = server.poll()? else { panic!("a login") };
-/// assert_eq!((user.as_str(), secret), ("ada", "tanstaaf".into()));
+/// let Step::Event(ServerEvent::Login { identity, credentials }) = server.poll()? else { panic!("a login") };
+/// assert_eq!((identity.name(), credentials), ("ada", Credentials::Password("tanstaaf".into())));
 /// server.accept();
 /// # Ok::<(), facteur::imap::Error>(())
 /// ```
@@ -47,10 +47,15 @@ pub enum ServerEvent {
     /// cannot be known now.
     Login {
         /// Who wants to log in.
-        user: String,
-        /// The password.
-        secret: crate::base::Secret,
+        identity: Identity,
+        /// How it proves that: the password by LOGIN, or whatever the mechanism shows.
+        credentials: Credentials,
     },
+    /// A mechanism must know something of a user: answer with [`Server::tell`], or with [`Server::no`] where it cannot be
+    /// known now.
+    Ask(sasl::Question),
+    /// Somebody could not prove to be this user, and is told so, [later](ServerConfig::failure_delay). No answer is due.
+    AuthFailed(Identity),
     /// A command: answer with [`Server::untagged`] as often as needed and then one of [`Server::ok`], [`Server::no`],
     /// [`Server::bad`].
     Command(Command),
@@ -122,6 +127,10 @@ enum Turn {
     Command,
     /// The client's: the response of a SASL exchange.
     Response { tag: String, exchange: ServerExchange },
+    /// The machine's: what an exchange must know was told.
+    Told { tag: String, exchange: ServerExchange, answer: Answer, then: Then },
+    /// The client's: a login was refused and it was told why in a challenge; its response is awaited.
+    Refused { tag: String },
     /// The clock's: the answer to a failed login is held back until then.
     Held { tag: String, until: Instant, then: Then },
     /// The client's: DONE.
@@ -137,9 +146,12 @@ enum Turn {
 }
 
 /// What an open question is about, as far as its answer changes the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Question {
-    Login,
+    /// The exchange, where there was one, may want to say why not.
+    Login(Option<ServerExchange>),
+    /// What an exchange must know.
+    Known(ServerExchange),
     Select,
     Examine,
     /// CLOSE or UNSELECT.
@@ -187,18 +199,22 @@ impl Server {
 
     /// `capability-data`: what is true in this state (RFC 9051 §6.1.1).
     fn capabilities(&self) -> Vec<String> {
-        let mut all = vec!["IMAP4rev1", "LITERAL+", "ID", "ENABLE"];
+        let mut all: Vec<String> = ["IMAP4rev1", "LITERAL+", "ID", "ENABLE"].map(str::to_owned).to_vec();
         if self.stage() == Stage::Login {
-            all.push("SASL-IR");
+            all.push("SASL-IR".to_owned());
             if self.tls.is_none() && self.config.starttls {
-                all.push("STARTTLS");
+                all.push("STARTTLS".to_owned());
             }
-            all.push(if self.private() { "AUTH=PLAIN" } else { "LOGINDISABLED" });
+            if self.private() {
+                all.extend(self.config.auth.usable(self.tls.as_ref()).map(|mechanism| format!("AUTH={mechanism}")));
+            } else {
+                all.push("LOGINDISABLED".to_owned());
+            }
         } else {
-            all.extend(["IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT"]);
-            all.extend(self.config.capabilities.iter().map(String::as_str));
+            all.extend(["IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT"].map(str::to_owned));
+            all.extend_from_slice(&self.config.capabilities);
         }
-        all.into_iter().map(str::to_owned).collect()
+        all
     }
 
     fn stage(&self) -> Stage {
@@ -357,9 +373,10 @@ impl Server {
                 return self.authenticate(tag, &mechanism, initial);
             }
             Command::Login { user, secret } => {
-                let (user, secret) = (user.clone(), secret.clone());
-                self.ask(tag, Question::Login);
-                return Some(ServerEvent::Login { user, secret });
+                let identity = Identity::new(user.clone());
+                let credentials = Credentials::Password(secret.clone());
+                self.ask(tag, Question::Login(None));
+                return Some(ServerEvent::Login { identity, credentials });
             }
             Command::Idle => {
                 self.wire.out(b"+ idling\r\n");
@@ -432,7 +449,8 @@ impl Server {
                 // Who does not read gets no more answers.
                 Turn::Command if self.is_full() => return Ok(Step::NeedInput),
                 Turn::Command => self.command(),
-                Turn::Response { .. } => self.response(),
+                Turn::Response { .. } | Turn::Refused { .. } => self.response(),
+                Turn::Told { .. } => Some(self.told()),
                 Turn::Held { .. } => self.release(),
                 Turn::Idle { .. } => self.idle_line(),
             };

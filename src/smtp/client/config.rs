@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::address::Domain;
 use crate::base::ParseError;
-use crate::sasl::{Credentials, Identity, Mechanism};
+use crate::sasl::Login;
 use crate::smtp::server::{AuthPolicy, Protocol};
 
 /// The config of a [`Client`](super::Client).
 ///
 /// ```
-/// use facteur::sasl::{Credentials, Identity};
-/// use facteur::smtp::client::{ClientConfig, Login, StartTls};
+/// use facteur::sasl::{Credentials, Identity, Login};
+/// use facteur::smtp::client::{ClientConfig, StartTls};
 ///
 /// let mut config = ClientConfig::new("ada.example.org")?;
 /// config.starttls = StartTls::Required;
@@ -47,19 +47,6 @@ pub struct ClientConfig {
     /// The longest reply, in octets of text. Default 16384, as
     /// [`ReplyReader::max_reply`](crate::smtp::ReplyReader::max_reply).
     pub max_reply: usize,
-}
-
-/// Who a client logs in as.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Login {
-    /// Who.
-    pub identity: Identity,
-    /// How it proves that.
-    pub credentials: Credentials,
-    /// The mechanisms that may be used, those to prefer first. Default all that there are; one that cannot show the
-    /// credentials is passed over.
-    pub mechanisms: Vec<Mechanism>,
 }
 
 /// Whether a client uses STARTTLS (RFC 3207).
@@ -138,13 +125,6 @@ impl ClientConfig {
             max_reply_line: 2048,
             max_reply: 16_384,
         })
-    }
-}
-
-impl Login {
-    /// By any mechanism that can show such credentials.
-    pub fn new(identity: Identity, credentials: Credentials) -> Self {
-        Self { identity, credentials, mechanisms: Mechanism::ALL.to_vec() }
     }
 }
 

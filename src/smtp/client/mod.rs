@@ -13,15 +13,16 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::trace::{HelloVerb, in_ascii};
 use super::{Command, Enhanced, Error, Extensions, Fault, ForwardPath, Reply, ReplyReader, Stage};
-use crate::base::{Machine, Secret, Step, Tls, Wire};
-use crate::sasl::ClientExchange;
+use crate::base::{Machine, ParseError, Secret, Step, Tls, Wire};
+use crate::sasl::{Channel, ClientExchange};
 use crate::smtp::server::{AuthPolicy, Protocol};
 
 mod config;
 mod outgoing;
 mod transaction;
 
-pub use config::{ClientConfig, EightBit, Login, Pipelining, StartTls, Timeouts};
+pub use crate::sasl::Login;
+pub use config::{ClientConfig, EightBit, Pipelining, StartTls, Timeouts};
 pub use outgoing::{NoEnvelope, Outgoing};
 use transaction::Transaction;
 
@@ -144,8 +145,8 @@ enum State {
     Handshake,
     /// The answer to AUTH or to a response of it.
     Auth(Box<Exchange>),
-    /// The answer to the cancelling of an exchange.
-    Cancelled,
+    /// The answer to the cancelling of an exchange, for this reason.
+    Cancelled(ParseError),
     /// Nothing: what comes next is to be asked.
     Idle,
     /// The application's answer.
@@ -285,7 +286,7 @@ impl Client {
             State::Greeting => Stage::Connect,
             State::Hello(_) => Stage::Hello,
             State::StartTls | State::Handshake => Stage::StartTls,
-            State::Auth(_) | State::Cancelled => Stage::Auth,
+            State::Auth(_) | State::Cancelled(_) => Stage::Auth,
             State::Sending(transaction) => transaction.stage(),
             State::Quit => Stage::Quit,
             _ => Stage::Idle,
@@ -329,7 +330,10 @@ impl Client {
             State::StartTls if reply.code() == 220 => self.state = State::Handshake,
             State::StartTls if refused && self.config.starttls == StartTls::Opportunistic => self.log_in(0),
 
-            State::Auth(_) if reply.code() == 235 => self.state = State::Idle,
+            State::Auth(exchange) if reply.code() == 235 => match exchange.sasl.finish() {
+                Ok(()) => self.state = State::Idle,
+                Err(error) => self.distrust(error),
+            },
             State::Auth(exchange) if reply.code() == 334 => self.respond(*exchange, &reply),
             // RFC 4954 §4: 504 for a mechanism that is not there; §6: 534 for one that is too weak.
             State::Auth(exchange) if matches!(reply.code(), 504 | 534) && self.mechanism(exchange.next).is_some() => {
@@ -337,13 +341,16 @@ impl Client {
             }
             State::Auth(_) if positive => return Err(self.unexpected(&reply, stage, "235 or 334")),
 
+            // Whatever the server says to that; 501 it should be.
+            State::Cancelled(error) if refused => self.distrust(error),
+
             State::Reset if positive => self.state = State::Idle,
             // A server that cannot forget cannot be sent another message.
             State::Reset => self.command(&Command::Quit, State::Quit),
 
             _ if refused => self.refuse(stage, reply, By::Server),
             State::Greeting | State::StartTls => return Err(self.unexpected(&reply, stage, "220")),
-            State::Cancelled => return Err(self.unexpected(&reply, stage, "501")),
+            State::Cancelled(_) => return Err(self.unexpected(&reply, stage, "501")),
             _ => return Err(self.unexpected(&reply, stage, "250")),
         }
         Ok(())
@@ -378,14 +385,9 @@ impl Client {
     /// The first mechanism from `from` on that the server has and that can show our credentials, safely.
     fn mechanism(&self, from: usize) -> Option<(usize, ClientExchange)> {
         let login = self.config.login.as_ref()?;
-        let safe = self.tls.is_some() || self.config.auth_policy == AuthPolicy::Anywhere;
-        login.mechanisms.iter().enumerate().skip(from).find_map(|(at, mechanism)| {
-            let offered = self.extensions.auth.iter().any(|name| name == mechanism.name());
-            if !offered || (mechanism.reveals_password() && !safe) {
-                return None;
-            }
-            Some((at, ClientExchange::new(*mechanism, login.identity.clone(), login.credentials.clone())?))
-        })
+        let mut channel = Channel::new("smtp", self.tls.as_ref());
+        channel.is_private |= self.config.auth_policy == AuthPolicy::Anywhere;
+        login.choose(&self.extensions.auth, &channel, from)
     }
 
     /// AUTH by the first mechanism from `from` on that will do, where the config has a login.
@@ -417,23 +419,30 @@ impl Client {
     /// Answers a challenge, or cancels the exchange where there is no answer.
     fn respond(&mut self, mut exchange: Exchange, reply: &Reply) {
         let challenge = reply.lines().next().unwrap_or_default().trim();
-        let response = BASE64_STANDARD.decode(challenge).ok().and_then(|challenge| match exchange.held.take() {
-            Some(held) => Some(held),
-            None => exchange.sasl.respond(&challenge).ok(),
+        let challenge = BASE64_STANDARD.decode(challenge).map_err(|_| ParseError { expected: "base64", at: 0 });
+        let response = challenge.and_then(|challenge| match exchange.held.take() {
+            Some(held) => Ok(held),
+            None => exchange.sasl.respond(&challenge),
         });
         match response {
-            Some(response) => {
+            Ok(response) => {
                 self.wire.out(BASE64_STANDARD.encode(response.expose()).as_bytes());
                 self.state = State::Auth(Box::new(exchange));
             }
             // RFC 4954 §4: "a line with a single "*"" cancels.
-            None => {
+            Err(error) => {
                 self.wire.out(b"*");
-                self.state = State::Cancelled;
+                self.state = State::Cancelled(error);
             }
         }
         self.wire.out(b"\r\n");
         self.since = None;
+    }
+
+    /// The server did not keep to the mechanism, or did not prove itself.
+    fn distrust(&mut self, error: ParseError) {
+        let text = format!("the server's part of AUTH is not right: expected {}", error.expected);
+        self.refuse(Stage::Auth, Reply::new(454, Enhanced(4, 7, 0), text), By::Client);
     }
 
     fn refuse(&mut self, stage: Stage, reply: Reply, by: By) {
@@ -486,7 +495,7 @@ impl Machine for Client {
                 | State::Hello(_)
                 | State::StartTls
                 | State::Auth(_)
-                | State::Cancelled
+                | State::Cancelled(_)
                 | State::Reset
                 | State::Quit => match self.reply()? {
                     Some(reply) => self.answered(reply)?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address::Domain;
 use crate::base::{Network, ParseError};
-use crate::sasl::Mechanism;
+use crate::sasl::Offer;
 use crate::smtp::Quirks;
 use crate::smtp::data::BareNewlines;
 
@@ -30,9 +30,9 @@ pub struct ServerConfig {
     pub greeting: Option<String>,
     /// STARTTLS. Default [`StartTls::Off`], for the driver must have a certificate for it.
     pub starttls: StartTls,
-    /// The mechanisms of AUTH, announced in this order. Default none: a server that takes mail from anyone for its own
-    /// domains needs none.
-    pub auth: Vec<Mechanism>,
+    /// What AUTH offers. Default nothing: a server that takes mail from anyone for its own domains needs none. For a
+    /// submission port [`Offer::default`] is a good choice.
+    pub auth: Offer,
     /// Whether AUTH is allowed without TLS. Default [`AuthPolicy::OnlyOverTls`] (RFC 4954 §9: passwords in the clear "MUST"
     /// be protected).
     pub auth_policy: AuthPolicy,
@@ -232,7 +232,7 @@ impl ServerConfig {
             protocol: Protocol::Smtp,
             greeting: None,
             starttls: StartTls::Off,
-            auth: Vec::new(),
+            auth: Offer::new([]),
             auth_policy: AuthPolicy::OnlyOverTls,
             require_auth: false,
             content: Content::Collect { at_most: MESSAGE },

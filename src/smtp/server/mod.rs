@@ -19,7 +19,7 @@ use crate::address::Domain;
 use crate::base::proxy::Proxied;
 use crate::base::wire::Ending;
 use crate::base::{Machine, ParseError, Step, Timestamp, Tls, Wire};
-use crate::sasl::{Credentials, Identity};
+use crate::sasl::{self, Credentials, Identity, ServerExchange};
 
 mod config;
 mod incoming;
@@ -78,9 +78,9 @@ struct Counts {
     domains: Vec<Domain>,
 }
 
-/// What a client wants. All but [`Chunk`](Self::Chunk), [`Discarded`](Self::Discarded), [`Resumed`](Self::Resumed) and
-/// [`TurnedAround`](Self::TurnedAround) are questions: answer with [`Server::accept`], [`Server::reply`] or [`Server::wait`],
-/// then poll again.
+/// What a client wants. All but [`Chunk`](Self::Chunk), [`Discarded`](Self::Discarded), [`AuthFailed`](Self::AuthFailed),
+/// [`Resumed`](Self::Resumed) and [`TurnedAround`](Self::TurnedAround) are questions: answer with [`Server::accept`],
+/// [`Server::reply`] or [`Server::wait`], then poll again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
@@ -96,6 +96,11 @@ pub enum ServerEvent {
         /// How it proves that.
         credentials: Credentials,
     },
+    /// A mechanism of AUTH must know something of a user: answer with [`Server::tell`], or refuse with [`Server::reply`]
+    /// where it cannot be known now.
+    Ask(sasl::Question),
+    /// No question: somebody could not prove to be this user, and was told so.
+    AuthFailed(Identity),
     /// It begins a message.
     Mail {
         /// The reverse-path.
@@ -182,7 +187,10 @@ enum Question {
     },
     Auth {
         name: String,
+        exchange: ServerExchange,
     },
+    /// What an exchange must know.
+    Known(ServerExchange),
     /// `standard` is what is said where it is accepted.
     Mail {
         envelope: Box<Envelope>,
@@ -280,11 +288,25 @@ impl Server {
     /// [`Session::identity`]: that of a certificate, or an account of which the client gave an alias.
     pub fn accept_as(&mut self, name: impl Into<String>) {
         match &mut self.state {
-            State::Asking(Question::Auth { name: known }) => {
+            State::Asking(Question::Auth { name: known, .. }) => {
                 *known = name.into();
                 self.answer(Ok(None));
             }
             _ => self.misuse("a name for what is no authentication"),
+        }
+    }
+
+    /// Answers [`ServerEvent::Ask`].
+    pub fn tell(&mut self, answer: sasl::Answer) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Asking(Question::Known(exchange)) => {
+                self.since = None;
+                self.state = State::Told(exchange, answer);
+            }
+            other => {
+                self.state = other;
+                self.misuse("what is known of a user where it was not asked");
+            }
         }
     }
 
@@ -360,14 +382,20 @@ impl Server {
                 let standard = || Reply::new(250, Enhanced(2, 0, 0), "OK, now reversing the connection");
                 self.settle(State::Turning, &reply.unwrap_or_else(standard));
             }
-            (Question::Auth { name }, Ok(reply)) => {
+            (Question::Auth { name, .. }, Ok(reply)) => {
                 self.session.identity = Some(name);
                 let standard = || Reply::new(235, Enhanced(2, 7, 0), "authenticated");
                 self.settle(State::Idle, &reply.unwrap_or_else(standard));
             }
-            (Question::Auth { .. }, Err(reply)) => {
+            (Question::Auth { mut exchange, .. } | Question::Known(mut exchange), Err(reply)) => {
                 self.counts.auth_failures += 1;
-                self.settle(State::Idle, &reply);
+                match exchange.refusal() {
+                    Some(challenge) => self.settle(State::AuthRefused(reply), &table::challenge(&challenge)),
+                    None => self.settle(State::Idle, &reply),
+                }
+            }
+            (Question::Known(_), Ok(_)) => {
+                self.fail(Error::Misuse("accept where something must be known"));
             }
             (Question::Mail { envelope, standard }, Ok(reply)) => {
                 self.settle(State::Transaction(envelope), &reply.unwrap_or(standard));
@@ -464,7 +492,7 @@ impl Server {
         if self.wire.backlog() > self.config.max_backlog {
             return self.idle().map(Some);
         }
-        let is_auth = matches!(self.state, State::Auth(_))
+        let is_auth = matches!(self.state, State::Auth(_) | State::AuthRefused(_))
             || self.wire.unread().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"AUTH "));
         let max = if is_auth { self.config.max_auth_line } else { self.config.max_command_line };
         let line = match self.wire.line(max) {
@@ -481,7 +509,7 @@ impl Server {
         match line {
             Ok(line) => Ok(self.line(&line).map(Step::Event)),
             Err(reply) => {
-                if matches!(self.state, State::Auth(_)) {
+                if matches!(self.state, State::Auth(_) | State::AuthRefused(_)) {
                     self.state = State::Idle;
                 }
                 self.say(&reply);
@@ -577,12 +605,14 @@ impl Machine for Server {
                     self.state = State::Done;
                     Some(Step::Event(ServerEvent::TurnedAround))
                 }
+                State::Told(..) => self.go_on_auth().map(Step::Event),
                 State::Opening
                 | State::Greeting
                 | State::Unwelcome(_)
                 | State::Unmet
                 | State::Idle
                 | State::Auth(_)
+                | State::AuthRefused(_)
                     if self.shutdown =>
                 {
                     self.settle(State::Done, &Reply::new(421, Enhanced(4, 3, 2), "shutting down"));
@@ -616,6 +646,7 @@ impl Machine for Server {
                 | State::Unmet
                 | State::Idle
                 | State::Auth(_)
+                | State::AuthRefused(_)
                 | State::Transaction(_)
                 | State::Chunks(_) => self.read_line()?,
             };

@@ -5,7 +5,6 @@
 use super::table::{self, State};
 use super::{AuthPolicy, HelloVerb, Protocol, Question, Server, ServerEvent, StartTls};
 use crate::base::Timestamp;
-use crate::sasl::Mechanism;
 use crate::smtp::data::DataFault;
 use crate::smtp::{
     Attribute, Body, ByMode, CommandError, Enhanced, Envelope, Extensions, ForwardPath, FutureRelease, Hold, Limits,
@@ -181,12 +180,6 @@ impl Server {
         self.session.tls.is_some() || self.config.auth_policy == AuthPolicy::Anywhere
     }
 
-    /// Whether the mechanism can be used now.
-    pub(super) fn offers(&self, mechanism: Mechanism) -> bool {
-        let certified = || self.session.tls.as_ref().is_some_and(|tls| !tls.peer_certificates.is_empty());
-        self.auth_allowed() && (mechanism != Mechanism::External || certified())
-    }
-
     /// What time it is, and for how long a message may be held from now on.
     fn release(&self) -> Option<(Timestamp, FutureRelease)> {
         let most = self.config.future_release?.as_secs().min(LONGEST_HOLD.into());
@@ -200,7 +193,7 @@ impl Server {
     /// What is announced to this client now.
     pub(super) fn extensions(&self) -> Extensions {
         let config = &self.config;
-        let offered = config.auth.iter().filter(|mechanism| self.offers(**mechanism));
+        let offered = config.auth.usable(self.session.tls.as_ref()).filter(|_| self.auth_allowed());
         let tls = self.session.tls.is_some();
         let trusted = (config.xclient || config.xforward) && config.trusts(self.origin);
         let limit = |most: Option<u32>| most.filter(|most| config.limits && (1..=LARGEST_LIMIT).contains(most));
@@ -222,7 +215,7 @@ impl Server {
             chunking: config.chunking,
             binary_mime: config.chunking && config.binary_mime,
             starttls: config.starttls != StartTls::Off && !tls,
-            auth: offered.map(ToString::to_string).collect(),
+            auth: offered.map(|mechanism| mechanism.to_string()).collect(),
             deliver_by: config.deliver_by,
             future_release: self.release().map(|(_, offered)| offered),
             priority: config.priority.clone(),

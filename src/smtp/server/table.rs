@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::{Hello, HelloVerb, Incoming, Protocol, Question, Server, ServerEvent, StartTls};
 use crate::address::Domain;
 use crate::base::Secret;
-use crate::sasl::{ServerExchange, ServerStep};
+use crate::sasl::{Answer, Channel, ServerExchange, ServerStep};
 use crate::smtp::data::{Chunk, DataFault};
 use crate::smtp::trace::in_ascii;
 use crate::smtp::{
@@ -39,6 +39,10 @@ pub(super) enum State {
     Transaction(Box<Envelope>),
     /// A challenge was sent.
     Auth(ServerExchange),
+    /// What an exchange must know was told.
+    Told(ServerExchange, Answer),
+    /// AUTH was refused, and the client told why in a challenge; the reply is due after its response.
+    AuthRefused(Reply),
     /// The text of a message is coming in, or a chunk of it.
     Incoming(Box<Incoming>),
     /// Between two chunks of a message.
@@ -69,7 +73,7 @@ impl State {
             Self::Unmet => Stage::Hello,
             Self::Transaction(envelope) if envelope.recipients.is_empty() => Stage::Mail,
             Self::Transaction(_) => Stage::Rcpt,
-            Self::Auth(_) => Stage::Auth,
+            Self::Auth(_) | Self::Told(..) | Self::AuthRefused(_) => Stage::Auth,
             Self::Incoming(_) | Self::Chunks(_) => Stage::Message,
             Self::Skipping { back, .. } => back.stage(),
             Self::Handshake => Stage::StartTls,
@@ -124,6 +128,7 @@ impl Server {
     pub(super) fn line(&mut self, line: &[u8]) -> Option<ServerEvent> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Auth(exchange) => self.response(exchange, line),
+            State::AuthRefused(reply) => self.no(State::Idle, &reply),
             state => match Command::parse(line, &self.config.quirks) {
                 Ok(command) => self.command(state, command),
                 Err(CommandError::Verb) if FOREIGN.iter().any(|verb| line.starts_with(verb)) => {
@@ -279,23 +284,27 @@ impl Server {
 
     fn auth(&mut self, mechanism: &str, initial: Option<Secret>) -> Option<ServerEvent> {
         let extended = self.session.hello.as_ref().is_some_and(|hello| hello.verb != HelloVerb::Helo);
-        let mechanism = mechanism.parse().ok().filter(|mechanism| self.config.auth.contains(mechanism));
+        let known = self.config.auth.mechanisms.iter().any(|known| known.name().eq_ignore_ascii_case(mechanism));
         let refusal = match mechanism {
             _ if self.config.auth.is_empty() => not_implemented(),
             _ if !extended => out_of_order("AUTH is an extension: say EHLO"),
             // RFC 4954 §4: after a successful AUTH another gets 503.
             _ if self.session.identity.is_some() => out_of_order("authenticated already"),
-            Some(_) if !self.auth_allowed() => {
+            _ if known && !self.auth_allowed() => {
                 // RFC 4954 §6: 538 with 5.7.11.
                 Reply::new(538, Enhanced(5, 7, 11), "encryption required for authentication")
             }
-            Some(mechanism) if self.offers(mechanism) => {
-                let mut exchange = ServerExchange::new(mechanism);
-                let step = exchange.respond(initial);
-                return self.auth_step(exchange, step);
-            }
-            // RFC 4954 §4: "If the requested authentication mechanism is invalid [...] 504".
-            _ => Reply::new(504, Enhanced(5, 5, 4), "no such mechanism"),
+            _ => match self.config.auth.find(mechanism, self.session.tls.as_ref()) {
+                Some(mechanism) => {
+                    let mut channel = Channel::new("smtp", self.session.tls.as_ref());
+                    channel.host = self.name().to_string();
+                    let mut exchange = self.config.auth.begin(mechanism, &channel);
+                    let step = exchange.respond(initial);
+                    return self.auth_step(exchange, step);
+                }
+                // RFC 4954 §4: "If the requested authentication mechanism is invalid [...] 504".
+                None => Reply::new(504, Enhanced(5, 5, 4), "no such mechanism"),
+            },
         };
         self.no(State::Idle, &refusal)
     }
@@ -312,15 +321,28 @@ impl Server {
         self.auth_step(exchange, step)
     }
 
+    /// Takes an exchange on with what was told of a user.
+    pub(super) fn go_on_auth(&mut self) -> Option<ServerEvent> {
+        let State::Told(mut exchange, answer) = std::mem::replace(&mut self.state, State::Done) else {
+            return None; // only called there
+        };
+        let step = exchange.answer(answer);
+        self.auth_step(exchange, step)
+    }
+
     fn auth_step(&mut self, exchange: ServerExchange, step: ServerStep) -> Option<ServerEvent> {
         match step {
-            ServerStep::Challenge(challenge) => {
-                let reply = Reply::new(334, None, BASE64_STANDARD.encode(challenge));
-                self.no(State::Auth(exchange), &reply)
-            }
+            ServerStep::Challenge(octets) => self.no(State::Auth(exchange), &challenge(&octets)),
+            ServerStep::Ask(question) => self.ask(Question::Known(exchange), ServerEvent::Ask(question)),
             ServerStep::Judge { identity, credentials } => {
                 let name = identity.name().to_owned();
-                self.ask(Question::Auth { name }, ServerEvent::Auth { identity, credentials })
+                self.ask(Question::Auth { name, exchange }, ServerEvent::Auth { identity, credentials })
+            }
+            ServerStep::Wrong(identity) | ServerStep::NotAllowed(identity) => {
+                self.counts.auth_failures += 1;
+                // RFC 4954 §6: 535 with 5.7.8.
+                self.no(State::Idle, &Reply::new(535, Enhanced(5, 7, 8), "authentication failed"));
+                Some(ServerEvent::AuthFailed(identity))
             }
             ServerStep::Malformed(error) => {
                 self.no(State::Idle, &Reply::new(501, Enhanced(5, 5, 2), format!("expected {}", error.expected)))
@@ -433,6 +455,11 @@ impl Server {
         self.session.forwarded.get_or_insert_default().merge(attributes);
         self.no(back, &ok())
     }
+}
+
+/// A challenge of AUTH.
+pub(super) fn challenge(octets: &[u8]) -> Reply {
+    Reply::new(334, None, BASE64_STANDARD.encode(octets))
 }
 
 /// The answer to a message that the machine refuses.
