@@ -15,6 +15,7 @@ use crate::base::parse::{Parsed, fail, quoted, whole};
 
 pub mod list;
 mod spec;
+pub(crate) mod unitext;
 
 pub use list::{Entry, Group, Mailbox};
 

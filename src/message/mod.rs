@@ -22,6 +22,7 @@ pub mod part;
 pub mod protection;
 mod reader;
 mod scan;
+pub mod status;
 pub mod tnef;
 
 pub use bodies::Bodies;
@@ -36,6 +37,7 @@ pub use header::{Field, Header};
 pub use part::Part;
 pub use protection::Protection;
 pub use reader::BodyReader;
+pub use status::Enhanced;
 pub use tnef::Tnef;
 
 use scan::Tree;

@@ -21,12 +21,13 @@ pub mod server;
 pub mod trace;
 
 pub use attributes::{Attribute, AttributeValue, Attributes};
+pub use crate::message::Enhanced;
 pub use client::{Client, ClientConfig, ClientEvent, NoEnvelope, Outcome, Outgoing};
 pub use command::{Command, CommandError, Quirks, Waiting};
 pub use error::{Error, Fault, Stage};
 pub use extension::{Extensions, FutureRelease, Limits};
 pub(crate) use params::{Xtext, xtext};
-pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};
+pub use reply::{Reply, ReplyError, ReplyReader};
 pub use server::{Server, ServerConfig, ServerEvent};
 pub use trace::{Received, Session};
 

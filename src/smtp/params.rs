@@ -15,6 +15,7 @@ use super::{
     ValidSince,
 };
 use crate::address::Address;
+use crate::address::unitext::Unitext;
 use crate::base::parse::{Parsed, expected, fail, number, sp, whole};
 use crate::base::{ParseError, Timestamp};
 
@@ -449,21 +450,6 @@ impl fmt::Display for Xtext<'_> {
             match octet {
                 33..=42 | 44..=60 | 62..=126 => f.write_char(char::from(octet))?,
                 _ => write!(f, "+{octet:02X}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Text written as `utf-8-addr-xtext`, which every server may be sent (RFC 6533 §3).
-struct Unitext<'a>(&'a str);
-
-impl fmt::Display for Unitext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '!'..='*' | ','..='<' | '>'..='[' | ']'..='~' => f.write_char(character)?,
-                _ => write!(f, "\\x{{{:02X}}}", u32::from(character))?,
             }
         }
         Ok(())

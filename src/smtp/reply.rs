@@ -5,39 +5,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use super::OneLine;
 use crate::base::parse::{Parsed, fail, whole};
 use crate::base::wire::LineTooLong;
 use crate::base::{ParseError, Wire};
+use crate::message::Enhanced;
 
 /// What is written on one line of a reply at most, its end counted (RFC 5321 §4.5.3.1.5).
 const MAX_LINE: usize = 512;
-
-/// The enhanced status code of RFC 3463: class, subject, detail.
-///
-/// ```
-/// use facteur::smtp::Enhanced;
-///
-/// assert_eq!(Enhanced(5, 1, 1).to_string(), "5.1.1");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_structs)] // RFC 3463 §2: three numbers
-pub struct Enhanced(pub u8, pub u16, pub u16);
-
-/// `status-code = class "." subject "." detail` (RFC 3463 §2).
-impl FromStr for Enhanced {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let mut numbers = text.split('.').map(|digits| number(digits.as_bytes()));
-        match (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten(), numbers.next()) {
-            (Some(class @ (2 | 4 | 5)), Some(subject), Some(detail), None) => Ok(Self(class as u8, subject, detail)), // 2 to 5
-            _ => Err(ParseError { expected: "a status code", at: 0 }),
-        }
-    }
-}
 
 /// What a server answers: a code, an enhanced code where there is one, and lines of text.
 ///
@@ -235,12 +211,6 @@ impl fmt::Display for Reply {
     }
 }
 
-impl fmt::Display for Enhanced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.0, self.1, self.2)
-    }
-}
-
 /// Adds a line to what came of a reply so far; `true` where it was the last.
 fn extend(reply: &mut Option<Reply>, line: &[u8]) -> Result<bool, ParseError> {
     let (code, last, text) = whole(reply_line, line)?;
@@ -305,14 +275,6 @@ fn leading_number(text: &[u8]) -> Option<(u16, &[u8])> {
     let len = text.iter().take(4).take_while(|octet| octet.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(len);
     Some((number(digits)?, rest))
-}
-
-/// `1*3DIGIT` without leading zeros.
-fn number(digits: &[u8]) -> Option<u16> {
-    let sound = (1..=3).contains(&digits.len())
-        && digits.iter().all(u8::is_ascii_digit)
-        && (digits.len() == 1 || digits.first() != Some(&b'0'));
-    sound.then(|| digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
 }
 
 /// Reads replies off a [`Wire`], line by line.
@@ -398,16 +360,6 @@ mod tests {
         let mut text = String::new();
         reply.write(&mut text).unwrap();
         text
-    }
-
-    #[test]
-    fn enhanced_codes_are_read_as_the_rfc_writes_them() {
-        for (text, code) in [("2.0.0", Some(Enhanced(2, 0, 0))), ("5.7.999", Some(Enhanced(5, 7, 999)))] {
-            assert_eq!(text.parse().ok(), code, "{text}");
-        }
-        for text in ["", "5", "5.1", "5.1.1.1", "3.1.1", "5.01.1", "5.1.1000", "5..1", "5.1.1 ", "+5.1.1", "5.a.1"] {
-            assert!(text.parse::<Enhanced>().is_err(), "{text}");
-        }
     }
 
     #[test]
