@@ -12,6 +12,7 @@ mod imapdata;
 mod message;
 mod pop3;
 mod sasl;
+mod report;
 mod smtp;
 mod smtp_client;
 mod spool;
@@ -54,6 +55,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("edit", edit::edit),
     ("tnef", tnef::tnef),
     ("message_build", build::build),
+    ("report", report::report),
     ("message", message::message),
     ("text", message::text),
     ("transfer", transfer::transfer),

@@ -21,6 +21,7 @@ mod lines;
 pub mod part;
 pub mod protection;
 mod reader;
+pub mod report;
 mod scan;
 pub mod status;
 pub mod tnef;
@@ -37,6 +38,7 @@ pub use header::{Field, Header};
 pub use part::Part;
 pub use protection::Protection;
 pub use reader::BodyReader;
+pub use report::{Bounce, Report, Returned};
 pub use status::Enhanced;
 pub use tnef::Tnef;
 
