@@ -1,18 +1,20 @@
-//! What a sender is told of a message that did not arrive: reports of RFC 3464 in a multipart/report of RFC 3462, as
-//! RFC 3461 §6 wants them, in sendmail's words.
+//! What a sender is told of a message: that it did not arrive, not yet, or that it did. Reports of RFC 3464 as RFC 3461 §6
+//! wants them, in sendmail's words.
 //!
-//! There is no report on a message with a null reverse-path, and none that NOTIFY forbids. Left out: reports of success
-//! and relaying, and the internationalised forms of RFC 6533 but for its addresses.
+//! There is no report on a message with a null reverse-path, and none that NOTIFY forbids or, of success, does not ask for.
+//! Left out: the internationalised forms of RFC 6533 but for its addresses.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 
-use crate::address::Domain;
+use crate::address::unitext::Unitext;
+use crate::address::{Address, Domain};
 use crate::base::Timestamp;
+use crate::message::Message;
+use crate::message::report::{Action, DeliveryReport, RecipientReport, Report as Told, Returned, Typed};
 use crate::smtp::{Body, Enhanced, Envelope, ForwardPath, OriginalRecipient, Ret, ReversePath};
 use crate::spool::{Entry, Pending};
-use crate::text::transfer::encode_quoted_printable_binary;
 
 /// Lines of a report are folded here, where they can be (RFC 5322 §2.1.1).
 const FOLD: usize = 78;
@@ -64,12 +66,25 @@ pub struct Report {
     pub content: Bytes,
 }
 
-/// `action-value` (RFC 3464 §2.3.3).
+/// How a message arrived (RFC 3464 §2.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+#[allow(clippy::exhaustive_enums)] // closed by the RFC
+pub enum Success {
+    /// It lies in the mailbox of the recipient.
+    Delivered,
+    /// A system has it that does not tell of delivery.
+    Relayed,
+    /// It was delivered to a list, which passes it on.
+    Expanded,
+}
+
+/// What a report tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
     Failed,
     /// With the time at which it is given up.
     Delayed(Timestamp),
+    Arrived(Success),
 }
 
 impl Reporter {
@@ -82,7 +97,7 @@ impl Reporter {
     /// The report that these recipients will not get the message. `content` is returned, the header alone where RET does not
     /// ask for more. `None` where nobody is to be told.
     pub fn failed(&self, entry: &Entry, failed: &[Pending], content: &[u8], now: Timestamp) -> Option<Report> {
-        self.report(entry, failed, content, now, Action::Failed)
+        self.report(entry, failed, content, now, News::Failed)
     }
 
     /// The report that these recipients have not got the message yet, and that it is tried until `until`. The header of
@@ -95,141 +110,131 @@ impl Reporter {
         now: Timestamp,
         until: Timestamp,
     ) -> Option<Report> {
-        self.report(entry, late, content, now, Action::Delayed(until))
+        self.report(entry, late, content, now, News::Delayed(until))
     }
 
-    fn report(
+    /// The report that these recipients, of those whose NOTIFY asks for it, have the message. The header of `content` is
+    /// returned. `None` where nobody is to be told.
+    pub fn arrived(
         &self,
         entry: &Entry,
-        told: &[Pending],
+        done: &[Pending],
         content: &[u8],
         now: Timestamp,
-        action: Action,
+        how: Success,
     ) -> Option<Report> {
+        self.report(entry, done, content, now, News::Arrived(how))
+    }
+
+    fn report(&self, entry: &Entry, told: &[Pending], content: &[u8], now: Timestamp, news: News) -> Option<Report> {
         // RFC 5321 §6.1: a notification is sent with a null reverse-path, and none is sent in response to one.
         let ReversePath::Address(sender) = &entry.from else { return None };
-        // RFC 3461 §5.2.5, §5.2.6: not where NOTIFY was given without that keyword.
+        // RFC 3461 §5.2.5, §5.2.6: not where NOTIFY was given without that keyword; §5.2.1: of success only where it was
+        // given with it.
         let wanted = |pending: &&Pending| {
-            pending.recipient.params.notify.is_none_or(|notify| match action {
-                Action::Failed => notify.failure,
-                Action::Delayed(_) => notify.delay,
-            })
+            let notify = pending.recipient.params.notify;
+            match news {
+                News::Failed => notify.is_none_or(|notify| notify.failure),
+                News::Delayed(_) => notify.is_none_or(|notify| notify.delay),
+                News::Arrived(_) => notify.is_some_and(|notify| notify.success),
+            }
         };
         let told: Vec<&Pending> = told.iter().filter(wanted).collect();
         if told.is_empty() {
             return None;
         }
-        let words = words(entry, &told, action);
-        let status = self.status(entry, &told, action);
+        let host = self.written_host();
         // RFC 3461 §6.2: the whole message SHOULD be returned where RET=FULL and something failed; it may be too long.
-        let whole = action == Action::Failed && entry.params.ret == Some(Ret::Full);
+        let whole = news == News::Failed && entry.params.ret == Some(Ret::Full);
         let returned = self.returned(content, whole);
-        let boundary = boundary(entry, now, &[words.as_bytes(), status.as_bytes(), &returned]);
-        let kind = match action {
-            Action::Failed => "failed",
-            Action::Delayed(_) => "delayed",
+        let status = Told::Delivery(status(&host, entry, &told, news));
+        let (kind, subject) = match news {
+            News::Failed => ("failed", "Returned mail: see transcript for details".to_owned()),
+            News::Delayed(_) => ("delayed", format!("Warning: could not send message for past {}", age(entry, now))),
+            News::Arrived(_) => ("arrived", "Return receipt".to_owned()),
         };
-        let subject = match action {
-            Action::Failed => "Returned mail: see transcript for details".to_owned(),
-            Action::Delayed(_) => format!("Warning: could not send message for past {}", age(entry, now)),
-        };
-        // RFC 3834 §5.2: reports that were called auto-generated "should be changed to use "auto-replied"".
-        let (host, contact) = (one_line(&self.host.to_string()), one_line(&self.contact));
-        let mut out = format!(
-            "Date: {now}\r\nFrom: Mail Delivery Subsystem <{contact}>\r\nTo: <{sender}>\r\nSubject: {subject}\r\n\
-             Message-ID: <{kind}.{}.{}@{host}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
-             Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\r\n\
-             This is a MIME-encapsulated message\r\n\r\n--{boundary}\r\n",
-            entry.id,
-            now.unix(),
-        )
-        .into_bytes();
-        let (charset, encoding) = if words.is_ascii() { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
-        out.extend_from_slice(
-            format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")
-                .as_bytes(),
-        );
-        out.extend_from_slice(words.as_bytes());
-        out.extend_from_slice(format!("\r\n--{boundary}\r\nContent-Type: message/delivery-status\r\n\r\n").as_bytes());
-        out.extend_from_slice(status.as_bytes());
-        out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-        out.extend_from_slice(&returned);
-        out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let contact = self.contact.parse::<Address>().ok().filter(Address::is_ascii);
+        let contact = contact.map_or_else(|| format!("postmaster@{host}"), |contact| contact.to_string());
+        let mut report = Message::build()
+            .date(now)
+            .from(("Mail Delivery Subsystem", contact.as_str()))
+            .to(sender.clone())
+            .subject(subject)
+            .message_id(format!("{kind}.{}.{}@{host}", entry.id, now.unix()))
+            // RFC 3834 §5.2: reports that were called auto-generated "should be changed to use "auto-replied"".
+            .structured("Auto-Submitted", "auto-replied")
+            .eight_bit()
+            .body(status.part(words(entry, &told, news), Some(&returned)).ok()?);
+        if !sender.is_ascii() {
+            report = report.utf8();
+        }
+        // What can be refused of the above is the address of the sender, where a program made one that cannot be written.
+        let content = report.finish().ok()?.raw().clone();
         let mut envelope = Envelope::new(ReversePath::Null, [ForwardPath::Address(sender.clone())]);
         envelope.params.smtputf8 = !sender.is_ascii();
-        envelope.params.body = (!out.is_ascii()).then_some(Body::EightBitMime);
-        Some(Report { envelope, content: out.into() })
+        envelope.params.body = (!content.is_ascii()).then_some(Body::EightBitMime);
+        Some(Report { envelope, content })
     }
 
-    /// `delivery-status-content = per-message-fields 1*( CRLF per-recipient-fields )` (RFC 3464 §2.1), in 7 bits.
-    fn status(&self, entry: &Entry, told: &[&Pending], action: Action) -> String {
-        let mut out = String::new();
-        let mut field = |name: &str, value: String| fold(&mut out, &format!("{name}: {}", ascii(&value)));
-        if let Some(envid) = &entry.params.envid {
-            field("Original-Envelope-Id", envid.clone());
-        }
-        field("Reporting-MTA", format!("dns; {}", self.host.to_ascii().unwrap_or_else(|| self.host.to_string())));
-        field("Arrival-Date", entry.arrived.to_string());
-        for Pending { recipient, failure } in told {
-            out.push_str("\r\n");
-            let mut field = |name: &str, value: String| fold(&mut out, &format!("{name}: {}", ascii(&value)));
-            match &recipient.params.orcpt {
-                // RFC 6533 §4: addresses of this type stay encoded where the report is ASCII.
-                Some(orcpt) if !orcpt.address.is_ascii() => field("Original-Recipient", orcpt.to_string()),
-                Some(orcpt) => field("Original-Recipient", format!("{};{}", orcpt.kind, orcpt.address)),
-                None => {}
-            }
-            field("Final-Recipient", final_recipient(&recipient.to));
-            field("Action", if action == Action::Failed { "failed" } else { "delayed" }.into());
-            // RFC 3461 §6.3 (g): "If there is no specific code".
-            let class = if action == Action::Failed { 5 } else { 4 };
-            let status = failure.as_ref().map_or(Enhanced(class, 0, 0), |failure| failure.status);
-            field("Status", status.to_string());
-            if let Some(failure) = failure {
-                if let Some(remote) = &failure.remote {
-                    field("Remote-MTA", format!("dns; {remote}"));
-                    field("Diagnostic-Code", format!("smtp; {}", failure.text));
-                } else {
-                    field("Diagnostic-Code", format!("x-local; {}", failure.text));
-                }
-            }
-            if let Some(last) = entry.last_try {
-                field("Last-Attempt-Date", last.to_string());
-            }
-            if let Action::Delayed(until) = action {
-                field("Will-Retry-Until", until.to_string());
-            }
-        }
-        out
+    /// The host in a form that every field can hold: a `Domain` that a program made may hold anything.
+    fn written_host(&self) -> String {
+        let host = self.host.to_ascii().unwrap_or_else(|| self.host.to_string());
+        if Domain::parse(host.as_bytes()).is_ok() { host } else { "localhost".to_owned() }
     }
 
-    /// The third part, its header included: the message, or as much of it as may be returned.
-    fn returned(&self, content: &[u8], whole: bool) -> Vec<u8> {
+    /// The message, or as much of it as may be returned.
+    fn returned(&self, content: &[u8], whole: bool) -> Returned {
+        let message = |octets: &[u8]| Message::parse(Bytes::copy_from_slice(octets));
         if whole && content.len() <= self.max_returned && is_clean(content) {
-            let encoding = if content.is_ascii() { "7bit" } else { "8bit" };
-            let header = format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
-            return [header.as_bytes(), content].concat();
+            return Returned::Message(message(content));
         }
         let end = memchr::memmem::find(content, b"\r\n\r\n").map_or(content.len(), |at| at + 2);
-        let header = content.get(..end.min(self.max_returned)).unwrap_or_default();
-        let (encoding, header) = match is_clean(header) {
-            true if header.is_ascii() => ("7bit", header.to_vec()),
-            true => ("8bit", header.to_vec()),
-            // A message cannot be encoded inside of another, but this is text (RFC 3462 §2).
-            false => ("quoted-printable", encode_quoted_printable_binary(header).into_bytes()),
-        };
-        let kind = "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: ";
-        [kind.as_bytes(), encoding.as_bytes(), b"\r\n\r\n", &header].concat()
+        Returned::Header(message(content.get(..end.min(self.max_returned)).unwrap_or_default()))
     }
 }
 
+/// What programs read of it. RFC 3464 has it in ASCII.
+fn status(host: &str, entry: &Entry, told: &[&Pending], news: News) -> DeliveryReport {
+    let mut report = DeliveryReport {
+        envelope_id: entry.params.envid.as_deref().map(ascii),
+        reporting_mta: Some(Typed::new("dns", host)),
+        arrival: Some(entry.arrived),
+        ..DeliveryReport::default()
+    };
+    // RFC 3461 §6.3 (g): "If there is no specific code".
+    let (action, class) = match news {
+        News::Failed => (Action::Failed, 5),
+        News::Delayed(_) => (Action::Delayed, 4),
+        News::Arrived(Success::Delivered) => (Action::Delivered, 2),
+        News::Arrived(Success::Relayed) => (Action::Relayed, 2),
+        News::Arrived(Success::Expanded) => (Action::Expanded, 2),
+    };
+    for Pending { recipient, failure } in told {
+        let failure = failure.as_ref().filter(|_| class != 2);
+        let code = failure.map_or(Enhanced(class, 0, 0), |failure| failure.status);
+        let mut one = RecipientReport::new(final_recipient(&recipient.to), action.clone(), code);
+        one.original = recipient.params.orcpt.as_ref().and_then(original_recipient);
+        if let Some(failure) = failure {
+            let kind = if failure.remote.is_some() { "smtp" } else { "x-local" };
+            one.remote_mta = failure.remote.as_deref().map(|remote| Typed::new("dns", ascii(remote)));
+            one.diagnostic = Some(Typed::new(kind, ascii(&failure.text)));
+        }
+        one.last_attempt = entry.last_try;
+        if let News::Delayed(until) = news {
+            one.retry_until = Some(until);
+        }
+        report.recipients.push(one);
+    }
+    report
+}
+
 /// The part for people.
-fn words(entry: &Entry, told: &[&Pending], action: Action) -> String {
+fn words(entry: &Entry, told: &[&Pending], news: News) -> String {
     let mut out = String::new();
     // A String takes all that is written to it, here and below.
     let _ =
         write!(out, "The original message was received at {}\r\nand is kept as {}\r\n\r\n", entry.arrived, entry.id);
-    if let Action::Delayed(until) = action {
+    if let News::Delayed(until) = news {
         let _ = write!(
             out,
             "    **********************************************\r\n\
@@ -239,10 +244,22 @@ fn words(entry: &Entry, told: &[&Pending], action: Action) -> String {
              It will be tried until {until}\r\n\r\n"
         );
     }
-    out.push_str(match action {
-        Action::Failed => "   ----- The following addresses had permanent fatal errors -----\r\n",
-        Action::Delayed(_) => "   ----- The following addresses had transient non-fatal errors -----\r\n",
+    out.push_str(match news {
+        News::Failed => "   ----- The following addresses had permanent fatal errors -----\r\n",
+        News::Delayed(_) => "   ----- The following addresses had transient non-fatal errors -----\r\n",
+        News::Arrived(_) => "   ----- The following addresses had successful delivery notifications -----\r\n",
     });
+    if let News::Arrived(how) = news {
+        let how = match how {
+            Success::Delivered => "successfully delivered to mailbox",
+            Success::Relayed => "relayed to non-DSN-aware mailer",
+            Success::Expanded => "expanded by mailing list",
+        };
+        for Pending { recipient, .. } in told {
+            fold(&mut out, &format!("{}  ({how})", one_line(&recipient.to.to_string())));
+        }
+        return out;
+    }
     for Pending { recipient, failure } in told {
         fold(&mut out, &one_line(&recipient.to.to_string()));
         if let Some(failure) = failure {
@@ -269,15 +286,35 @@ fn words(entry: &Entry, told: &[&Pending], action: Action) -> String {
     out
 }
 
-/// RFC 3461 §6.3 (e); for addresses beyond ASCII the type of RFC 6533 §3.
-fn final_recipient(to: &ForwardPath) -> String {
+/// RFC 3461 §6.3 (e); for addresses beyond ASCII the type of RFC 6533 §3, as long as a line can hold them.
+fn final_recipient(to: &ForwardPath) -> Typed {
     match to {
-        ForwardPath::Postmaster => "rfc822; postmaster".into(),
-        ForwardPath::Address(address) if address.is_ascii() => format!("rfc822; {address}"),
+        ForwardPath::Postmaster => Typed::new("rfc822", "postmaster"),
         ForwardPath::Address(address) => {
-            OriginalRecipient { kind: "utf-8".into(), address: address.to_string() }.to_string()
+            let written = address.to_string();
+            let fits = Unitext(&written).to_string().len() <= MAX_WORDS;
+            if written.is_ascii() || !fits {
+                return Typed::new("rfc822", ascii(&written));
+            }
+            Typed::new("utf-8", written)
         }
     }
+}
+
+/// RFC 3461 §6.3 (d): as the sender named the recipient. `None` where a line cannot hold it.
+fn original_recipient(orcpt: &OriginalRecipient) -> Option<Typed> {
+    // RFC 6533 §3: addresses of this type stay encoded where the report is ASCII; the writer does that. Others beyond ASCII
+    // stay in xtext.
+    let typed = if orcpt.address.is_ascii() || orcpt.kind.eq_ignore_ascii_case("utf-8") {
+        Typed::new(orcpt.kind.as_str(), orcpt.address.as_str())
+    } else {
+        Typed::parse(&orcpt.to_string())
+    };
+    let sound =
+        typed.kind.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-') && !typed.kind.is_empty();
+    let fits = Unitext(&typed.value).to_string().len() <= MAX_WORDS;
+    let clean = !typed.value.chars().any(char::is_control);
+    (sound && fits && clean && typed.kind.len() <= 40).then_some(typed)
 }
 
 /// How old a message is, in its largest whole unit.
@@ -289,14 +326,6 @@ fn age(entry: &Entry, now: Timestamp) -> String {
         _ => (seconds / 60, "minute"),
     };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A boundary that stands in none of the parts. The first one serves unless somebody knew it before; as each try that fails
-/// is written in a part, there are not many.
-fn boundary(entry: &Entry, now: Timestamp, parts: &[&[u8]]) -> String {
-    let mut tries = (0_u64..).map(|number| format!("{}.{}.{number}/", entry.id, now.unix()));
-    let free = |boundary: &String| parts.iter().all(|part| memchr::memmem::find(part, boundary.as_bytes()).is_none());
-    tries.find(free).unwrap_or_default() // a part cannot hold them all
 }
 
 /// Whether octets may stand in a message of 8BITMIME: lines of at most 998 octets that end with CRLF, no NUL.
@@ -341,7 +370,7 @@ fn ascii(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Message;
+    use crate::message::report::Reason;
     use crate::smtp::{Notify, Recipient, Reply};
     use crate::spool::{Failure, Memory, Spool};
 
@@ -398,12 +427,14 @@ mod tests {
         assert_eq!(report.envelope.params.body, Some(Body::EightBitMime));
         let message = Message::parse(report.content.clone());
         let field = |name: &str| message.header().get(name).map(|field| field.text()).unwrap_or_default();
-        assert_eq!(field("To"), "<ada@a.test>");
+        assert_eq!(field("To"), "ada@a.test");
         assert_eq!(field("Auto-Submitted"), "auto-replied");
-        assert!(field("Content-Type").starts_with("multipart/report; report-type=delivery-status;"));
+        let content_type = message.root().content_type();
+        assert!(content_type.is("multipart", "report"));
+        assert_eq!(content_type.param("report-type").as_deref(), Some("delivery-status"));
         let parts = parts(&report);
         let [(plain, words), (delivery, status), (headers, returned)] = &parts[..] else { panic!("{parts:?}") };
-        assert_eq!((plain.as_str(), delivery.as_str()), ("text/plain; charset=us-ascii", "message/delivery-status"));
+        assert_eq!((plain.as_str(), delivery.as_str()), ("text/plain; charset=utf-8", "message/delivery-status"));
         assert!(
             words.contains("permanent fatal errors -----\r\n<bob@b.test>\r\n    (reason: 550 5.1.1 no such user)\r\n")
         );
@@ -413,7 +444,7 @@ mod tests {
             status.trim_end(),
             "Original-Envelope-Id: a b\r\nReporting-MTA: dns; mx.a.test\r\n\
              Arrival-Date: Tue, 27 Feb 2007 16:33:15 +0000\r\n\r\n\
-             Original-Recipient: rfc822;Bob+x@b.test\r\nFinal-Recipient: rfc822; bob@b.test\r\nAction: failed\r\n\
+             Original-Recipient: rfc822; Bob+x@b.test\r\nFinal-Recipient: rfc822; bob@b.test\r\nAction: failed\r\n\
              Status: 5.1.1\r\nRemote-MTA: dns; mx.b.test\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n\
              Last-Attempt-Date: Tue, 27 Feb 2007 16:34:15 +0000"
         );
@@ -448,6 +479,65 @@ mod tests {
         let report = reporter().failed(&entry("ada@a.test"), &told, CONTENT, at(1)).unwrap();
         assert!(memchr::memmem::find(&report.content, b"eve@").is_none());
         assert!(reporter().failed(&entry("ada@a.test"), &[], CONTENT, at(1)).is_none());
+    }
+
+    #[test]
+    fn success_is_told_to_those_who_asked() {
+        let only = |success| Some(Notify { success, failure: true, delay: false });
+        let told = [
+            recipient("bob@b.test", only(true), None),
+            recipient("eve@b.test", only(false), None),
+            recipient("joe@b.test", None, None),
+        ];
+        let mut entry = entry("ada@a.test");
+        entry.params.ret = Some(Ret::Full);
+        for (how, action, words) in [
+            (Success::Delivered, Action::Delivered, "<bob@b.test>  (successfully delivered to mailbox)\r\n"),
+            (Success::Relayed, Action::Relayed, "<bob@b.test>  (relayed to non-DSN-aware mailer)\r\n"),
+            (Success::Expanded, Action::Expanded, "<bob@b.test>  (expanded by mailing list)\r\n"),
+        ] {
+            let report = reporter().arrived(&entry, &told, CONTENT, at(1), how).unwrap();
+            let parts = parts(&report);
+            assert!(parts[0].1.contains(words), "{}", parts[0].1);
+            // RFC 3461 §6.2: no more than the header where nothing failed.
+            assert_eq!(parts[2].0, "text/rfc822-headers");
+            let message = Message::parse(report.content);
+            let Some(Told::Delivery(read)) = message.report() else { panic!("no report") };
+            let bob = RecipientReport::new(Typed::new("rfc822", "bob@b.test"), action, Enhanced(2, 0, 0));
+            assert_eq!(read.recipients, [bob]);
+            assert_eq!(message.bounce(), None);
+        }
+        assert!(reporter().arrived(&entry, &told[1..], CONTENT, at(1), Success::Delivered).is_none());
+    }
+
+    #[test]
+    fn what_is_written_reads_back_as_a_bounce() {
+        let failure = Failure::said_by("mx.b.test", &Reply::new(552, Enhanced(5, 2, 2), "no room"));
+        let told = [recipient("bob@b.test", None, Some(failure)), recipient("δ@b.test", None, None)];
+        let report = reporter().failed(&entry("ada@a.test"), &told, CONTENT, at(1)).unwrap();
+        let bounce = Message::parse(report.content).bounce().unwrap();
+        let shown: Vec<_> =
+            bounce.recipients.iter().map(|one| (one.name.as_str(), one.status.unwrap(), one.reason)).collect();
+        assert_eq!(shown[0], ("bob@b.test", Enhanced(5, 2, 2), Reason::MailboxFull));
+        assert_eq!((shown[1].0, shown[1].1), ("δ@b.test", Enhanced(5, 0, 0)));
+    }
+
+    #[test]
+    fn a_report_is_written_whatever_the_host_is_called() {
+        for (host, contact, from) in [
+            (Domain::Name("mx.a.test".into()), "help@a.test", "help@a.test"),
+            (Domain::Name("bücher.test".into()), "no address", "postmaster@xn--bcher-kva.test"),
+            (Domain::Name("a b\r\nc".into()), "", "postmaster@localhost"),
+            (std::net::IpAddr::from([192, 0, 2, 1]).into(), "", "postmaster@[192.0.2.1]"),
+        ] {
+            let mut reporter = Reporter::new(host);
+            reporter.contact = contact.to_owned();
+            let told = [recipient("bob@b.test", None, None)];
+            let report = reporter.failed(&entry("ada@a.test"), &told, CONTENT, at(1)).unwrap();
+            let message = Message::parse(report.content.clone());
+            let addresses = message.header().get("from").unwrap().addresses();
+            assert_eq!(addresses[0].mailboxes()[0].to_string(), from);
+        }
     }
 
     #[test]
@@ -487,7 +577,9 @@ mod tests {
     #[test]
     fn what_others_said_breaks_no_line_and_ends_no_part() {
         let entry = entry("ada@a.test");
-        let boundary = format!("{}.{}.0/", entry.id, at(1).unix());
+        let told = [recipient("bob@b.test", None, None)];
+        let first = Message::parse(reporter().failed(&entry, &told, b"", at(1)).unwrap().content);
+        let boundary = first.root().content_type().param("boundary").unwrap();
         let nasty = format!(
             "550 a\r\nAction: delivered\r\n\r\n--{boundary}--\r\n{} \u{e9}{}",
             "w ".repeat(600),
@@ -505,10 +597,10 @@ mod tests {
         let report = reporter().failed(&entry, &told, content.as_bytes(), at(1)).unwrap();
         let parts = parts(&report);
         assert_eq!(parts.len(), 3, "{parts:?}");
-        assert_eq!(parts[2].1.trim_end(), content.trim_end());
+        assert_eq!(parts[2].1.replace("\r\n", "\n").trim_end(), content.replace("\r\n", "\n").trim_end());
         assert!(parts[1].1.is_ascii());
         assert_eq!(parts[1].1.matches("\r\nAction: ").count(), 2);
         assert!(!parts[1].1.contains("\r\nAction: delivered"));
-        assert!(parts[1].1.contains("Final-Recipient: utf-8;\\x{3B4}\\x{3BF}"));
+        assert!(parts[1].1.contains("Final-Recipient: utf-8; \\x{3B4}\\x{3BF}"));
     }
 }

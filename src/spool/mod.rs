@@ -35,7 +35,7 @@ mod record;
 #[cfg(unix)]
 mod turns;
 
-pub use bounce::{Report, Reporter};
+pub use bounce::{Report, Reporter, Success};
 pub use memory::Memory;
 #[cfg(unix)]
 pub use queue::{Queue, QueueConfig};
