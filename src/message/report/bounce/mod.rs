@@ -2,13 +2,14 @@
 //!
 //! A delivery report (RFC 3464) is believed. What has none is read by rules that hold for many mailers; they are in
 //! `text.rs`, and the words that give a reason are in `reason.rs`. Whether a message is a bounce at all is a matter of signs that
-//! are counted ([`is_likely`]): one of them alone is in mail of people too.
+//! are counted (`is_likely`): one of them alone is in mail of people too.
 //!
 //! No bounce is: a report of a delay, of delivery, relaying or expansion; a disposition notification; a complaint; an
 //! automatic answer of a person's mailbox (RFC 3834).
 //!
 //! Left out on purpose: who bounced it by the look of it, and notices of mailing services in formats of their own.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, DeliveryReport, Limits, RecipientReport, Report, Typed, outer_parts};
@@ -51,9 +52,9 @@ pub struct Bounce {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BouncedRecipient {
-    /// The recipient as the bounce names them; empty where it does not.
+    /// The recipient: the address, or where it is none, what the bounce says instead; empty where it names nobody.
     pub name: String,
-    /// The address in that name; `None` where it is none.
+    /// The address; `None` where the bounce has another name, of X.400 or a program.
     pub address: Option<Address>,
     /// The address that the sender wrote to, where the bounce knows it and it is another (Original-Recipient).
     pub original: Option<Address>,
@@ -144,6 +145,8 @@ struct Reader<'a> {
     text: String,
     /// The same in lower case and on one line.
     folded: String,
+    /// Found when first asked for.
+    general: OnceCell<Reason>,
     most: usize,
 }
 
@@ -167,7 +170,7 @@ impl<'a> Reader<'a> {
             text.push('\n');
         }
         let folded = text::folded(&text);
-        Self { message, text, folded, most: limits.recipients }
+        Self { message, text, folded, general: OnceCell::new(), most: limits.recipients }
     }
 
     /// Whether enough signs speak for a bounce. Each sign has its weight, and three are enough.
@@ -215,8 +218,9 @@ impl<'a> Reader<'a> {
                     said.clone_from(comment);
                 }
                 let original = recipient.original.as_ref().and_then(Typed::address);
+                let name = || named.map(|typed| typed.value.clone()).unwrap_or_default();
                 let bounced = BouncedRecipient {
-                    name: named.map(|typed| typed.value.clone()).unwrap_or_default(),
+                    name: address.as_ref().map(Address::to_string).unwrap_or_else(name),
                     original: original.filter(|original| Some(original) != address.as_ref()),
                     address,
                     status: recipient.status,
@@ -285,10 +289,7 @@ impl<'a> Reader<'a> {
             return recipient;
         }
         if recipient.reason == Reason::Unknown {
-            // Words that every bounce has say nothing.
-            let general = [Reason::Policy, Reason::Content, Reason::Protocol, Reason::SystemError, Reason::Security];
-            let reason = Reason::of(None, &self.folded);
-            recipient.reason = if general.contains(&reason) { Reason::Unknown } else { reason };
+            recipient.reason = *self.general.get_or_init(|| general(&self.folded));
         }
         recipient
     }
@@ -313,6 +314,19 @@ impl<'a> Reader<'a> {
         };
         let before: usize = rest.split_inclusive('\n').take_while(|line| !is_field(line)).map(str::len).sum();
         only(&Message::parse(rest.get(before..)?.as_bytes().to_vec()))
+    }
+}
+
+/// The reason that a bounce gives for all of its recipients.
+fn general(folded: &str) -> Reason {
+    let answered = text::answer(folded).map_or(Reason::Unknown, reason::of_all);
+    if answered != Reason::Unknown {
+        return answered;
+    }
+    // Words that every bounce has say nothing.
+    match reason::of_all(folded) {
+        Reason::Policy | Reason::Content | Reason::Protocol | Reason::SystemError | Reason::Security => Reason::Unknown,
+        reason => reason,
     }
 }
 

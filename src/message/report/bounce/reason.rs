@@ -4,6 +4,8 @@
 //! code says no more than its subject (`5.7.1`), the words decide, then the subject. The words are those that servers of
 //! many makers use; each stands once, under the reason that it gives, and the first group that fits counts.
 
+use memchr::memmem;
+
 use crate::message::Enhanced;
 
 /// Why a message did not arrive.
@@ -63,8 +65,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason that a status code and a text give. Codes inside of the text count as the status does, which may be less
-    /// exact: a relay passes `5.0.0` on for a `5.2.2` that it was told.
+    /// The reason that a status code and a text give. A code inside of the text, which is what the server said, counts before
+    /// the status, which is what a relay made of it: `5.0.0`, or `5.1.1` for everything. What was tried for too long has
+    /// expired, whatever was said the last time.
     ///
     /// ```
     /// use facteur::message::Enhanced;
@@ -75,17 +78,23 @@ impl Reason {
     /// assert_eq!(Reason::of(None, "mailbox is full"), Reason::MailboxFull);
     /// ```
     pub fn of(status: Option<Enhanced>, text: &str) -> Self {
-        if let Some(reason) = status.and_then(exact) {
-            return reason;
-        }
         let codes = || codes(text);
+        let by_status = status.and_then(exact);
+        if by_status == Some(Reason::Expired) {
+            return Reason::Expired;
+        }
         if let Some(reason) = codes().find_map(exact) {
             return reason;
         }
-        if let Some(reason) = said(text) {
+        // Where the server said another code, which says no more than its subject, its words come before the status.
+        let other = codes().any(|code| Some(code) != status && code.1 != 0);
+        if let Some(reason) = by_status.filter(|_| !other) {
             return reason;
         }
-        status.and_then(subject).or_else(|| codes().find_map(subject)).unwrap_or(Self::Unknown)
+        if let Some(reason) = said(text, MOST) {
+            return reason;
+        }
+        by_status.or_else(|| status.and_then(subject)).or_else(|| codes().find_map(subject)).unwrap_or(Self::Unknown)
     }
 
     /// Whether the fault lies with the address: it will not become right, and should not be written to again.
@@ -111,7 +120,7 @@ fn exact(Enhanced(class, subject, detail): Enhanced) -> Option<Reason> {
         (2, 1) | (7, 13) => Reason::Disabled,
         (2, 2) => Reason::MailboxFull,
         (2, 3) | (3, 4) => Reason::TooBig,
-        (2, 4) | (3, 2 | 5) => Reason::SystemError,
+        (2, 4) | (3, 5) => Reason::SystemError,
         (3, 1) => Reason::SystemFull,
         // "Unable to route" is for good where no server of names knows the domain.
         (4, 4) if class == 5 => Reason::HostUnknown,
@@ -145,12 +154,19 @@ fn subject(Enhanced(_, subject, detail): Enhanced) -> Option<Reason> {
     }
 }
 
-/// How much of what was said is looked at, in octets: what matters stands at its start.
-const MOST: usize = 4096;
+/// How much of what was said is looked at, in octets: what matters stands at its start, and a report may hold a thousand.
+const MOST: usize = 1024;
+/// How much of the words of a whole bounce is looked at, in octets.
+const MOST_OF_ALL: usize = 4096;
+
+/// What the words of a whole bounce say.
+pub(super) fn of_all(text: &str) -> Reason {
+    codes(text).find_map(exact).or_else(|| said(text, MOST_OF_ALL)).unwrap_or(Reason::Unknown)
+}
 
 /// What words say.
-pub(super) fn said(text: &str) -> Option<Reason> {
-    let end = (0..=MOST.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+fn said(text: &str, most: usize) -> Option<Reason> {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let lower = text.get(..end).unwrap_or_default().to_lowercase();
     // Lines are folded wherever they are, and each of a reply begins with its codes.
     let mut line = String::with_capacity(lower.len());
@@ -163,7 +179,8 @@ pub(super) fn said(text: &str) -> Option<Reason> {
         }
     }
     let line = line.replace('\u{2019}', "'");
-    let groups = SAID.iter().find(|(_, phrases)| phrases.iter().any(|phrase| line.contains(phrase)));
+    let holds = |phrase: &&str| memmem::find(line.as_bytes(), phrase.as_bytes()).is_some();
+    let groups = SAID.iter().find(|(_, phrases)| phrases.iter().any(holds));
     groups.map(|(reason, _)| *reason)
 }
 
@@ -334,6 +351,10 @@ mod tests {
         for (status, text, expected) in [
             ("5.1.1", "mailbox full", Reason::UserUnknown),
             ("4.2.2", "", Reason::MailboxFull),
+            ("5.1.1", "552 5.2.2 over quota", Reason::MailboxFull),
+            ("5.1.1", "550 5.7.1 your address is on a blacklist", Reason::Blocked),
+            ("5.1.1", "550 5.7.1 no", Reason::UserUnknown),
+            ("4.4.7", "450 4.7.1 come back later; 452 4.2.2 full", Reason::Expired),
             ("5.0.0", "550 5.2.2 no", Reason::MailboxFull),
             ("5.0.0", "5.1.0 - unknown, 550-'5.2.2 no'", Reason::MailboxFull),
             ("5.7.1", "550 5.7.1 user unknown", Reason::UserUnknown),
@@ -378,7 +399,7 @@ mod tests {
         for phrase in SAID.iter().flat_map(|(_, phrases)| *phrases) {
             assert_eq!(phrase.to_lowercase(), *phrase);
             assert!(!phrase.contains("  ") && !phrase.starts_with(' '), "{phrase}");
-            assert!(said(&format!("x {phrase} y")).is_some());
+            assert!(said(&format!("x {phrase} y"), MOST).is_some());
         }
     }
 }

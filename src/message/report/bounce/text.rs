@@ -106,6 +106,10 @@ const FAILED: &[&str] = &[
     "配信できません",
     "не может быть доставлено",
     "an error has occurred while attempting to deliver",
+    "delivery problems",
+    "delivery errors",
+    "recipients were affected",
+    "message not delivered",
 ];
 
 /// What announces a delay, in lower case; not where the text speaks of `permanent` errors too.
@@ -125,6 +129,7 @@ const DELAYED: &[&str] = &[
     "delivery temporarily delayed",
     "transient non-fatal errors",
     "still trying to deliver",
+    "only a temporary failure report",
 ];
 
 /// What stands before the address of a failed recipient on its line, in lower case.
@@ -160,6 +165,28 @@ const LABELS: &[&str] = &[
     "attempts:",
     "rejected recipient",
 ];
+
+/// What announces the answer of a server, in lower case.
+const ANSWERED: &[&str] = &[
+    "the response was:",
+    "the response from the remote server was:",
+    "the error that the other server returned was:",
+    "error message below:",
+    "remote server returned",
+    "remote host said:",
+    "the problem appears to be",
+    "for the following reason:",
+    "with the following error",
+    "diagnostic information",
+    "because of",
+    "because:",
+    "reason:",
+];
+
+/// The answer of a server that the text repeats.
+pub(super) fn answer(folded: &str) -> Option<&str> {
+    ANSWERED.iter().find_map(|phrase| Some(folded.split_once(phrase)?.1))
+}
 
 /// Whether the text announces failed recipients.
 pub(super) fn announces_failure(folded: &str) -> bool {
