@@ -20,8 +20,8 @@ pub mod reply;
 pub mod server;
 pub mod trace;
 
-pub use attributes::{Attribute, AttributeValue, Attributes};
 pub use crate::message::Enhanced;
+pub use attributes::{Attribute, AttributeValue, Attributes};
 pub use client::{Client, ClientConfig, ClientEvent, NoEnvelope, Outcome, Outgoing};
 pub use command::{Command, CommandError, Quirks, Waiting};
 pub use error::{Error, Fault, Stage};
