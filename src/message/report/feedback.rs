@@ -4,6 +4,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Limits;
 use super::fields::{Fields, Typed, Writer, date, put, text, word};
 use crate::address::{Address, Domain, list};
@@ -337,11 +340,7 @@ fn base64(value: &str) -> Option<Vec<u8>> {
 
 /// Base64 in words that a line can hold.
 fn base64_words(octets: &[u8]) -> String {
-    let pieces = octets.chunks(48).map(|piece| {
-        let mut out = Vec::new();
-        crate::message::fold::base64_line(piece, &mut out);
-        String::from_utf8(out).unwrap_or_default() // base64 is ASCII
-    });
+    let pieces = octets.chunks(48).map(|piece| STANDARD.encode(piece));
     pieces.collect::<Vec<_>>().join(" ")
 }
 
