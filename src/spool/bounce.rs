@@ -565,7 +565,9 @@ mod tests {
         };
         assert_eq!(kind(reporter(), &entry, CONTENT), "text/rfc822-headers");
         entry.params.ret = Some(Ret::Full);
-        assert_eq!(kind(reporter(), &entry, CONTENT), "message/rfc822");
+        assert_eq!(kind(reporter(), &entry, b"Subject: lunch\r\n\r\nAt caf\xe9.\r\n"), "message/rfc822");
+        // RFC 6532 §3.7: what has a header beyond ASCII.
+        assert_eq!(kind(reporter(), &entry, CONTENT), "message/global");
         let small = Reporter { max_returned: 10, ..reporter() };
         assert_eq!(kind(small, &entry, CONTENT), "text/rfc822-headers");
         let binary = b"A: b\r\n\r\nbare\nLF";
