@@ -33,7 +33,7 @@ impl FromStr for Enhanced {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let mut numbers = text.split('.').map(number);
+        let mut numbers = text.split('.').map(|digits| number(digits.as_bytes()));
         match (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten(), numbers.next()) {
             (Some(class @ (2 | 4 | 5)), Some(subject), Some(detail), None) => Ok(Self(class as u8, subject, detail)), // 2 to 5
             _ => Err(ParseError { expected: "a status code", at: 0 }),
@@ -41,12 +41,12 @@ impl FromStr for Enhanced {
     }
 }
 
-/// `subject = 1*3digit`, without zeros in front.
-fn number(digits: &str) -> Option<u16> {
+/// `1*3DIGIT` without leading zeros.
+pub(crate) fn number(digits: &[u8]) -> Option<u16> {
     let sound = (1..=3).contains(&digits.len())
-        && digits.bytes().all(|octet| octet.is_ascii_digit())
-        && (digits.len() == 1 || !digits.starts_with('0'));
-    digits.parse().ok().filter(|_| sound)
+        && digits.iter().all(u8::is_ascii_digit)
+        && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    sound.then(|| digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
 }
 
 impl fmt::Display for Enhanced {

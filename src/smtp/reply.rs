@@ -11,6 +11,7 @@ use crate::base::parse::{Parsed, fail, whole};
 use crate::base::wire::LineTooLong;
 use crate::base::{ParseError, Wire};
 use crate::message::Enhanced;
+use crate::message::status::number;
 
 /// What is written on one line of a reply at most, its end counted (RFC 5321 §4.5.3.1.5).
 const MAX_LINE: usize = 512;
