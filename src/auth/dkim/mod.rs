@@ -24,6 +24,8 @@ pub use signature::{MAX_FIELDS, Signature};
 pub use signer::{SignError, Signer, Signing, sign};
 pub use verifier::{Config, Evaluation, Verdict, Verifier, verify};
 
+pub(in crate::auth) use verifier::{Fields, append_unsigned, signed};
+
 use crate::base::ParseError;
 use crate::dns::Failure;
 

@@ -47,11 +47,21 @@ impl Signature {
     /// What is wrong with it (RFC 6376 §6.1.1).
     pub fn parse(value: &[u8]) -> Result<Self, Problem> {
         let tags = Tags::parse(value).map_err(Problem::Syntax)?;
-        let required = |name: &'static str| tags.get(name).ok_or(Problem::MissingTag(name));
         // RFC 6376 §6.1.1: "Verifiers MUST return PERMFAIL (incompatible version)".
-        if required("v")? != b"1" {
+        if tags.get("v").ok_or(Problem::MissingTag("v"))? != b"1" {
             return Err(Problem::Version);
         }
+        let mut signature = Self::of(&tags)?;
+        if let Some(identity) = tags.get("i") {
+            signature.identity = identity_within(identity, &signature.domain)?;
+        }
+        Ok(signature)
+    }
+
+    /// A signature without what the version and the identity say: that of an ARC-Message-Signature field, where `v=` does
+    /// not count and `i=` is another thing (RFC 8617 §4.1.2).
+    pub(in crate::auth) fn of(tags: &Tags<'_>) -> Result<Self, Problem> {
+        let required = |name: &'static str| tags.get(name).ok_or(Problem::MissingTag(name));
         let algorithm = Algorithm::parse(required("a")?).ok_or(Problem::Algorithm)?;
         let decoded = |name| base64(required(name)?).filter(|octets| !octets.is_empty()).ok_or(Problem::BadTag(name));
         let (value, body_hash) = (decoded("b")?, decoded("bh")?);
@@ -63,10 +73,7 @@ impl Signature {
         if !fields.iter().any(|name| name == "from") {
             return Err(Problem::FromNotSigned);
         }
-        let identity = match tags.get("i") {
-            Some(identity) => identity_within(identity, &domain)?,
-            None => format!("@{domain}"),
-        };
+        let identity = format!("@{domain}");
         // RFC 6376 §3.5 "q=": unknown ones are ignored, and one must be known.
         if let Some(queries) = tags.get("q")
             && !queries.split(|octet| *octet == b':').any(|query| query.trim_ascii() == b"dns/txt")
@@ -92,6 +99,34 @@ impl Signature {
             selector,
             signed_at,
             expires,
+        })
+    }
+
+    /// That of an ARC-Seal field: of a header in its relaxed form, and of no body (RFC 8617 §4.1.3).
+    pub(in crate::auth) fn of_seal(tags: &Tags<'_>) -> Result<Self, Problem> {
+        let required = |name: &'static str| tags.get(name).ok_or(Problem::MissingTag(name));
+        // "the DKIM "h" tag is NOT allowed and, if found, MUST result in a cv status of "fail"".
+        if tags.get("h").is_some() {
+            return Err(Problem::BadTag("h"));
+        }
+        let algorithm = Algorithm::parse(required("a")?).ok_or(Problem::Algorithm)?;
+        let value = base64(required("b")?).filter(|octets| !octets.is_empty()).ok_or(Problem::BadTag("b"))?;
+        let domain = domain_name(required("d")?).ok_or(Problem::BadTag("d"))?;
+        let selector = domain_name(required("s")?).ok_or(Problem::BadTag("s"))?;
+        let signed_at = tags.get("t").map(|value| number(value).ok_or(Problem::BadTag("t"))).transpose()?;
+        Ok(Self {
+            algorithm,
+            value,
+            body_hash: Vec::new(),
+            header: Canonicalization::Relaxed,
+            body: Canonicalization::Relaxed,
+            identity: format!("@{domain}"),
+            domain,
+            fields: Vec::new(),
+            length: None,
+            selector,
+            signed_at,
+            expires: None,
         })
     }
 

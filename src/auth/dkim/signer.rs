@@ -11,6 +11,9 @@ use crate::text::transfer;
 /// Lines of the field are folded where they would be longer (RFC 5322 §2.1.1).
 const LINE: usize = 76;
 
+/// How many DKIM-Signature fields an ARC-Message-Signature is of, from the last: real mail has up to four.
+const MAX_SIGNED: usize = 50;
+
 /// Who signs, and what.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -98,6 +101,64 @@ impl Signer {
         }
     }
 
+    /// An ARC-Message-Signature field of `message` (RFC 8617 §4.1.2).
+    pub(in crate::auth) fn message_signature(
+        &self,
+        message: &Message,
+        instance: u8,
+        now: Timestamp,
+    ) -> Result<String, SignError> {
+        let fields = Fields::of(message.header());
+        if fields.count("from") == 0 {
+            return Err(SignError::NoFrom);
+        }
+        let mut names = names(self, &fields)?;
+        // "Authentication-Results header fields MUST NOT be included", nor those of ARC; DKIM-Signature fields SHOULD be.
+        let kept = |name: &String| !matches!(name.as_str(), "authentication-results" | "dkim-signature");
+        names.retain(|name| kept(name) && !name.starts_with("arc-"));
+        names.extend(std::iter::repeat_n("dkim-signature".to_owned(), fields.count("dkim-signature").min(MAX_SIGNED)));
+        let mut hashes = BodyHashes::default();
+        hashes.want(self.wanted());
+        hashes.feed(message.root().raw_body());
+        let finished = hashes.finish();
+        let hash = finished.get(self.wanted()).map(|hashed| hashed.hash.as_slice()).unwrap_or_default();
+        let field = unsigned(self, Some(instance), &names, hash, now);
+        let mut text = fields.signed(&names, self.header);
+        append_unsigned(field.as_bytes(), self.header, &mut text);
+        self.complete(field, &text)
+    }
+
+    /// An ARC-Seal field (RFC 8617 §4.1.3). `set` is the canonical form of all that it is of but itself.
+    pub(in crate::auth) fn seal(
+        &self,
+        mut set: Vec<u8>,
+        instance: u8,
+        status: &str,
+        now: Timestamp,
+    ) -> Result<String, SignError> {
+        let at = u64::try_from(now.unix()).unwrap_or(0);
+        let Self { domain, selector, key, .. } = self;
+        let field = format!(
+            "ARC-Seal: i={instance}; a={}; cv={status}; t={at};\r\n\td={domain};\r\n\ts={selector};\r\n\tb=",
+            key.algorithm()
+        );
+        append_unsigned(field.as_bytes(), Canonicalization::Relaxed, &mut set);
+        self.complete(field, &set)
+    }
+
+    /// The field with the signature of `text` at its end, and its line end.
+    fn complete(&self, mut field: String, text: &[u8]) -> Result<String, SignError> {
+        let value = transfer::encode_base64(&self.key.sign(text)?).replace("\r\n", "");
+        for (n, octet) in value.chars().enumerate() {
+            if n > 0 && n % (LINE - 4) == 0 {
+                field.push_str("\r\n\t");
+            }
+            field.push(octet);
+        }
+        field.push_str("\r\n");
+        Ok(field)
+    }
+
     fn wanted(&self) -> Wanted {
         Wanted { canonicalization: self.body, length: None }
     }
@@ -167,17 +228,9 @@ impl<'a> Signing<'a> {
         let mut out = String::new();
         for Started { signer, names, mut text } in self.signers {
             let hash = finished.get(signer.wanted()).map(|hashed| hashed.hash.as_slice()).unwrap_or_default();
-            let field = unsigned(signer, &names, hash, self.now);
+            let field = unsigned(signer, None, &names, hash, self.now);
             append_unsigned(field.as_bytes(), signer.header, &mut text);
-            let value = transfer::encode_base64(&signer.key.sign(&text)?).replace("\r\n", "");
-            out.push_str(&field);
-            for (n, octet) in value.chars().enumerate() {
-                if n > 0 && n % (LINE - 4) == 0 {
-                    out.push_str("\r\n\t");
-                }
-                out.push(octet);
-            }
-            out.push_str("\r\n");
+            out.push_str(&signer.complete(field, &text)?);
         }
         Ok(out)
     }
@@ -203,9 +256,9 @@ fn names(signer: &Signer, fields: &Fields<'_>) -> Result<Vec<String>, SignError>
     Ok(names)
 }
 
-/// The field up to `b=`, folded.
-fn unsigned(signer: &Signer, names: &[String], body_hash: &[u8], now: Timestamp) -> String {
-    let mut out = String::from("DKIM-Signature:");
+/// The field up to `b=`, folded: an ARC-Message-Signature where there is an instance.
+fn unsigned(signer: &Signer, instance: Option<u8>, names: &[String], body_hash: &[u8], now: Timestamp) -> String {
+    let mut out = String::from(if instance.is_some() { "ARC-Message-Signature:" } else { "DKIM-Signature:" });
     let mut column = out.len();
     let mut word = |out: &mut String, text: &str, space: bool| {
         if column + text.len() + usize::from(space) > LINE {
@@ -218,12 +271,13 @@ fn unsigned(signer: &Signer, names: &[String], body_hash: &[u8], now: Timestamp)
         out.push_str(text);
         column += text.len();
     };
-    word(&mut out, "v=1;", true);
+    // RFC 8617 §4.1.2: the instance is first, and there is no version.
+    word(&mut out, &instance.map_or_else(|| "v=1;".to_owned(), |instance| format!("i={instance};")), true);
     word(&mut out, &format!("a={};", signer.key.algorithm()), true);
     word(&mut out, &format!("c={}/{};", signer.header, signer.body), true);
     word(&mut out, &format!("d={};", signer.domain), true);
     word(&mut out, &format!("s={};", signer.selector), true);
-    if let Some(identity) = &signer.identity {
+    if let (Some(identity), None) = (&signer.identity, instance) {
         word(&mut out, &format!("i={};", quoted_printable(identity)), true);
     }
     let at = u64::try_from(now.unix()).unwrap_or(0);

@@ -110,16 +110,39 @@ impl Verifier {
     /// Reads the signatures in `header`.
     pub fn new(header: Header<'_>, now: Timestamp, config: &Config) -> Self {
         let fields = Fields::of(header);
-        let mut hashes = BodyHashes::default();
         let signatures = header.fields().filter(|field| field.is("DKIM-Signature")).take(config.signatures);
-        let candidates = signatures.map(|field| {
-            let candidate = Candidate::new(&fields, field, now);
-            if let (Some(_), Some(signature)) = (&candidate.key, &candidate.verdict.signature) {
-                hashes.want(Wanted::of(signature));
-            }
-            candidate
-        });
-        Self { candidates: candidates.collect(), hashes, keys: config.keys.clone() }
+        let mut verifier = Self { candidates: Vec::new(), hashes: BodyHashes::default(), keys: config.keys.clone() };
+        for field in signatures {
+            let parsed = Signature::parse(field.value());
+            verifier.push(parsed, now, |signature| signed(&fields, field, signature));
+        }
+        verifier
+    }
+
+    /// One that looks for no signatures: they are pushed.
+    pub(in crate::auth) fn empty(config: &Config) -> Self {
+        Self { candidates: Vec::new(), hashes: BodyHashes::default(), keys: config.keys.clone() }
+    }
+
+    /// How many signatures are verified.
+    pub(in crate::auth) fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// One more signature, of what `text` says.
+    pub(in crate::auth) fn push(
+        &mut self,
+        parsed: Result<Signature, Problem>,
+        now: Timestamp,
+        text: impl FnOnce(&Signature) -> Result<Vec<u8>, Problem>,
+    ) {
+        let candidate = Candidate::new(parsed, now, text);
+        if let (Some(_), Some(signature)) = (&candidate.key, &candidate.verdict.signature)
+            && !signature.body_hash.is_empty()
+        {
+            self.hashes.want(Wanted::of(signature));
+        }
+        self.candidates.push(candidate);
     }
 
     /// Whether the body matters: a signature stands that is of it.
@@ -138,11 +161,14 @@ impl Verifier {
     }
 
     /// The end; with the body at hand, why it has changed is looked for.
-    fn end(mut self, body: Option<&[u8]>) -> Evaluation {
+    pub(in crate::auth) fn end(mut self, body: Option<&[u8]>) -> Evaluation {
         let finished = std::mem::take(&mut self.hashes).finish();
         for candidate in &mut self.candidates {
             let (Some(_), Some(signature)) = (&candidate.key, &candidate.verdict.signature) else { continue };
-            let Some(hashed) = finished.get(Wanted::of(signature)) else { continue };
+            // The seal of an ARC set has no hash of the body.
+            let Some(hashed) = finished.get(Wanted::of(signature)).filter(|_| !signature.body_hash.is_empty()) else {
+                continue;
+            };
             let problem = if signature.length.is_some_and(|length| length > hashed.length) {
                 Some(Problem::BodyTooShort)
             } else if signature.body_hash != hashed.hash {
@@ -168,7 +194,11 @@ impl Wanted {
 }
 
 impl Candidate {
-    fn new(fields: &Fields<'_>, field: Field<'_>, now: Timestamp) -> Self {
+    fn new(
+        parsed: Result<Signature, Problem>,
+        now: Timestamp,
+        text: impl FnOnce(&Signature) -> Result<Vec<u8>, Problem>,
+    ) -> Self {
         let mut candidate = Self {
             verdict: Verdict {
                 outcome: Outcome::PermError,
@@ -183,7 +213,7 @@ impl Candidate {
             text: Vec::new(),
             key: None,
         };
-        let signature = match Signature::parse(field.value()) {
+        let signature = match parsed {
             Ok(signature) => signature,
             Err(problem) => {
                 candidate.settle(Err(problem));
@@ -197,17 +227,14 @@ impl Candidate {
             _ if signature.expires.is_some_and(|expires| expires < now.unix().try_into().unwrap_or(0)) => {
                 Some(Problem::Expired)
             }
-            // RFC 6376 §8.15: a second From field is shown to readers and was never signed.
-            _ if fields.count("from") > signature.fields.iter().filter(|name| *name == "from").count() => {
-                Some(Problem::FromAdded)
-            }
             None => Some(Problem::BadTag("s")),
-            Some(name) => {
-                candidate.text = fields.signed(&signature.fields, signature.header);
-                append_unsigned(field.raw(), signature.header, &mut candidate.text);
-                candidate.key = Some(name);
-                None
-            }
+            Some(name) => match text(&signature) {
+                Ok(text) => {
+                    (candidate.text, candidate.key) = (text, Some(name));
+                    None
+                }
+                Err(problem) => Some(problem),
+            },
         };
         candidate.verdict.signature = Some(signature);
         if let Some(problem) = problem {
@@ -265,6 +292,21 @@ impl Candidate {
         }
         self.settle(result);
     }
+}
+
+/// What a signature of fields and body is of: the fields, and its own last.
+pub(in crate::auth) fn signed(
+    fields: &Fields<'_>,
+    field: Field<'_>,
+    signature: &Signature,
+) -> Result<Vec<u8>, Problem> {
+    // RFC 6376 §8.15: a second From field is shown to readers and was never signed.
+    if fields.count("from") > signature.fields.iter().filter(|name| *name == "from").count() {
+        return Err(Problem::FromAdded);
+    }
+    let mut text = fields.signed(&signature.fields, signature.header);
+    append_unsigned(field.raw(), signature.header, &mut text);
+    Ok(text)
 }
 
 /// The fields of a header by name, so that thousands of them are found quickly.

@@ -54,6 +54,22 @@ impl Results {
         Ok(results)
     }
 
+    /// Reads the value of an ARC-Authentication-Results field: its instance, and the results where they can be read.
+    pub(in crate::auth) fn parse_arc(value: &[u8]) -> Option<(u32, Option<Self>)> {
+        let mut reader = Reader { text: value, at: 0 };
+        // arc-info = instance [CFWS] ";" authres-payload
+        // instance = [CFWS] %s"i" [CFWS] "=" [CFWS] instance-value
+        reader.cfws();
+        reader.eat(b'i')?;
+        reader.cfws();
+        reader.eat(b'=')?;
+        reader.cfws();
+        let instance = reader.number()?;
+        reader.cfws();
+        reader.eat(b';')?;
+        Some((instance, Self::parse(value.get(reader.at..)?).ok()))
+    }
+
     /// What the host `id` has found out, out of all its fields in `header` as one (RFC 8617 §4.1.1 wants them so).
     pub fn of(header: Header<'_>, id: &str) -> Self {
         let fields = header.all("Authentication-Results").filter_map(|field| Self::parse(field.value()).ok());
