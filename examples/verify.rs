@@ -16,7 +16,7 @@ use facteur::message::Message;
 use facteur::net::Resolver;
 use facteur::smtp::ReversePath;
 
-/// Checks SPF and DKIM of the message on standard input, and the name of the client that brought it.
+/// Checks SPF, DKIM, ARC and DMARC of the message on standard input, and the name of the client that brought it.
 #[derive(Parser)]
 struct Options {
     /// The address of the client that brought the message.

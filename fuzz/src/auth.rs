@@ -1,8 +1,8 @@
 //! Mail authentication.
 
-use facteur::auth::dkim;
 use facteur::auth::results::{MAX_PROPERTIES, MAX_RESULTS, Results};
 use facteur::auth::spf::{Evaluation, Identity, MAX_EXPLANATION, MAX_QUESTIONS, Outcome, Record};
+use facteur::auth::{arc, dkim, dmarc};
 use facteur::base::Timestamp;
 use facteur::dns::{Answer, Ask, Data, Failure, Inquiry, RecordType};
 use facteur::message::Message;
@@ -105,4 +105,64 @@ pub fn authres(input: &[u8]) {
     let rewritten = again.to_string();
     assert_eq!(written, rewritten);
     assert_eq!(again.methods.len(), results.methods.len());
+}
+
+/// Any octets as a DMARC record; and lines as what the DNS answers while the walks go: they end within their bounds, and no
+/// question is asked twice.
+pub fn dmarc(input: &[u8]) {
+    if let Some(record) = dmarc::Record::parse(input) {
+        assert!(record.reports.len() <= dmarc::MAX_URIS && record.failures.len() <= dmarc::MAX_URIS);
+        assert!(record.policy.is_some() || (record.subdomains.is_none() && record.nonexistent.is_none()));
+    }
+    let lines: Vec<&[u8]> = input.split(|octet| *octet == b'\n').collect();
+    let name = |text: &str| text.parse().expect("a name");
+    let author = name("a.b.c.d.e.f.g.h.example.org");
+    let identifiers = ["a.x.h.example.org", "example.org", "b.b.c.d.e.f.g.h.example.org", "example.net"]
+        .map(|domain| dmarc::Identifier::new(dmarc::Mechanism::Dkim, name(domain)));
+    let mut evaluation = dmarc::Evaluation::new(Ok(author), identifiers.into());
+    let mut asked = Vec::new();
+    let verdict = loop {
+        let question = match evaluation.poll() {
+            Ask::Question(question) => question,
+            Ask::Verdict(verdict) => break verdict,
+        };
+        assert_eq!(evaluation.poll(), Ask::Question(question.clone()));
+        assert!(!asked.contains(&question) && asked.len() < dmarc::MAX_QUESTIONS as usize);
+        let line = lines.get(asked.len() % lines.len()).copied().unwrap_or_default();
+        asked.push(question);
+        let found = match line.first() {
+            None => Err(Failure::NoData),
+            Some(b'N') => Err(Failure::NxDomain),
+            Some(b'T') => Err(Failure::Timeout),
+            Some(_) => Ok(vec![Data::Txt(line.to_vec().into())]),
+        };
+        evaluation.answer(Answer::from(found));
+    };
+    assert_eq!(verdict.asked, asked);
+    assert!(verdict.disposition <= verdict.policy);
+    assert!(verdict.outcome == dmarc::Outcome::Fail || verdict.disposition == dmarc::Policy::None);
+}
+
+/// Lines before an empty one are key records; behind it a message. Whatever chain it has is verified within the bounds, and one
+/// more set can be read out of it or not be made.
+pub fn arc(input: &[u8]) {
+    let end = input.windows(2).position(|two| two == b"\n\n").unwrap_or(0);
+    let (records, raw) = input.split_at(end);
+    let message = Message::parse(raw.get(2..).unwrap_or_default().to_vec());
+    let now = Timestamp::from_unix(1_000_000);
+    let mut evaluation = arc::verify(&message, now, &dkim::Config::default());
+    let mut asked = 0;
+    let verdict = loop {
+        match evaluation.poll() {
+            Ask::Question(question) => assert_eq!(question.kind, RecordType::Txt),
+            Ask::Verdict(verdict) => break verdict,
+        }
+        asked += 1;
+        assert!(asked <= arc::MAX_QUESTIONS);
+        let texts = records.split(|octet| *octet == b'\n').map(|line| Data::Txt(line.to_vec().into()));
+        evaluation.answer(Answer::from(Ok(texts.collect())));
+    };
+    assert!(verdict.instance <= arc::MAX_SETS);
+    assert_eq!(verdict.problem.is_some(), verdict.outcome == arc::Outcome::Fail);
+    assert!(verdict.outcome != arc::Outcome::Pass || verdict.sets.len() == usize::from(verdict.instance));
 }

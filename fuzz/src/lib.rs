@@ -62,6 +62,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("spf_record", auth::spf_record),
     ("dkim", auth::dkim),
     ("authres", auth::authres),
+    ("arc", auth::arc),
+    ("dmarc", auth::dmarc),
 ];
 
 /// Runs the target of that name.

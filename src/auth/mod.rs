@@ -1,10 +1,12 @@
 //! Is it who it says? What can be found out about a message and who sent it; each check is an
 //! [`Inquiry`].
 //!
-//! [`Check`] runs those that apply and gives one [`Report`]. So far: SPF of both identities, the DKIM signatures, and whether
-//! the client's name leads back to its address.
+//! [`Check`] runs those that apply and gives one [`Report`]. SPF of both identities, the DKIM signatures, the ARC chain,
+//! DMARC, and whether the client's name leads back to its address.
 
+pub mod arc;
 pub mod dkim;
+pub mod dmarc;
 pub mod iprev;
 pub mod results;
 pub mod spf;
@@ -14,7 +16,7 @@ use std::net::IpAddr;
 
 use crate::address::Domain;
 use crate::base::Timestamp;
-use crate::dns::{Answer, Ask, Inquiry};
+use crate::dns::{Answer, Ask, Inquiry, Name};
 use crate::message::Message;
 use crate::smtp::{self, ReversePath};
 use crate::text::transfer;
@@ -22,7 +24,11 @@ use crate::text::transfer;
 pub use results::{Method, Property, Results};
 
 /// How many questions one [`Check`] can ask.
-pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS + 2 * spf::MAX_QUESTIONS + dkim::Config::SIGNATURES as u32;
+pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS
+    + 2 * spf::MAX_QUESTIONS
+    + dkim::Config::SIGNATURES as u32
+    + arc::MAX_QUESTIONS
+    + dmarc::MAX_QUESTIONS;
 
 /// What is known of the session that a message came by.
 ///
@@ -94,6 +100,7 @@ impl Session {
 /// let zone: Zone = "
 ///     example.org TXT \"v=spf1 a:mail.example.org -all\"
 ///     mail.example.org A 192.0.2.1
+///     _dmarc.example.org TXT \"v=DMARC1; p=reject\"
 ///     1.2.0.192.in-addr.arpa PTR mail.example.org
 /// ".parse()?;
 /// let sender = ReversePath::Address("ada@example.org".parse()?);
@@ -107,6 +114,7 @@ impl Session {
 ///      \tspf=none smtp.helo=mail.example.org;\r\n\
 ///      \tspf=pass smtp.mailfrom=example.org;\r\n\
 ///      \tdkim=none;\r\n\
+///      \tdmarc=pass header.from=example.org;\r\n\
 ///      \tiprev=pass policy.iprev=192.0.2.1"
 /// );
 /// # Ok::<(), facteur::base::ParseError>(())
@@ -116,7 +124,12 @@ pub struct Check {
     iprev: Running<iprev::Evaluation>,
     helo: Option<Running<spf::Evaluation>>,
     mail_from: Option<Running<spf::Evaluation>>,
-    dkim: Running<dkim::Evaluation>,
+    /// The DKIM signatures and those of the ARC chain: one pass over the body, and one question a key.
+    signatures: Running<dkim::Evaluation>,
+    chain: arc::Chain,
+    author: Result<Name, dmarc::Problem>,
+    /// Begins when all that it builds upon is done.
+    dmarc: Option<Running<dmarc::Evaluation>>,
 }
 
 /// A check, and its verdict once there is one.
@@ -138,17 +151,30 @@ pub struct Report {
     pub spf_mail_from: Option<spf::Verdict>,
     /// Each DKIM signature, from the top.
     pub dkim: Vec<dkim::Verdict>,
+    /// The ARC chain.
+    pub arc: arc::Verdict,
+    /// What the domain in the From field wants done.
+    pub dmarc: dmarc::Verdict,
 }
 
 impl Check {
     /// What can be checked of `message`, which came by `session`, at the time `now`.
     pub fn new(session: &Session, message: &Message, now: Timestamp) -> Self {
         let running = |evaluation| Running::Asking(Box::new(evaluation));
+        let (header, body) = (message.header(), message.root().raw_body());
+        let mut signatures = dkim::Verifier::new(header, now, &dkim::Config::default());
+        let chain = arc::Chain::read(header, now, &mut signatures);
+        if signatures.wants_body() {
+            signatures.body(body);
+        }
         Self {
             iprev: Running::Asking(Box::new(iprev::Evaluation::new(session.peer))),
             helo: session.spf_helo(now).map(running),
             mail_from: session.spf_mail_from(now).map(running),
-            dkim: Running::Asking(Box::new(dkim::verify(message, now, &dkim::Config::default()))),
+            signatures: Running::Asking(Box::new(signatures.end(Some(body)))),
+            chain,
+            author: dmarc::author(header),
+            dmarc: None,
         }
     }
 }
@@ -193,12 +219,23 @@ impl Inquiry for Check {
                 Some(Ask::Verdict(found)) => *verdict = Some(found),
             }
         }
-        let dkim = match self.dkim.poll() {
+        let mut dkim = match self.signatures.poll() {
             Ask::Question(question) => return Ask::Question(question),
             Ask::Verdict(verdicts) => verdicts,
         };
+        let arc = self.chain.verdict(&dkim);
+        dkim.truncate(self.chain.first());
         let [spf_helo, spf_mail_from] = spf;
-        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from, dkim })
+        let dmarc = self.dmarc.get_or_insert_with(|| {
+            // RFC 9989 §3.2.4: of a null reverse-path it is the HELO name's.
+            let identifiers = dmarc::Identifier::of(spf_mail_from.as_ref().or(spf_helo.as_ref()), &dkim);
+            Running::Asking(Box::new(dmarc::Evaluation::new(self.author.clone(), identifiers)))
+        });
+        let dmarc = match dmarc.poll() {
+            Ask::Question(question) => return Ask::Question(question),
+            Ask::Verdict(verdict) => verdict,
+        };
+        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from, dkim, arc, dmarc })
     }
 
     fn answer(&mut self, answer: Answer) {
@@ -207,8 +244,9 @@ impl Inquiry for Check {
         for running in [&mut self.helo, &mut self.mail_from].into_iter().flatten() {
             answer = answer.and_then(|answer| running.answer(answer));
         }
-        if let Some(answer) = answer {
-            self.dkim.answer(answer);
+        let answer = answer.and_then(|answer| self.signatures.answer(answer));
+        if let (Some(answer), Some(dmarc)) = (answer, &mut self.dmarc) {
+            dmarc.answer(answer);
         }
     }
 }
@@ -254,7 +292,33 @@ impl Report {
             0 => vec![Method::new("dkim", "none")],
             _ => dkim.collect(),
         };
-        Results::new(id, spf.chain(dkim).chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
+        let methods = spf.chain(dkim).chain(self.arc_method()).chain([self.dmarc_method()]);
+        Results::new(id, methods.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
+    }
+
+    /// RFC 8617 §6; nothing where there is no chain.
+    fn arc_method(&self) -> Option<Method> {
+        let method = Method::new("arc", self.arc.outcome.to_string());
+        let method = self.arc.problem.iter().fold(method, |method, problem| method.reason(problem.to_string()));
+        (self.arc.outcome != arc::Outcome::None)
+            .then(|| method.property("smtp", "remote-ip", self.iprev.ip.to_string()))
+    }
+
+    /// RFC 9989 §9.1.
+    fn dmarc_method(&self) -> Method {
+        let mut method = Method::new("dmarc", self.dmarc.outcome.to_string());
+        if let (dmarc::Outcome::TempError | dmarc::Outcome::PermError, Some(problem)) =
+            (self.dmarc.outcome, self.dmarc.problem)
+        {
+            method = method.reason(problem.to_string());
+        }
+        if let Some(author) = &self.dmarc.author {
+            method = method.property("header", "from", author.to_string());
+        }
+        if self.dmarc.outcome == dmarc::Outcome::Fail {
+            method = method.property("policy", "dmarc", self.dmarc.disposition.to_string());
+        }
+        method
     }
 }
 
@@ -285,7 +349,8 @@ mod tests {
             (None, "a@X.Org", "spf=fail smtp.mailfrom=x.org; "),
             (None, "a@[192.0.2.1]", "spf=none smtp.mailfrom=\"[192.0.2.1]\"; "),
         ] {
-            let expected = format!("Authentication-Results: mx.test; {expected}dkim=none; {iprev}");
+            let dmarc = "dmarc=permerror reason=\"no author domain\"";
+            let expected = format!("Authentication-Results: mx.test; {expected}dkim=none; {dmarc}; {iprev}");
             assert_eq!(report(zone, hello, mail_from), expected);
         }
     }
@@ -295,7 +360,7 @@ mod tests {
         assert_eq!(
             report("x.org TIMEOUT", None, "a@x.org"),
             "Authentication-Results: mx.test; spf=temperror reason=\"dns: timeout\" smtp.mailfrom=x.org; \
-             dkim=none; iprev=permerror policy.iprev=192.0.2.1"
+             dkim=none; dmarc=permerror reason=\"no author domain\"; iprev=permerror policy.iprev=192.0.2.1"
         );
     }
 
