@@ -1,7 +1,9 @@
 //! Mail authentication.
 
 use facteur::auth::results::{MAX_PROPERTIES, MAX_RESULTS, Results};
-use facteur::auth::spf::{Evaluation, Identity, MAX_EXPLANATION, MAX_QUESTIONS, Outcome, Record};
+use facteur::auth::spf::{
+    Evaluation, Identity, MAX_EXPLANATION, MAX_PAIRS, MAX_QUESTIONS, Outcome, ReceivedSpf, Record,
+};
 use facteur::auth::{arc, dkim, dmarc};
 use facteur::base::Timestamp;
 use facteur::dns::{Answer, Ask, Data, Failure, Inquiry, RecordType};
@@ -165,4 +167,16 @@ pub fn arc(input: &[u8]) {
     assert!(verdict.instance <= arc::MAX_SETS);
     assert_eq!(verdict.problem.is_some(), verdict.outcome == arc::Outcome::Fail);
     assert!(verdict.outcome != arc::Outcome::Pass || verdict.sets.len() == usize::from(verdict.instance));
+}
+
+/// Any octets as the value of a Received-SPF field: what is read is written so that it is read as the same.
+pub fn received_spf(input: &[u8]) {
+    let Ok(field) = ReceivedSpf::parse(input) else { return };
+    assert!(field.pairs.len() <= MAX_PAIRS);
+    let written = field.to_string();
+    assert!(written.split("\r\n").skip(1).all(|line| line.starts_with('\t')));
+    let again = ReceivedSpf::parse(written.split_once(':').expect("a field").1.as_bytes()).expect("what was written");
+    assert_eq!(again.outcome, field.outcome);
+    assert_eq!(again.pairs.len(), field.pairs.len());
+    assert_eq!(again.to_string(), written);
 }

@@ -62,6 +62,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("spf_record", auth::spf_record),
     ("dkim", auth::dkim),
     ("authres", auth::authres),
+    ("received_spf", auth::received_spf),
     ("arc", auth::arc),
     ("dmarc", auth::dmarc),
 ];

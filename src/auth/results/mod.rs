@@ -114,7 +114,7 @@ pub(in crate::auth) struct Payload<'a>(&'a Results);
 impl fmt::Display for Payload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Results { id, version, methods } = self.0;
-        write!(f, "{}", Value(id))?;
+        write!(f, "{}", Value::of(id))?;
         if let Some(version) = version {
             write!(f, " {version}")?;
         }
@@ -127,7 +127,7 @@ impl fmt::Display for Payload<'_> {
             let version = method.version.map(|version| format!("/{version}")).unwrap_or_default();
             let first = format!("{}{version}={}", Keyword(&method.name), Keyword(&method.result));
             let comment = method.comment.iter().map(|comment| Comment(comment).to_string());
-            let reason = method.reason.iter().map(|reason| format!("reason={}", Value(reason)));
+            let reason = method.reason.iter().map(|reason| format!("reason={}", Value::of(reason)));
             let properties = method.properties.iter().map(|property| {
                 let (kind, name) = (Keyword(&property.kind), Keyword(&property.name));
                 // pvalue = value / [ [ local-part ] "@" ] domain-name; an address goes in quotes only where it must.
@@ -135,7 +135,7 @@ impl fmt::Display for Payload<'_> {
                 let dot = if property.kind.is_empty() { "" } else { "." };
                 match plain && !property.value.is_empty() {
                     true => format!("{kind}{dot}{name}={}", property.value),
-                    false => format!("{kind}{dot}{name}={}", Value(&property.value)),
+                    false => format!("{kind}{dot}{name}={}", Value::of(&property.value)),
                 }
             });
             for (n, word) in std::iter::once(first).chain(comment).chain(reason).chain(properties).enumerate() {
@@ -169,15 +169,28 @@ impl fmt::Display for Keyword<'_> {
 }
 
 /// `value = token / quoted-string` (RFC 2045 §5.1).
-struct Value<'a>(&'a str);
+pub(in crate::auth) struct Value<'a> {
+    text: &'a str,
+    quoted: bool,
+}
+
+impl<'a> Value<'a> {
+    pub(in crate::auth) fn of(text: &'a str) -> Self {
+        Self { text, quoted: text.is_empty() || !text.bytes().all(is_token) }
+    }
+
+    pub(in crate::auth) fn quoted(text: &'a str) -> Self {
+        Self { text, quoted: true }
+    }
+}
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.is_empty() && self.0.bytes().all(is_token) {
-            return f.write_str(self.0);
+        if !self.quoted {
+            return f.write_str(self.text);
         }
         f.write_str("\"")?;
-        for c in self.0.chars() {
+        for c in self.text.chars() {
             match c {
                 '"' | '\\' => write!(f, "\\{c}")?,
                 c if c.is_control() => f.write_str(" ")?,
@@ -189,7 +202,7 @@ impl fmt::Display for Value<'_> {
 }
 
 /// `comment` (RFC 5322 §3.2.2).
-struct Comment<'a>(&'a str);
+pub(in crate::auth) struct Comment<'a>(pub(in crate::auth) &'a str);
 
 impl fmt::Display for Comment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! the name of the host can be read is an error.
 
 use super::{Method, Property, Results};
+use crate::auth::reader::Reader;
 use crate::base::ParseError;
 use crate::dns::Name;
 use crate::message::{Field, Header};
@@ -33,21 +34,21 @@ impl Results {
     /// # Errors
     /// Where the field does not begin with the name of a host and a semicolon or the end.
     pub fn parse(value: &[u8]) -> Result<Self, ParseError> {
-        let mut reader = Reader { text: value, at: 0 };
+        let mut reader = Reader::new(value);
         // authres-payload = [CFWS] authserv-id [ CFWS authres-version ] ( no-result / 1*resinfo ) [CFWS] [CRLF]
         reader.cfws();
-        let start = reader.at;
+        let start = reader.at();
         let id = reader.value(b";(").filter(|id| !id.is_empty());
         let id = id.ok_or(ParseError { expected: "the name of a host", at: start })?;
         reader.cfws();
         let version = reader.number();
         reader.cfws();
         if !matches!(reader.peek(), None | Some(b';')) {
-            return Err(ParseError { expected: ";", at: reader.at });
+            return Err(ParseError { expected: ";", at: reader.at() });
         }
         let mut results = Self { id, version, methods: Vec::new() };
         while reader.peek().is_some() && results.methods.len() < MAX_RESULTS {
-            reader.at += 1; // the semicolon
+            let _ = reader.eat(b';');
             results.methods.extend(reader.result());
             reader.skip_result();
         }
@@ -56,7 +57,7 @@ impl Results {
 
     /// Reads the value of an ARC-Authentication-Results field: its instance, and the results where they can be read.
     pub(in crate::auth) fn parse_arc(value: &[u8]) -> Option<(u32, Option<Self>)> {
-        let mut reader = Reader { text: value, at: 0 };
+        let mut reader = Reader::new(value);
         // arc-info = instance [CFWS] ";" authres-payload
         // instance = [CFWS] %s"i" [CFWS] "=" [CFWS] instance-value
         reader.cfws();
@@ -67,7 +68,7 @@ impl Results {
         let instance = reader.number()?;
         reader.cfws();
         reader.eat(b';')?;
-        Some((instance, Self::parse(value.get(reader.at..)?).ok()))
+        Some((instance, Self::parse(value.get(reader.at()..)?).ok()))
     }
 
     /// What the host `id` has found out, out of all its fields in `header` as one (RFC 8617 §4.1.1 wants them so).
@@ -117,67 +118,7 @@ fn same_host(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other.trim()) || name(one).is_some_and(|one| Some(one) == name(other))
 }
 
-/// Where in the text the reading is.
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
 impl Reader<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn eat(&mut self, octet: u8) -> Option<()> {
-        (self.peek() == Some(octet)).then(|| self.at += 1)
-    }
-
-    /// `[CFWS]`: white space and comments. Gives the text of the first comment.
-    fn cfws(&mut self) -> Option<String> {
-        let mut first = None;
-        loop {
-            match self.peek() {
-                Some(octet) if octet.is_ascii_whitespace() => self.at += 1,
-                Some(b'(') => {
-                    let comment = self.comment();
-                    first = first.or(comment);
-                }
-                _ => return first,
-            }
-        }
-    }
-
-    /// A comment with those in it, which are counted and not recursed into; one without an end goes to that of the field.
-    fn comment(&mut self) -> Option<String> {
-        let mut depth = 0usize;
-        let mut text = Vec::new();
-        while let Some(octet) = self.peek() {
-            self.at += 1;
-            match octet {
-                b'(' => {
-                    depth += 1;
-                    if depth == 1 {
-                        continue;
-                    }
-                }
-                b')' => {
-                    depth -= 1; // a comment begins with "("
-                    if depth == 0 {
-                        break;
-                    }
-                }
-                b'\\' => {
-                    text.extend(self.peek());
-                    self.at += 1;
-                    continue;
-                }
-                _ => {}
-            }
-            text.push(octet);
-        }
-        unfolded(text)
-    }
-
     /// `resinfo = [CFWS] ";" methodspec [ CFWS reasonspec ] [ CFWS 1*propspec ]`, its semicolon read. `None` where it is
     /// none, or says `none`.
     fn result(&mut self) -> Option<Method> {
@@ -200,7 +141,7 @@ impl Reader<'_> {
         let mut method = Method::new(name.to_ascii_lowercase(), result.to_ascii_lowercase());
         (method.version, method.comment) = (version, comment);
         while !matches!(self.peek(), None | Some(b';')) {
-            let start = self.at;
+            let start = self.at();
             match self.property() {
                 Some(Property { kind, name, value }) if kind.is_empty() && name.eq_ignore_ascii_case("reason") => {
                     method.reason = method.reason.or(Some(value));
@@ -232,83 +173,16 @@ impl Reader<'_> {
         Some(Property { kind, name, value: self.value(b";(")? })
     }
 
-    /// `Keyword`, with the underscore that some properties have.
-    fn keyword(&mut self) -> Option<String> {
-        let rest = self.text.get(self.at..)?;
-        let is_letter = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-        let word = rest.get(..rest.iter().take_while(|octet| is_letter(octet)).count())?;
-        self.at += word.len();
-        (!word.is_empty()).then(|| String::from_utf8_lossy(word).into_owned()) // ASCII, as just seen
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        let start = self.at;
-        while self.peek().is_some_and(|octet| octet.is_ascii_digit()) {
-            self.at += 1;
-        }
-        std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
-    }
-
-    /// `value`, or a `pvalue` with `@` in it: a quoted string, or all up to white space or one of `ends`. A quoted string with
-    /// more at its end is a local part, and stays in its quotes.
-    fn value(&mut self, ends: &[u8]) -> Option<String> {
-        let start = self.at;
-        let mut unquoted = None;
-        if self.peek() == Some(b'"') {
-            unquoted = Some(self.quoted()?);
-        }
-        let quoted_to = self.at;
-        while self.peek().is_some_and(|octet| !octet.is_ascii_whitespace() && !ends.contains(&octet)) {
-            self.at += 1;
-        }
-        if self.at > quoted_to || unquoted.is_none() {
-            unquoted = unfolded(self.text.get(start..self.at)?.to_vec());
-        }
-        unquoted
-    }
-
-    /// `quoted-string`; `None` where it has no end.
-    fn quoted(&mut self) -> Option<String> {
-        self.eat(b'"')?;
-        let mut text = Vec::new();
-        loop {
-            let octet = self.peek()?;
-            self.at += 1;
-            match octet {
-                b'"' => return unfolded(text),
-                b'\\' => {
-                    text.push(self.peek()?);
-                    self.at += 1;
-                }
-                octet => text.push(octet),
-            }
-        }
-    }
-
-    /// To the end of a word that is no property. At least one octet is read.
-    fn skip_word(&mut self, start: usize) {
-        self.at = self.at.max(start + 1);
-        while self.peek().is_some_and(|octet| !octet.is_ascii_whitespace() && !b";(".contains(&octet)) {
-            self.at += 1;
-        }
-    }
-
     /// To the next semicolon that is in no comment.
     fn skip_result(&mut self) {
         loop {
             self.cfws();
             match self.peek() {
                 None | Some(b';') => return,
-                Some(_) => self.skip_word(self.at),
+                Some(_) => self.skip_word(self.at()),
             }
         }
     }
-}
-
-/// Text without line ends; `None` where it is no UTF-8 (RFC 8601 §2.2 with RFC 6532 allows no other).
-fn unfolded(mut text: Vec<u8>) -> Option<String> {
-    text.retain(|octet| !matches!(octet, b'\r' | b'\n'));
-    String::from_utf8(text).ok()
 }
 
 #[cfg(test)]

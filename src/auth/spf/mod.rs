@@ -5,12 +5,14 @@
 
 mod evaluation;
 mod macros;
+mod received;
 mod record;
 
 use std::fmt;
 
 pub use evaluation::{Evaluation, MAX_HOSTS, MAX_LOOKUPS, MAX_QUESTIONS, MAX_VOID_LOOKUPS};
 pub use macros::MAX_EXPLANATION;
+pub use received::{MAX_PAIRS, ReceivedSpf};
 pub use record::Record;
 
 use crate::base::ParseError;
@@ -98,6 +100,14 @@ pub struct Verdict {
     pub explanation: Option<String>,
     /// How many questions were asked.
     pub questions: u32,
+}
+
+impl Outcome {
+    /// Any case of letters.
+    fn parse(word: &str) -> Option<Self> {
+        let all = [Self::None, Self::Neutral, Self::Pass, Self::Fail, Self::SoftFail, Self::TempError, Self::PermError];
+        all.into_iter().find(|outcome| outcome.to_string().eq_ignore_ascii_case(word))
+    }
 }
 
 /// As header fields write it.
