@@ -72,5 +72,14 @@ fn json(report: &Report, id: &str) -> serde_json::Value {
             "of": of.collect::<std::collections::BTreeMap<_, _>>(),
         })
     });
-    serde_json::json!({ "id": id, "methods": methods.collect::<Vec<_>>() })
+    let dmarc = &report.dmarc;
+    let record = dmarc.record.as_ref().map(|record| String::from_utf8_lossy(&record.text).into_owned());
+    serde_json::json!({
+        "id": id, "methods": methods.collect::<Vec<_>>(),
+        "dmarc": {
+            "domain": dmarc.policy_domain.as_ref().map(ToString::to_string), "record": record,
+            "aligned": dmarc.aligned.iter().map(|one| one.domain.to_string()).collect::<Vec<_>>(),
+            "asked": dmarc.asked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
+    })
 }

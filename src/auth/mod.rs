@@ -8,6 +8,7 @@ pub mod arc;
 pub mod dkim;
 pub mod dmarc;
 pub mod iprev;
+mod reader;
 pub mod results;
 pub mod spf;
 mod tags;
@@ -80,6 +81,21 @@ impl Session {
         let sender = format!("{}@{domain}", address.local());
         let helo = helo.unwrap_or_default();
         Some(self.told(spf::Evaluation::new(self.peer, &helo, &sender, spf::Identity::MailFrom), now))
+    }
+
+    /// The Received-SPF field (RFC 7208 §9.1) of the host `receiver`, for what came of an evaluation.
+    pub fn received_spf(&self, verdict: &spf::Verdict, receiver: &str) -> spf::ReceivedSpf {
+        let sender = match (verdict.identity, &self.mail_from) {
+            (spf::Identity::MailFrom, ReversePath::Address(address)) => address.to_string(),
+            // RFC 7208 §2.4: of a null reverse-path, the postmaster of the HELO name.
+            _ => format!("postmaster@{}", verdict.domain),
+        };
+        let client = self.peer.to_canonical().to_string();
+        let field = spf::ReceivedSpf::of(verdict, receiver, &client, &sender);
+        match &self.hello {
+            Some(hello) => field.pair("helo", hello.to_string()),
+            None => field,
+        }
     }
 
     fn told(&self, evaluation: spf::Evaluation, now: Timestamp) -> spf::Evaluation {
@@ -353,6 +369,71 @@ mod tests {
             let expected = format!("Authentication-Results: mx.test; {expected}dkim=none; {dmarc}; {iprev}");
             assert_eq!(report(zone, hello, mail_from), expected);
         }
+    }
+
+    #[test]
+    fn one_key_for_dkim_and_arc_is_asked_for_once() {
+        let key = dkim::SigningKey::generate_ed25519().unwrap();
+        let record = key.record();
+        let zone = format!("s._domainkey.x.org TXT \"{record}\"\n_dmarc.x.org TXT \"v=DMARC1; p=reject\"\n");
+        let zone: Zone = zone.parse().unwrap();
+        let signer = dkim::Signer::new("x.org".parse().unwrap(), "s".parse().unwrap(), key);
+        let now = Timestamp::from_unix(1_790_000_000);
+        let message = Message::parse("From: ada@mail.x.org\r\n\r\nLunch?\r\n");
+        let signed = dkim::sign(&message, std::slice::from_ref(&signer), now).unwrap();
+        let message = Message::parse([signed.as_bytes(), message.raw()].concat());
+        let none = zone.ask(arc::verify(&message, now, &dkim::Config::default()));
+        let set = arc::seal(&message, &none, &Results::new("x.org", []), &signer, now).unwrap();
+        let message = Message::parse([set.as_bytes(), message.raw()].concat());
+
+        let session = Session::new([192, 0, 2, 1].into(), None, ReversePath::Null);
+        let mut check = Check::new(&session, &message, now);
+        let mut asked = Vec::new();
+        let report = loop {
+            match check.poll() {
+                Ask::Verdict(report) => break report,
+                Ask::Question(question) => {
+                    check.answer(zone.answer(&question));
+                    asked.push(question.to_string());
+                }
+            }
+        };
+        assert_eq!(asked.iter().filter(|question| *question == "s._domainkey.x.org TXT").count(), 1, "{asked:?}");
+        let outcomes = (report.dkim.len(), report.arc.outcome, report.dmarc.outcome);
+        assert_eq!(outcomes, (1, arc::Outcome::Pass, dmarc::Outcome::Pass));
+        let header = report.header("mx.test").to_string();
+        assert!(
+            header.contains("\tarc=pass smtp.remote-ip=192.0.2.1;\r\n\tdmarc=pass header.from=mail.x.org;"),
+            "{header}"
+        );
+
+        // Who changes it leaves the domain's wish.
+        let changed = Message::parse(message.raw().iter().map(|octet| octet.to_ascii_lowercase()).collect::<Vec<_>>());
+        let header = zone.ask(Check::new(&session, &changed, now)).header("mx.test").to_string();
+        assert!(header.contains("dmarc=fail header.from=mail.x.org policy.dmarc=reject"), "{header}");
+    }
+
+    #[test]
+    fn received_spf_says_what_decided() {
+        let zone: Zone = "x.org TXT \"v=spf1 ip4:192.0.2.0/24 -all\"\nm.x.org TIMEOUT".parse().unwrap();
+        let session = Session::new(
+            "::ffff:192.0.2.1".parse().unwrap(),
+            Some("m.x.org".parse().unwrap()),
+            ReversePath::Address("ada@x.org".parse().unwrap()),
+        );
+        let now = Timestamp::from_unix(0);
+        let field = |evaluation| session.received_spf(&zone.ask(evaluation), "mx.test").to_string();
+        assert_eq!(
+            field(session.spf_mail_from(now).unwrap()).replace("\r\n\t", " "),
+            "Received-SPF: pass (mx.test: domain of ada@x.org designates 192.0.2.1 as permitted sender) \
+             receiver=mx.test; client-ip=192.0.2.1; identity=mailfrom; envelope-from=\"ada@x.org\"; \
+             mechanism=\"ip4:192.0.2.0/24\"; helo=m.x.org"
+        );
+        assert_eq!(
+            field(session.spf_helo(now).unwrap()).replace("\r\n\t", " "),
+            "Received-SPF: temperror (mx.test: domain of postmaster@m.x.org could not be asked) receiver=mx.test; \
+             client-ip=192.0.2.1; identity=helo; problem=\"dns: timeout\"; helo=m.x.org"
+        );
     }
 
     #[test]

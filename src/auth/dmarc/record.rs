@@ -3,6 +3,8 @@
 //! What is wrong in a record is passed over in favour of its default, as RFC 9989 §4.8 wants; only the version and the policies
 //! are looked at closely.
 
+use bytes::Bytes;
+
 use super::Policy;
 
 /// How long a record may be; longer ones are as no record. Real ones have up to about 500 octets.
@@ -23,6 +25,8 @@ pub const MAX_URIS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
+    /// The record as it stands in the DNS.
+    pub text: Bytes,
     /// `p`; `None` where there is none, or a policy of the record is none, and the record has no address for reports: then
     /// DMARC is not applied (RFC 9989 §4.10.1).
     pub policy: Option<Policy>,
@@ -90,6 +94,7 @@ impl Record {
         let options = get("fo").and_then(|value| std::str::from_utf8(value).ok());
         let options = options.filter(|value| value.split(':').all(|one| matches!(one.trim(), "0" | "1" | "d" | "s")));
         Some(Self {
+            text: Bytes::copy_from_slice(text),
             policy,
             subdomains,
             nonexistent,
