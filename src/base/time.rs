@@ -332,26 +332,34 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, offset) = (self.local(), self.offset.unwrap_or(0).unsigned_abs());
         // Digit by digit: every message that is written has such a date, and `write!` takes ten times as long.
-        let digit = |number: u16| char::from(b'0' + (number % 10) as u8); // one digit
+        let mut text = [0; "Mon, 31 Dec 2024 23:59:59 +0000".len()];
+        let mut len = 0;
+        let mut put = |octets: &[u8]| {
+            if let Some(room) = text.get_mut(len..len + octets.len()) {
+                room.copy_from_slice(octets);
+                len += octets.len();
+            }
+        };
+        let digit = |number: u16| b'0' + (number % 10) as u8; // one digit
         let two = |number: u16| [digit(number / 10), digit(number)];
-        let mut text = String::with_capacity("Mon, 31 Dec 2024 23:59:59 +0000".len());
-        text.push_str(weekday(local));
-        text.push_str(", ");
-        let day = local.day().unsigned_abs().into();
-        text.extend(two(day).into_iter().skip(usize::from(day < 10)));
-        text.push(' ');
-        text.push_str(MONTHS[usize::from(local.month().unsigned_abs()) - 1]); // months are 1 to 12
-        text.push(' ');
+        let day = u16::from(local.day().unsigned_abs());
+        put(weekday(local).as_bytes());
+        put(b", ");
+        put(two(day).get(usize::from(day < 10)..).unwrap_or_default()); // there are two
+        put(b" ");
+        put(MONTHS[usize::from(local.month().unsigned_abs()) - 1].as_bytes()); // months are 1 to 12
+        put(b" ");
         let year = local.year().unsigned_abs(); // 0 to 9999
-        text.extend(two(year / 100).into_iter().chain(two(year % 100)));
-        for (before, number) in [(' ', local.hour()), (':', local.minute()), (':', local.second())] {
-            text.push(before);
-            text.extend(two(number.unsigned_abs().into()));
+        put(&two(year / 100));
+        put(&two(year % 100));
+        for (before, number) in [(b' ', local.hour()), (b':', local.minute()), (b':', local.second())] {
+            let [ten, one] = two(number.unsigned_abs().into());
+            put(&[before, ten, one]);
         }
-        text.push(' ');
-        text.push(self.sign());
-        text.extend(two(offset / 60).into_iter().chain(two(offset % 60)));
-        f.write_str(&text)
+        put(&[b' ', self.sign() as u8]); // a plus or a minus
+        put(&two(offset / 60));
+        put(&two(offset % 60));
+        f.write_str(text.get(..len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()) // it is ASCII
     }
 }
 

@@ -77,8 +77,9 @@ impl<'a> Fold<'a> {
         if full > self.limit && (!self.bare || len <= WIDTH || full > LONGEST) {
             self.longest = self.longest.max(start - self.line);
             self.out.extend_from_slice(b"\r\n");
-            if let Some(word) = self.out.get_mut(start..) {
-                word.rotate_right(2);
+            self.out.copy_within(start..start + len, start + 2); // the word, up to the end
+            if let Some(fold) = self.out.get_mut(start..start + 2) {
+                fold.copy_from_slice(b"\r\n");
             }
             self.line = start + 2;
             self.limit = WIDTH;
@@ -158,8 +159,9 @@ impl<'a> Fold<'a> {
     /// MUST represent an integral number of characters"). `before` stands before the first of them, `after` behind the
     /// last; both are short.
     fn encoded(&mut self, mut before: &[u8], mut run: &str, after: &[u8]) {
-        let quoted: usize = run.bytes().map(cost).sum();
+        let quoted = q_len(run);
         let base64 = quoted > run.len() * 2;
+        let mut left = if base64 { run.len() } else { quoted };
         while !run.is_empty() {
             // A character takes up to 12.
             let frame = before.len() + FRAME + after.len();
@@ -167,20 +169,17 @@ impl<'a> Fold<'a> {
                 self.end_line();
             }
             let room = (ENCODED_WIDTH.saturating_sub(self.column() + frame)).max(12);
+            let fits = |width: usize| if base64 { width.div_ceil(3) * 4 <= room } else { width <= room };
             let mut width = 0;
-            let end = run.char_indices().find_map(|(at, character)| {
-                let len = character.len_utf8();
-                // All octets of a character beyond ASCII are escaped.
-                width += if base64 {
-                    len
-                } else if len > 1 {
-                    len * 3
-                } else {
-                    cost(character as u8)
-                };
-                let full = if base64 { width.div_ceil(3) * 4 } else { width };
-                (full > room).then_some(at)
-            });
+            let end = if fits(left) {
+                None
+            } else {
+                run.char_indices().find_map(|(at, character)| {
+                    let len = character.len_utf8();
+                    width += if base64 { len } else { q_len(run.get(at..at + len).unwrap_or_default()) };
+                    (!fits(width)).then_some(at)
+                })
+            };
             let (piece, rest) = run.split_at(end.unwrap_or(run.len()));
             self.out.extend_from_slice(before);
             before = b" ";
@@ -193,6 +192,7 @@ impl<'a> Fold<'a> {
             self.out.extend_from_slice(b"?=");
             self.limit = ENCODED_WIDTH;
             self.bare = false;
+            left -= if base64 { piece.len() } else { q_len(piece) }; // a part of it
             run = rest;
         }
         self.out.extend_from_slice(after);
@@ -254,10 +254,10 @@ fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
 
 /// The Q encoding (RFC 2047 §4.2), restricted to what a phrase may hold (§5 (3)).
 fn q(piece: &str, out: &mut Vec<u8>) {
+    out.reserve(piece.len() * 3);
     for octet in piece.bytes() {
-        match octet {
-            b' ' => out.push(b'_'),
-            _ if is_plain(octet) => out.push(octet),
+        match COSTS[usize::from(octet)] {
+            1 => out.push(if octet == b' ' { b'_' } else { octet }),
             _ => out.extend_from_slice(&escape(octet)),
         }
     }
@@ -269,13 +269,24 @@ fn escape(octet: u8) -> [u8; 3] {
     [b'=', DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]] // four bits
 }
 
-fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'!' | b'*' | b'+' | b'-' | b'/')
+/// How long the Q encoding is. All octets of a character beyond ASCII are escaped.
+fn q_len(text: &str) -> usize {
+    text.bytes().map(|octet| usize::from(COSTS[usize::from(octet)])).sum() // 256 costs
 }
 
-fn cost(octet: u8) -> usize {
-    if octet == b' ' || is_plain(octet) { 1 } else { 3 }
-}
+/// What each octet takes in the Q encoding.
+static COSTS: [u8; 256] = {
+    let mut costs = [3; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let it = octet as u8; // below 256
+        if it.is_ascii_alphanumeric() || matches!(it, b' ' | b'!' | b'*' | b'+' | b'-' | b'/') {
+            costs[octet] = 1;
+        }
+        octet += 1;
+    }
+    costs
+};
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ pub fn run(rounds: Rounds) {
         // facteur shares octets that come as `Bytes`; the others are given what they take.
         let shared = bytes::Bytes::from(attachment.clone());
         let built = [
-            our_build(&text, &shared).to_vec(),
+            our_build(&text, &shared).raw().to_vec(),
             mail_builder_build(&text, &attachment),
             lettre_build(&text, &attachment),
         ];
@@ -35,7 +35,7 @@ pub fn run(rounds: Rounds) {
             &Work { name, items, octets, target: Some(target) },
             // The lengths differ with the folding, so what is compared is above.
             &mut [
-                Peer::new("facteur", |_| u64::from(!our_build(&text, &shared).is_empty())),
+                Peer::new("facteur", |_| u64::from(!our_build(&text, &shared).raw().is_empty())),
                 Peer::new("mail-builder", |_| u64::from(!mail_builder_build(&text, &attachment).is_empty())),
                 Peer::new("lettre", |_| u64::from(!lettre_build(&text, &attachment).is_empty())),
             ],
@@ -58,7 +58,7 @@ fn check(raw: &[u8], text: &str, attachment: &[u8]) {
     }
 }
 
-fn our_build(text: &str, attachment: &bytes::Bytes) -> bytes::Bytes {
+fn our_build(text: &str, attachment: &bytes::Bytes) -> ours::Message {
     let mut builder = ours::Message::build()
         .date(Timestamp::from_unix(UNIX))
         .message_id(ID)
@@ -70,7 +70,7 @@ fn our_build(text: &str, attachment: &bytes::Bytes) -> bytes::Bytes {
     if !attachment.is_empty() {
         builder = builder.attach("report.pdf", "application/pdf", attachment.clone());
     }
-    builder.finish().expect("a valid message").raw().clone()
+    builder.finish().expect("a valid message")
 }
 
 fn mail_builder_build(text: &str, attachment: &[u8]) -> Vec<u8> {

@@ -26,14 +26,14 @@ impl Builder {
     pub fn reply(mut self, message: &Message) -> Self {
         let header = message.header();
         let authors = contacts(header, "reply-to");
-        self.to.extend(if authors.is_empty() { contacts(header, "from") } else { authors });
+        self.draft.to.extend(if authors.is_empty() { contacts(header, "from") } else { authors });
         let subject = header.get("subject").map(Field::text).unwrap_or_default().replace(['\r', '\n', '\0'], " ");
         let answered = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         // RFC 5322 §3.6.5: "If this is done, only one instance of the literal string "Re: " ought to be used"
-        self.subject = Some(if answered { subject } else { format!("Re: {subject}") });
+        self.draft.subject = Some(if answered { subject } else { format!("Re: {subject}") });
         let ids = |name: &str| {
             let mut ids = header.get(name).map(Field::ids).unwrap_or_default();
-            ids.retain(|id| check::foreign_id(name, id, self.utf8).is_ok());
+            ids.retain(|id| check::foreign_id(name, id, self.draft.utf8).is_ok());
             ids
         };
         // RFC 5322 §3.6.4: References of the parent, or else its In-Reply-To where it is one, and then its Message-ID.
@@ -45,8 +45,8 @@ impl Builder {
         if references.len() > MOST_REFERENCES {
             references.drain(1..=references.len() - MOST_REFERENCES);
         }
-        self.in_reply_to.extend(parent);
-        self.references.extend(references);
+        self.draft.in_reply_to.extend(parent);
+        self.draft.references.extend(references);
         self
     }
 
@@ -55,13 +55,13 @@ impl Builder {
     pub fn reply_all(self, message: &Message) -> Self {
         let mut answer = self.reply(message);
         let mut known: Vec<Address> =
-            answer.from.iter().chain(&answer.to).flat_map(Contact::addresses).flatten().cloned().collect();
+            answer.draft.from.iter().chain(&answer.draft.to).flat_map(Contact::addresses).flatten().cloned().collect();
         for contact in ["to", "cc"].into_iter().flat_map(|name| contacts(message.header(), name)) {
             let new: Vec<Address> =
                 contact.addresses().flatten().filter(|address| !known.contains(address)).cloned().collect();
             if !new.is_empty() {
                 known.extend(new);
-                answer.cc.push(contact);
+                answer.draft.cc.push(contact);
             }
         }
         answer
@@ -89,12 +89,12 @@ impl Builder {
     /// space cannot be resent, for its first line would become part of the block.
     pub fn resend(self, message: &Message) -> Result<Message, BuildError> {
         for (field, set) in [
-            ("Reply-To", !self.reply_to.is_empty()), // RFC 5322 §3.6.6 has no Resent-Reply-To any more
-            ("In-Reply-To", !self.in_reply_to.is_empty()),
-            ("References", !self.references.is_empty()),
-            ("Subject", self.subject.is_some()),
-            ("another field", !self.fields.is_empty()),
-            ("a body", !self.parts.is_empty()),
+            ("Reply-To", !self.draft.reply_to.is_empty()), // RFC 5322 §3.6.6 has no Resent-Reply-To any more
+            ("In-Reply-To", !self.draft.in_reply_to.is_empty()),
+            ("References", !self.draft.references.is_empty()),
+            ("Subject", self.draft.subject.is_some()),
+            ("another field", !self.draft.fields.is_empty()),
+            ("a body", !self.draft.parts.is_empty()),
             (
                 "a message that begins with white space",
                 message.raw().starts_with(b" ") || message.raw().starts_with(b"\t"),

@@ -137,17 +137,10 @@ fn base64(octets: &[u8], last: bool, out: &mut Vec<u8>) {
 }
 
 fn quoted_printable(octets: &[u8], lf_ends_lines: bool, last: bool, out: &mut Vec<u8>) {
-    let mut rest = octets;
-    while !rest.is_empty() {
-        let (line, ending, after) = next_line(rest, lf_ends_lines);
-        transfer::encode_quoted_printable_binary_into(line, out);
-        if !ending && last && !lf_ends_lines {
-            out.push(b'='); // a line end that is none
-        }
-        if ending || last {
-            out.extend_from_slice(b"\r\n");
-        }
-        rest = after;
+    let ended = transfer::encode_quoted_printable_lines(octets, lf_ends_lines, out);
+    if last && !ended && !octets.is_empty() {
+        // A line end that is none, where each octet counts.
+        out.extend_from_slice(if lf_ends_lines { b"\r\n" } else { b"=\r\n" });
     }
 }
 

@@ -12,66 +12,66 @@ use crate::message::fold::Fold;
 impl Builder {
     /// About how many octets the header takes.
     pub(super) fn header_size(&self) -> usize {
-        let contacts = self.to.len() + self.cc.len() + self.from.len() + self.reply_to.len();
-        let ids = self.references.iter().chain(&self.in_reply_to).map(String::len).sum::<usize>();
-        400 + contacts * 60 + ids + self.subject.as_ref().map_or(0, String::len) + self.fields.len() * 60
+        let contacts = self.draft.to.len() + self.draft.cc.len() + self.draft.from.len() + self.draft.reply_to.len();
+        let ids = self.draft.references.iter().chain(&self.draft.in_reply_to).map(String::len).sum::<usize>();
+        400 + contacts * 60 + ids + self.draft.subject.as_ref().map_or(0, String::len) + self.draft.fields.len() * 60
     }
 
     pub(super) fn header(&self, out: &mut Vec<u8>) -> Result<(), BuildError> {
         self.originator("", out)?;
-        self.address_list("Reply-To", &self.reply_to, out)?;
+        self.address_list("Reply-To", &self.draft.reply_to, out)?;
         self.destinations("", out)?;
-        self.ids("In-Reply-To", &self.in_reply_to, out)?;
-        self.ids("References", &self.references, out)?;
-        if let Some(subject) = &self.subject {
+        self.ids("In-Reply-To", &self.draft.in_reply_to, out)?;
+        self.ids("References", &self.draft.references, out)?;
+        if let Some(subject) = &self.draft.subject {
             check::value("Subject", subject)?;
-            let mut fold = Fold::new(out, "Subject", self.utf8);
+            let mut fold = Fold::new(out, "Subject", self.draft.utf8);
             fold.text(subject);
             check::fits(fold, "Subject")?;
         }
-        check::one_click(&self.fields)?;
-        self.fields.iter().try_for_each(|extra| self.extra_field(extra, out))
+        check::one_click(&self.draft.fields)?;
+        self.draft.fields.iter().try_for_each(|extra| self.extra_field(extra, out))
     }
 
     /// `orig-date`, `from` and `sender`, `prefix` before their names.
     pub(super) fn originator(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
-        let date = self.date.ok_or(BuildError::Missing { field: "Date" })?;
-        if self.from.is_empty() {
+        let date = self.draft.date.ok_or(BuildError::Missing { field: "Date" })?;
+        if self.draft.from.is_empty() {
             return Err(BuildError::Missing { field: "From" });
         }
         // RFC 5322 §3.6.2: "If the from field contains more than one mailbox specification ... then the sender field ... MUST
         // appear in the message."
-        if self.from.len() > 1 && self.sender.is_empty() {
+        if self.draft.from.len() > 1 && self.draft.sender.is_empty() {
             return Err(BuildError::Missing { field: "Sender" });
         }
-        for (field, contacts) in [("From", &self.from[..]), ("Sender", &self.sender[..])] {
+        for (field, contacts) in [("From", &self.draft.from[..]), ("Sender", &self.draft.sender[..])] {
             if contacts.iter().any(|contact| matches!(contact.0, Kind::Group { .. })) {
                 return Err(BuildError::Group { field });
             }
         }
         out.extend_from_slice(prefix.as_bytes());
-        let mut fold = Fold::new(out, "Date", self.utf8);
+        let mut fold = Fold::new(out, "Date", self.draft.utf8);
         fold.word(date.to_string().as_bytes());
         check::fits(fold, "Date")?;
-        self.prefixed(prefix, "From", &self.from, out)?;
-        self.prefixed(prefix, "Sender", &self.sender, out)
+        self.prefixed(prefix, "From", &self.draft.from, out)?;
+        self.prefixed(prefix, "Sender", &self.draft.sender, out)
     }
 
     /// `to`, `cc`, `bcc` and `message-id`, `prefix` before their names.
     pub(super) fn destinations(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
-        self.prefixed(prefix, "To", &self.to, out)?;
-        self.prefixed(prefix, "Cc", &self.cc, out)?;
-        if self.keep_bcc {
-            self.prefixed(prefix, "Bcc", &self.bcc, out)?;
+        self.prefixed(prefix, "To", &self.draft.to, out)?;
+        self.prefixed(prefix, "Cc", &self.draft.cc, out)?;
+        if self.draft.keep_bcc {
+            self.prefixed(prefix, "Bcc", &self.draft.bcc, out)?;
         } else {
             // A message that is written has an envelope.
-            let mut addresses = self.bcc.iter().flat_map(Contact::addresses);
+            let mut addresses = self.draft.bcc.iter().flat_map(Contact::addresses);
             addresses.try_for_each(|address| self.address("Bcc", address).map(drop))?;
         }
-        let Some(id) = &self.message_id else { return Ok(()) };
+        let Some(id) = &self.draft.message_id else { return Ok(()) };
         out.extend_from_slice(prefix.as_bytes());
-        check::id("Message-ID", id, self.utf8)?;
-        let mut fold = Fold::new(out, "Message-ID", self.utf8);
+        check::id("Message-ID", id, self.draft.utf8)?;
+        let mut fold = Fold::new(out, "Message-ID", self.draft.utf8);
         fold.pieces(&[b"<", id.as_bytes(), b">"]);
         check::fits(fold, "Message-ID")
     }
@@ -82,7 +82,7 @@ impl Builder {
         if let Value::Contacts(contacts) = value {
             return self.address_list(name, contacts, out);
         }
-        let mut fold = Fold::new(out, name, self.utf8);
+        let mut fold = Fold::new(out, name, self.draft.utf8);
         match value {
             Value::Text(text) => {
                 check::value(name, text)?;
@@ -90,7 +90,7 @@ impl Builder {
             }
             Value::Structured(value) => {
                 check::value(name, value)?;
-                if !self.utf8 && !value.is_ascii() {
+                if !self.draft.utf8 && !value.is_ascii() {
                     return Err(BuildError::NeedsUtf8 { field: name.to_owned() });
                 }
                 fold.value(value);
@@ -125,7 +125,7 @@ impl Builder {
         if contacts.is_empty() {
             return Ok(());
         }
-        let mut fold = Fold::new(out, field, self.utf8);
+        let mut fold = Fold::new(out, field, self.draft.utf8);
         for (n, contact) in contacts.iter().enumerate() {
             let comma = if n + 1 < contacts.len() { "," } else { "" };
             match &contact.0 {
@@ -184,9 +184,9 @@ impl Builder {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut fold = Fold::new(out, field, self.utf8);
+        let mut fold = Fold::new(out, field, self.draft.utf8);
         for id in ids {
-            check::foreign_id(field, id, self.utf8)?;
+            check::foreign_id(field, id, self.draft.utf8)?;
             fold.pieces(&[b"<", id.as_bytes(), b">"]);
         }
         check::fits(fold, field)
@@ -199,7 +199,7 @@ impl Builder {
         address: &'a Result<Address, ParseError>,
     ) -> Result<Cow<'a, Address>, BuildError> {
         let address = address.as_ref().map_err(|error| wrong(field, *error))?;
-        if self.utf8 || address.is_ascii() {
+        if self.draft.utf8 || address.is_ascii() {
             return Ok(Cow::Borrowed(address));
         }
         match address.domain().to_ascii() {

@@ -53,6 +53,12 @@ use plan::Plan;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
+    /// Each method moves the builder, so it is kept small.
+    draft: Box<Draft>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Draft {
     date: Option<Timestamp>,
     message_id: Option<String>,
     from: Vec<Contact>,
@@ -121,13 +127,13 @@ impl Builder {
 
     /// When the message was written.
     pub fn date(mut self, date: Timestamp) -> Self {
-        self.date = Some(date);
+        self.draft.date = Some(date);
         self
     }
 
     /// The identifier, `id-left@id-right` without brackets. It must be unlike that of every other message.
     pub fn message_id(mut self, id: impl Into<String>) -> Self {
-        self.message_id = Some(id.into());
+        self.draft.message_id = Some(id.into());
         self
     }
 
@@ -137,8 +143,8 @@ impl Builder {
     /// # Panics
     /// Where the operating system has no randomness to give.
     pub fn stamp(mut self, host: &str) -> Self {
-        self.date.get_or_insert_with(|| Timestamp::from(SystemTime::now()));
-        self.message_id.get_or_insert_with(|| {
+        self.draft.date.get_or_insert_with(|| Timestamp::from(SystemTime::now()));
+        self.draft.message_id.get_or_insert_with(|| {
             let mut random = [0; 16];
             crypto::random(&mut random);
             format!("{:032x}@{host}", u128::from_be_bytes(random))
@@ -148,61 +154,61 @@ impl Builder {
 
     /// Adds an author. Where there are several, RFC 5322 §3.6.2 asks for a [`sender`](Self::sender).
     pub fn from(mut self, contact: impl Into<Contact>) -> Self {
-        self.from.push(contact.into());
+        self.draft.from.push(contact.into());
         self
     }
 
     /// Who sent it, where that is not the author.
     pub fn sender(mut self, contact: impl Into<Contact>) -> Self {
-        self.sender = vec![contact.into()];
+        self.draft.sender = vec![contact.into()];
         self
     }
 
     /// Adds somebody who wants the answers.
     pub fn reply_to(mut self, contact: impl Into<Contact>) -> Self {
-        self.reply_to.push(contact.into());
+        self.draft.reply_to.push(contact.into());
         self
     }
 
     /// Adds a recipient.
     pub fn to(mut self, contact: impl Into<Contact>) -> Self {
-        self.to.push(contact.into());
+        self.draft.to.push(contact.into());
         self
     }
 
     /// Adds a recipient of a copy.
     pub fn cc(mut self, contact: impl Into<Contact>) -> Self {
-        self.cc.push(contact.into());
+        self.draft.cc.push(contact.into());
         self
     }
 
     /// Adds a recipient that the others do not see: in the [`envelope`](Self::envelope), not in the header.
     pub fn bcc(mut self, contact: impl Into<Contact>) -> Self {
-        self.bcc.push(contact.into());
+        self.draft.bcc.push(contact.into());
         self
     }
 
     /// Writes `Bcc` into the header, for a draft or for a server that takes it out again.
     pub fn keep_bcc(mut self) -> Self {
-        self.keep_bcc = true;
+        self.draft.keep_bcc = true;
         self
     }
 
     /// Adds an identifier, without brackets, of a message that this one answers.
     pub fn in_reply_to(mut self, id: impl Into<String>) -> Self {
-        self.in_reply_to.push(id.into());
+        self.draft.in_reply_to.push(id.into());
         self
     }
 
     /// Adds an identifier, without brackets, of an earlier message of the conversation.
     pub fn reference(mut self, id: impl Into<String>) -> Self {
-        self.references.push(id.into());
+        self.draft.references.push(id.into());
         self
     }
 
     /// What it is about.
     pub fn subject(mut self, text: impl Into<String>) -> Self {
-        self.subject = Some(text.into());
+        self.draft.subject = Some(text.into());
         self
     }
 
@@ -263,7 +269,7 @@ impl Builder {
     }
 
     fn extra(mut self, name: impl Into<Cow<'static, str>>, value: Value) -> Self {
-        self.fields.push(Extra { name: name.into(), value });
+        self.draft.fields.push(Extra { name: name.into(), value });
         self
     }
 
@@ -285,7 +291,7 @@ impl Builder {
     /// An image that the HTML shows by `cid:` and this identifier, like `logo@example.org`. Without HTML it is an
     /// attachment that readers may show.
     pub fn image(mut self, id: impl Into<String>, media_type: &str, octets: impl Into<Bytes>) -> Self {
-        self.parts.push((Role::Inline, NewPart::octets(media_type, octets).inline().id(id)));
+        self.draft.parts.push((Role::Inline, NewPart::octets(media_type, octets).inline().id(id)));
         self
     }
 
@@ -306,7 +312,7 @@ impl Builder {
 
     /// A part behind the text.
     pub fn attach_part(mut self, part: NewPart) -> Self {
-        self.parts.push((Role::Attachment, part));
+        self.draft.parts.push((Role::Attachment, part));
         self
     }
 
@@ -318,8 +324,8 @@ impl Builder {
 
     /// There is one part of this role.
     fn only(mut self, role: Role, part: NewPart) -> Self {
-        self.parts.retain(|(other, _)| *other != role);
-        self.parts.push((role, part));
+        self.draft.parts.retain(|(other, _)| *other != role);
+        self.draft.parts.push((role, part));
         self
     }
 
@@ -327,14 +333,14 @@ impl Builder {
     /// take the message, which have 8BITMIME too (RFC 6531 §3.1), so that bodies are as with [`eight_bit`](Self::eight_bit).
     /// Without it domains are written in A-labels and text in encoded words.
     pub fn utf8(mut self) -> Self {
-        self.utf8 = true;
-        self.eight_bit = true;
+        self.draft.utf8 = true;
+        self.draft.eight_bit = true;
         self
     }
 
     /// Leaves bodies beyond ASCII unencoded where their lines allow it, for servers with 8BITMIME (RFC 6152).
     pub fn eight_bit(mut self) -> Self {
-        self.eight_bit = true;
+        self.draft.eight_bit = true;
         self
     }
 
@@ -344,14 +350,14 @@ impl Builder {
     /// # Errors
     /// Where a contact has no address or one that needs UTF-8, and where there is no sender.
     pub fn envelope(&self) -> Result<(Address, Vec<Address>), BuildError> {
-        let (field, sender) = match self.sender.first() {
+        let (field, sender) = match self.draft.sender.first() {
             Some(sender) => ("Sender", sender),
-            None => ("From", self.from.first().ok_or(BuildError::Missing { field: "From" })?),
+            None => ("From", self.draft.from.first().ok_or(BuildError::Missing { field: "From" })?),
         };
         let sender = sender.addresses().next().ok_or(BuildError::Group { field })?;
         let mut recipients = Vec::new();
         let mut known = std::collections::HashSet::new();
-        for (field, contacts) in [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)] {
+        for (field, contacts) in [("To", &self.draft.to), ("Cc", &self.draft.cc), ("Bcc", &self.draft.bcc)] {
             for address in contacts.iter().flat_map(Contact::addresses) {
                 let address = self.address(field, address)?.into_owned();
                 if known.insert(address.clone()) {
@@ -369,8 +375,8 @@ impl Builder {
     pub fn finish(mut self) -> Result<Message, BuildError> {
         let root = self.root();
         // Boundaries need not be secret, only absent from the content; a seed keeps those of two messages apart.
-        let seed = seed(self.message_id.as_deref().unwrap_or_default());
-        let plan = Plan::of(&root, self.eight_bit, self.utf8, seed, true)?;
+        let seed = seed(self.draft.message_id.as_deref().unwrap_or_default());
+        let plan = Plan::of(&root, self.draft.eight_bit, self.draft.utf8, seed, true)?;
         let mut out = Vec::with_capacity(self.header_size() + plan.size(&root));
         self.header(&mut out)?;
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
@@ -380,10 +386,15 @@ impl Builder {
 
     /// mixed( alternative( text, related( html, images ), calendar ), attachments ), and of these only what is needed.
     fn root(&mut self) -> NewPart {
+        if let [(Role::Body | Role::Text | Role::Html | Role::Calendar, _)] = self.draft.parts[..]
+            && let Some((_, part)) = self.draft.parts.pop()
+        {
+            return part;
+        }
         let mut attachments = Vec::new();
         let mut inline = Vec::new();
         let [mut body, mut text, mut html, mut calendar] = [None, None, None, None];
-        for (role, part) in self.parts.drain(..) {
+        for (role, part) in self.draft.parts.drain(..) {
             match role {
                 Role::Body => body = Some(part),
                 Role::Text => text = Some(part),

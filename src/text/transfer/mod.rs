@@ -12,11 +12,13 @@
 //! [`QuotedPrintableDecoder`] read it in pieces, cut anywhere, to the same octets.
 
 mod base64;
+mod escape;
 mod quoted_printable;
 #[allow(unsafe_code)] // the one file of the crate; its head says why
 mod vectors;
 
 pub use base64::{Base64Decoder, decode_base64, encode_base64, encode_base64_into};
+pub(crate) use escape::encode_quoted_printable_lines;
 pub use quoted_printable::{
     LONGEST_BLANK, QuotedPrintableDecoder, decode_quoted_printable, encode_quoted_printable,
     encode_quoted_printable_binary, encode_quoted_printable_binary_into, encode_quoted_printable_into,

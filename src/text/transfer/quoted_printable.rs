@@ -301,7 +301,7 @@ fn plain_run(octets: &[u8]) -> usize {
     run + rest.iter().position(|octet| !PLAIN_OCTETS[usize::from(*octet)]).unwrap_or(rest.len()) // < 256
 }
 
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
+pub(super) const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// What stands for itself (RFC 2045 §6.7 (2), and (3) within a line).
 static PLAIN_OCTETS: [bool; 256] = {

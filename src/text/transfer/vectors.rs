@@ -99,6 +99,20 @@ pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> u
     }
 }
 
+/// Which octets do not stand for themselves in quoted-printable, a bit for each (RFC 2045 §6.7 (2)).
+pub(super) fn specials(block: &[u8; 64]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: each processor of this kind has SSE2.
+        unsafe { sse2::specials(block) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let is_special = |octet: u8| !matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t');
+        block.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(is_special(*octet)))
+    }
+}
+
 /// Reads ISO-8859-1 from the front of `octets` as UTF-8, up to one of the 32 octets that windows-1252 reads otherwise or to
 /// the last few. Says how many octets it has read.
 pub(in crate::text) fn decode_latin1(octets: &[u8], text: &mut Vec<u8>) -> usize {
@@ -118,6 +132,32 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
     }
     // SAFETY: all of it is valid UTF-8.
     Ok(unsafe { String::from_utf8_unchecked(octets) })
+}
+
+/// What needs no question.
+#[cfg(target_arch = "x86_64")]
+mod sse2 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+
+    #[target_feature(enable = "sse2")]
+    pub(super) fn specials(block: &[u8; 64]) -> u64 {
+        let (space, equals, delete, tab) = (_mm_set1_epi8(32), _mm_set1_epi8(61), _mm_set1_epi8(127), _mm_set1_epi8(9));
+        let mut mask = 0;
+        for (n, pair) in block.as_chunks::<16>().0.iter().enumerate() {
+            let [low, high] = [0, 1].map(|n| i64::from_le_bytes(pair.as_chunks::<8>().0[n])); // sixteen are two of eight
+            let octets = _mm_set_epi64x(high, low);
+            // As signed numbers, octets from 0x80 on are below the space too.
+            let special = _mm_or_si128(
+                _mm_cmplt_epi8(octets, space),
+                _mm_or_si128(_mm_cmpeq_epi8(octets, equals), _mm_cmpeq_epi8(octets, delete)),
+            );
+            let special = _mm_movemask_epi8(special) & !_mm_movemask_epi8(_mm_cmpeq_epi8(octets, tab));
+            mask |= u64::from(special as u16) << (n * 16); // sixteen bits
+        }
+        mask
+    }
 }
 
 /// What both sets of instructions stand on.
