@@ -199,11 +199,15 @@ impl<'a> Reader<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Passes over CFWS.
+    /// Passes over CFWS, form feeds among it.
     fn skip_cfws(&mut self) {
-        self.comments = self.comments && skip_cfws(self.text, &mut self.at);
-        if !self.comments {
-            self.at += self.rest().iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+        loop {
+            self.comments = self.comments && skip_cfws(self.text, &mut self.at);
+            let blank = self.rest().iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+            self.at += blank;
+            if blank == 0 {
+                return;
+            }
         }
     }
 
@@ -222,7 +226,14 @@ impl<'a> Reader<'a> {
         while let Some(octet) = self.peek() {
             match octet {
                 b';' => return,
-                _ if octet.is_ascii_whitespace() && begins_parameter(self.rest()) => return,
+                _ if octet.is_ascii_whitespace() => {
+                    let rest = self.rest();
+                    if begins_parameter(rest) {
+                        return;
+                    }
+                    // All of the run at once: to ask again within it would take quadratic time.
+                    self.at += rest.len() - rest.trim_ascii_start().len();
+                }
                 b'"' => drop(self.quoted()),
                 b'(' => {
                     let before = self.at;
@@ -258,10 +269,15 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let end = rest.iter().position(|octet| *octet == b';').unwrap_or(rest.len());
         let value = rest.get(..end).unwrap_or_default();
-        let mut spaces = value.iter().enumerate().filter(|(_, octet)| octet.is_ascii_whitespace()).map(|(at, _)| at);
-        let cut = spaces.find_map(|at| {
+        // Where runs of white space begin: to ask within them too would take quadratic time.
+        let mut blank = false;
+        let mut runs = value.iter().enumerate().filter_map(|(at, octet)| {
+            let before = std::mem::replace(&mut blank, octet.is_ascii_whitespace());
+            (blank && !before).then_some(at)
+        });
+        let cut = runs.find_map(|at| {
             let rest = value.get(at..).unwrap_or_default();
-            let comment = rest.get(1) == Some(&b'(');
+            let comment = rest.trim_ascii_start().starts_with(b"(");
             (comment || begins_parameter(rest)).then_some((at, comment))
         });
         let (len, comment) = cut.unwrap_or((end, false));
@@ -482,6 +498,18 @@ mod tests {
             ("a/b; n*0*=utf-8''a%20; n*1=b%20; n*2*=c%20", "n", Some("a b%20c ")),
         ] {
             assert_eq!(value(text, name).as_deref(), expected, "{text}");
+        }
+    }
+
+    /// Each would take minutes in quadratic time.
+    #[test]
+    fn long_runs_of_white_space_take_linear_time() {
+        for before in ["a/b; ", "a/b", "a/b; n=c", "a/b; n=\"c\""] {
+            for blank in [" ", "\x0c", "\r\n\t"] {
+                let text = format!("{before}{} n=d", blank.repeat(200_000));
+                let expected = if before.contains("n=") { "c" } else { "d" };
+                assert_eq!(value(&text, "n").as_deref(), Some(expected), "{before:?} {blank:?}");
+            }
         }
     }
 
