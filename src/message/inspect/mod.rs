@@ -208,7 +208,7 @@ fn body(part: Part<'_>, defects: &mut Defects) {
     if let Some((kind, at)) = odd {
         defects.push(kind, part.body_offset() + at);
     }
-    if !part.enclosed().is_empty() {
+    if part.content_type().kind() == "text" && !part.enclosed().is_empty() {
         defects.push(DefectKind::FileInText, part.body_offset());
     }
 }

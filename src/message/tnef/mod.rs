@@ -421,6 +421,7 @@ mod tests {
             let files = message.root().enclosed();
             assert_eq!(files.len(), listed, "{content_type}");
             if let Some(file) = files.first() {
+                assert_eq!(message.defects(), [], "{content_type}");
                 assert_eq!((file.form, file.name.as_str(), file.complete), (Form::Tnef, "long name.txt", true));
                 assert_eq!(file.decode(&message.root().decode()), b"Hello\r\n");
             }
