@@ -252,9 +252,13 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// What [`decode`](Self::decode) gives, to be read little by little and in bounded memory.
+    /// What [`decode`](Self::decode) gives, to be read little by little and in bounded memory; but a body that is uuencoded
+    /// is decoded as a whole.
     pub fn reader(self) -> BodyReader {
         let encoding = if self.is_encoded() { self.encoding() } else { Encoding::Binary };
+        if encoding == Encoding::Uuencode {
+            return BodyReader::new(self.bytes(), &Encoding::Binary);
+        }
         BodyReader::new(self.message.raw().slice_ref(self.raw_body()), &encoding)
     }
 

@@ -75,7 +75,7 @@ impl Decoder {
 }
 
 impl BodyReader {
-    /// Reads a body in that encoding; of one that is none of ours, and of those that are none, the octets as they stand.
+    /// Reads a body in base64 or quoted-printable; in any other encoding, the octets as they stand.
     pub fn new(body: Bytes, encoding: &Encoding) -> Self {
         let decoder = match encoding {
             Encoding::Base64 => Decoder::Base64(Base64Decoder::default()),
@@ -167,6 +167,8 @@ mod tests {
             ("quoted-printable", " ".repeat(30_000)),
             ("quoted-printable", "a=".to_owned()),
             ("x-unknown", lines),
+            ("x-uuencode", "See:\nbegin 644 cat.txt\n#0V%T\n`\nend\n".to_owned()),
+            ("x-uuencode", "no file".to_owned()),
         ]
         .into_iter()
         .map(|(encoding, body)| Message::parse(format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}")))
