@@ -90,7 +90,7 @@ pub(crate) fn pbkdf2(hash: HashFunction, password: &[u8], salt: &[u8], iteration
     out
 }
 
-/// MD5 (RFC 1321) of the pieces, joined. For CRAM-MD5's and DIGEST-MD5's clients and APOP only.
+/// MD5 (RFC 1321) of the pieces, joined. For CRAM-MD5's and DIGEST-MD5's clients, APOP and Content-MD5 only.
 pub(crate) fn md5(pieces: &[&[u8]]) -> [u8; 16] {
     use md5::Digest;
     let mut state = md5::Md5::new();
