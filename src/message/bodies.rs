@@ -1,5 +1,7 @@
 //! Which parts of a message a reader shows as text, as HTML, and as attachments.
 
+use std::borrow::Cow;
+
 use super::{Message, Part};
 
 /// What a reader does with the parts of a message. Embedded messages are attachments and are not looked into.
@@ -25,6 +27,42 @@ pub struct Bodies<'a> {
     pub html: Vec<Part<'a>>,
     /// What to offer for keeping.
     pub attachments: Vec<Part<'a>>,
+}
+
+impl Message {
+    /// The plain text of the message, decoded: the `text/plain` parts of [`Bodies::text`], one after the other, on lines of
+    /// their own. `None` where there is none, even if there is HTML.
+    ///
+    /// ```
+    /// use facteur::message::Message;
+    ///
+    /// let message = Message::parse("Content-Transfer-Encoding: base64\r\n\r\nTHVuY2g/\r\n");
+    /// assert_eq!(message.text().as_deref(), Some("Lunch?"));
+    /// assert_eq!(message.html(), None);
+    /// ```
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        joined(&self.bodies().text, "plain")
+    }
+
+    /// The HTML of the message, decoded: the `text/html` parts of [`Bodies::html`], one after the other. Plain text between
+    /// them is left out. `None` where there is none, even if there is plain text.
+    pub fn html(&self) -> Option<Cow<'_, str>> {
+        joined(&self.bodies().html, "html")
+    }
+
+    /// What to offer for keeping, see [`Bodies::attachments`]: each [`Part`] has its [`filename`](Part::filename), its
+    /// [`content_type`](Part::content_type), and its octets by [`bytes`](Part::bytes).
+    pub fn attachments(&self) -> Vec<Part<'_>> {
+        self.bodies().attachments
+    }
+}
+
+/// The texts of those parts that are of this subtype.
+fn joined<'a>(parts: &[Part<'a>], subtype: &str) -> Option<Cow<'a, str>> {
+    let mut texts = parts.iter().filter(|part| part.content_type().is("text", subtype)).filter_map(|part| part.text());
+    let first = texts.next()?;
+    // The line end before a boundary is no part of the text.
+    Some(texts.fold(first, |all, text| if all.ends_with('\n') { all + text } else { all + "\r\n" + text }))
 }
 
 impl<'a> Bodies<'a> {
@@ -185,6 +223,22 @@ mod tests {
     fn paths(parts: &[Part<'_>]) -> String {
         let path = |part: &Part<'_>| part.path().iter().map(u32::to_string).collect::<Vec<_>>().join(".");
         parts.iter().map(path).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn texts_are_joined_by_kind() {
+        for (sketch, text, html, attachments) in [
+            ("plain", Some(""), None, 0),
+            ("html", None, Some(""), 0),
+            ("pdf", None, None, 1),
+            ("alternative(plain,html)", Some("x"), Some("x"), 0),
+            ("mixed(plain,pdf,plain)", Some("x\r\nx"), None, 1),
+            ("mixed(plain,html,png)", Some("x"), Some("x"), 0),
+        ] {
+            let message = message(sketch);
+            assert_eq!((message.text().as_deref(), message.html().as_deref()), (text, html), "{sketch}");
+            assert_eq!(message.attachments().len(), attachments, "{sketch}");
+        }
     }
 
     #[test]

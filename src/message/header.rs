@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::Message;
 use super::fields::{ContentType, Disposition};
 use super::scan::{FieldSpan, is_name};
+use crate::address::list::Mailbox;
 use crate::address::{Entry, list};
 use crate::base::Timestamp;
 use crate::text::words;
@@ -21,6 +22,7 @@ use crate::text::words;
 /// let header = message.header();
 /// assert_eq!(header.fields().map(|field| field.name()).collect::<Vec<_>>(), ["Received", "Received", "to"]);
 /// assert_eq!(header.get("To").unwrap().addresses()[0].mailboxes()[0].to_string(), "ada@b.test");
+/// assert_eq!(header.to()[0].to_string(), "ada@b.test");
 /// assert_eq!(header.all("received").count(), 2);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,45 @@ impl<'a> Header<'a> {
     pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
         let spans = self.spans.iter().enumerate();
         spans.filter(move |(_, span)| self.named(span, name.as_bytes())).map(move |(n, _)| self.at(n))
+    }
+
+    /// The text of the first Subject field, decoded.
+    pub fn subject(self) -> Option<Cow<'a, str>> {
+        self.get("subject").map(Field::text)
+    }
+
+    /// The mailboxes in the first From field, those of groups among them.
+    pub fn from(self) -> Vec<Mailbox> {
+        self.mailboxes("from")
+    }
+
+    /// The mailboxes in the first To field, those of groups among them.
+    pub fn to(self) -> Vec<Mailbox> {
+        self.mailboxes("to")
+    }
+
+    /// The mailboxes in the first Cc field, those of groups among them.
+    pub fn cc(self) -> Vec<Mailbox> {
+        self.mailboxes("cc")
+    }
+
+    /// The first Date field.
+    pub fn date(self) -> Option<Timestamp> {
+        self.get("date")?.date()
+    }
+
+    /// The identifier in the first Message-ID field, without brackets.
+    pub fn message_id(self) -> Option<String> {
+        self.get("message-id")?.ids().into_iter().next()
+    }
+
+    fn mailboxes(self, name: &str) -> Vec<Mailbox> {
+        let entries = self.get(name).map(Field::addresses).unwrap_or_default();
+        let mailboxes = entries.into_iter().map(|entry| match entry {
+            Entry::Mailbox(mailbox) => vec![mailbox],
+            Entry::Group(group) => group.members,
+        });
+        mailboxes.flatten().collect()
     }
 
     /// The octets of all fields, without the blank line that ends the header.
@@ -181,5 +222,30 @@ impl<'a> Field<'a> {
     /// The value of a Content-Disposition field; `None` where it is none.
     pub fn disposition(self) -> Option<Disposition> {
         Disposition::parse(self.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_fields_have_names_of_their_own() {
+        let message = Message::parse(
+            "From: Ada <ada@a.test>\nFrom: eve@b.test\nTo: all:bob@a.test, cy@a.test;, dan@a.test\n\
+             Subject: =?utf-8?q?=C3=A9?=\n f\nDate: Mon, 1 Jan 2024 00:00:00 +0000\nMessage-ID: <x@a> <y@a>\n\n",
+        );
+        let header = message.header();
+        let shown = |mailboxes: Vec<Mailbox>| mailboxes.iter().map(Mailbox::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(shown(header.from()), "ada@a.test");
+        assert_eq!(shown(header.to()), "bob@a.test cy@a.test dan@a.test");
+        assert_eq!(shown(header.cc()), "");
+        assert_eq!(header.subject().as_deref(), Some("é f"));
+        assert_eq!(header.date(), header.get("date").unwrap().date());
+        assert!(header.date().is_some());
+        assert_eq!(header.message_id().as_deref(), Some("x@a"));
+        let message = Message::parse("Subject\n\n");
+        let header = message.header();
+        assert_eq!((header.subject(), header.date(), header.message_id()), (None, None, None));
     }
 }

@@ -96,6 +96,9 @@ impl Message {
     /// Reads a message. Whatever the octets are, there is at least one part.
     ///
     /// Lines may end with CRLF or LF. A message longer than 4 GiB has its header read and its body left as one piece.
+    ///
+    /// A [`Vec`], a [`String`], a [`Bytes`] and a static text are taken over without a copy; octets that are only borrowed are
+    /// copied first, by `octets.to_vec()`.
     pub fn parse(raw: impl Into<Bytes>) -> Self {
         Self::parse_with(raw, &Limits::default())
     }
