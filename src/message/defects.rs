@@ -92,7 +92,8 @@ pub enum DefectKind {
     /// A Content-Transfer-Encoding that is not one word of RFC 2045 §6.1: another word, none, or one with quotes, comments or
     /// parameters, which is read without them.
     OddEncoding,
-    /// A multipart whose Content-Type names no boundary (RFC 2046 §5.1.1). It is read as text. At the part.
+    /// A multipart whose Content-Type names no boundary, or one with a line end in it (RFC 2046 §5.1.1). It is read as text. At
+    /// the part.
     NoBoundary,
     /// A boundary that no multipart may have (RFC 2046 §5.1.1): longer than 70 characters, of characters that are not allowed,
     /// or with white space at its end, which is taken away. At its parameter.

@@ -572,6 +572,11 @@ mod tests {
                 r"Content-Type: multipart/mixed\n\n|--b\n\nx\n--b--\n",
                 vec![(NoBoundary, 0)],
             ),
+            (
+                "Content-Type: multipart/mixed; boundary*=us-ascii''%0Ab\n\n--\nb\n\nx".to_owned(),
+                r"Content-Type: multipart/mixed; boundary*=us-ascii\'\'%0Ab\n\n|--\nb\n\nx",
+                vec![(NoBoundary, 0), (EncodedBoundary, 31)],
+            ),
             (format!("{MIXED}{INNER}--c\n\nx\n--b\n\ny\n--b--"), r"[[\n|x] \n|y]", vec![(MissingFinalBoundary, 96)]),
             (format!("{MIXED}--b\n\nx\n--b--\n--b\n\ny"), r"[\n|x]", vec![(PartAfterEnd, 56)]),
             (format!("{MIXED}--bx\n\nx\n--b--"), r"[\n|x]", vec![(LooseBoundary, 43)]),
@@ -667,6 +672,12 @@ mod tests {
             repeated("Content-Type: message/rfc822\n\n"),
             format!("Content-Type: multipart/mixed; {}\n\n", repeated("boundary*1=x;")),
             format!("Content-Type: multipart/mixed; {}\n\n", repeated("(")),
+            // A boundary that would go on for many lines.
+            format!(
+                "Content-Type: multipart/mixed; boundary*=us-ascii''{}x\n\n{}",
+                repeated("%0A--"),
+                "\n--".repeat(500_000)
+            ),
         ] {
             let message = Message::parse(text);
             message.all_parts().last().unwrap().content_type();

@@ -298,7 +298,8 @@ pub(super) fn composite(value: &[u8]) -> Composite {
     if message { Composite::Message { encodable } } else { Composite::None }
 }
 
-/// The boundary of a multipart: its white space at the end taken away (RFC 2046 §5.1.1); `None` where it is empty.
+/// The boundary of a multipart: its white space at the end taken away (RFC 2046 §5.1.1); `None` where it is empty, and where
+/// it holds a line end, as only RFC 2231 can write it: no line begins with that, and to look for it would take quadratic time.
 pub(super) fn boundary(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     if let Some(boundary) = params::simple(value, "boundary") {
         return boundary.map(|text| Cow::Borrowed(text.as_bytes().trim_ascii_end())).filter(|value| !value.is_empty());
@@ -309,7 +310,7 @@ pub(super) fn boundary(value: &[u8]) -> Option<Cow<'_, [u8]>> {
         None => params.value("boundary")?.into_bytes(),
     };
     boundary.truncate(boundary.trim_ascii_end().len());
-    (!boundary.is_empty()).then_some(Cow::Owned(boundary))
+    (!boundary.is_empty() && !boundary.contains(&b'\n')).then_some(Cow::Owned(boundary))
 }
 
 /// `type "/" subtype`, with CFWS between them.
