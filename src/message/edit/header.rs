@@ -45,6 +45,11 @@ impl Owned {
     fn view(&self) -> Field<'_> {
         Field::new(&self.octets, self.colon)
     }
+
+    /// It is the byte order mark that some programs put before a message: no line, and at the start or nowhere.
+    fn is_mark(&self) -> bool {
+        *self.octets == *b"\xef\xbb\xbf"
+    }
 }
 
 impl HeaderEdit {
@@ -78,7 +83,7 @@ impl HeaderEdit {
         self.fields().find(|field| field.is(name))
     }
 
-    /// Adds a field before all others. Where the first line of the message is no field but begins with white space, it
+    /// Adds a field before all others; a byte order mark stays the first of all. Where the first line of the message is no field but begins with white space, it
     /// becomes part of what is added, as it does in every mail server.
     ///
     /// # Errors
@@ -101,7 +106,8 @@ impl HeaderEdit {
     /// As [`prepend`](Self::prepend).
     pub fn insert(&mut self, index: usize, name: &str, value: &[u8]) -> Result<(), ParseError> {
         let field = self.written(name, value)?;
-        self.fields.insert(index.min(self.fields.len()), field);
+        let first = usize::from(self.fields.first().is_some_and(Owned::is_mark));
+        self.fields.insert(index.max(first).min(self.fields.len()), field);
         self.edited = true;
         Ok(())
     }
@@ -169,7 +175,8 @@ impl HeaderEdit {
         for (n, field) in self.fields.iter().enumerate() {
             octets.extend_from_slice(&field.octets);
             // A header that was cut off before its line end.
-            if !field.octets.ends_with(b"\n") && (n + 1 < self.fields.len() || self.edited) {
+            let cut = !field.octets.ends_with(b"\n") && !(n == 0 && field.is_mark());
+            if cut && (n + 1 < self.fields.len() || self.edited) {
                 octets.extend_from_slice(self.line_end.as_bytes());
             }
         }
@@ -327,5 +334,13 @@ mod tests {
             assert!(header.prepend(name, value).is_err(), "{name} {}", value.escape_ascii());
         }
         assert_eq!(header.header(), b"A: b\r\n\r\n");
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays_where_it_is() {
+        let text = "\u{feff}Subject: x\r\n\r\nHello.\r\n";
+        assert_eq!(edited(text, |_| ()), text);
+        let more = edited(text, |header| header.prepend("X", b"y").unwrap());
+        assert_eq!(more, "\u{feff}X: y\r\nSubject: x\r\n\r\nHello.\r\n");
     }
 }

@@ -167,7 +167,7 @@ impl<'a> Field<'a> {
     pub fn languages(self) -> Vec<String> {
         let value = self.unfolded();
         let tags = value.split(|octet| *octet == b',').filter_map(token);
-        tags.map(|(tag, _)| charset::guess(tag).into_owned()).collect()
+        tags.map(|(tag, _)| charset::guess_piece(tag).into_owned()).collect()
     }
 
     /// The URI in a Content-Location or Content-Base field, white space in it taken away (RFC 2557 §4.4.1). `None` where it is
