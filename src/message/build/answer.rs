@@ -1,5 +1,7 @@
 //! Answering a message, and sending one on (RFC 5322 §3.6.2 to §3.6.6).
 
+use std::collections::HashSet;
+
 use super::{BuildError, Builder, Contact, check};
 use crate::address::{Address, Entry};
 use crate::message::{Field, Header, Message};
@@ -54,13 +56,11 @@ impl Builder {
     /// answer, so [`from`](Self::from) comes first.
     pub fn reply_all(self, message: &Message) -> Self {
         let mut answer = self.reply(message);
-        let mut known: Vec<Address> =
+        let mut known: HashSet<Address> =
             answer.draft.from.iter().chain(&answer.draft.to).flat_map(Contact::addresses).flatten().cloned().collect();
         for contact in ["to", "cc"].into_iter().flat_map(|name| contacts(message.header(), name)) {
-            let new: Vec<Address> =
-                contact.addresses().flatten().filter(|address| !known.contains(address)).cloned().collect();
-            if !new.is_empty() {
-                known.extend(new);
+            // Each is one mailbox: groups were taken apart.
+            if contact.addresses().flatten().any(|address| known.insert(address.clone())) {
                 answer.draft.cc.push(contact);
             }
         }
