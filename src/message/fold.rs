@@ -102,13 +102,13 @@ impl<'a> Fold<'a> {
 
     /// Text as `unstructured` has it: encoded words from the first to the last word that needs them.
     pub(super) fn text(&mut self, text: &str) {
-        let utf8 = self.utf8;
+        let utf8 = self.utf8 && !has_line_ends(text);
         self.words(text, unplain(text, |octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8));
     }
 
     /// `phrase = 1*word`: atoms, one quoted string, or encoded words.
     pub(super) fn phrase(&mut self, text: &str) {
-        let utf8 = self.utf8;
+        let utf8 = self.utf8 && !has_line_ends(text);
         let run = unplain(text, |octet| is_atext(octet) && (octet < 0x80 || utf8));
         let printable = |octet| matches!(octet, b' '..=b'~') || octet >= 0x80 && utf8;
         if run.is_some() && text.bytes().all(printable) && !text.contains("=?") {
@@ -209,6 +209,12 @@ impl<'a> Fold<'a> {
         self.limit = WIDTH;
         self.bare = false;
     }
+}
+
+/// Whether there are characters that programs take for line ends and RFC 5198 §2 does not allow as such: NEL, LINE SEPARATOR,
+/// PARAGRAPH SEPARATOR. They are encoded even where UTF-8 may be written.
+fn has_line_ends(text: &str) -> bool {
+    text.contains(['\u{85}', '\u{2028}', '\u{2029}'])
 }
 
 /// `quoted-string`
@@ -318,6 +324,9 @@ mod tests {
             assert_eq!(field(|fold| fold.text(text), false), expected, "{text}");
         }
         assert_eq!(field(|fold| fold.text("un café"), true), "Subject: un café\r\n");
+        let written = field(|fold| fold.text("a\u{2028}Bcc: b"), true);
+        assert_eq!(written, "Subject: =?utf-8?Q?a=E2=80=A8Bcc=3A?= b\r\n");
+        assert!(field(|fold| fold.phrase("a\u{85}, b"), true).is_ascii());
     }
 
     #[test]
