@@ -3,7 +3,7 @@
 use facteur::address::{Address, Domain};
 use facteur::base::Timestamp;
 use facteur::message::build::Contact;
-use facteur::message::{AutoSubmitted, BuildError, Builder, Encoding, Importance, Message, NewPart, Part};
+use facteur::message::{AutoSubmitted, BuildError, Builder, DefectKind, Encoding, Importance, Message, NewPart, Part};
 
 use message_rules::strict;
 
@@ -498,4 +498,83 @@ fn parts_say_what_else_they_are() {
     assert_eq!(part.description().as_deref(), Some("Ein Bäumchen"));
     assert_eq!(part.header().get("content-language").unwrap().languages(), ["de", "en"]);
     assert_eq!(part.header().get("content-location").unwrap().value(), b" https://x.test/tree.png");
+}
+
+/// In quadratic time it would take minutes.
+#[test]
+fn an_answer_to_very_many_takes_linear_time() {
+    let to: String = (0..50_000).map(|n| format!("u{n}@b.test,\r\n ")).collect();
+    let message = Message::parse(format!("From: q@q.test\r\nTo: {to}u7@b.test, q@q.test\r\n\r\nHello.\r\n"));
+    let answer = Message::build().date(Timestamp::from_unix(0)).from("a@a.test").reply_all(&message).text("x\n");
+    assert_eq!(answer.envelope().unwrap().1.len(), 50_001);
+    let entries = answer.finish().unwrap().header().get("cc").unwrap().addresses();
+    assert_eq!(entries.len(), 50_000);
+}
+
+fn body(part: NewPart) -> Result<Message, BuildError> {
+    Message::build().date(Timestamp::from_unix(0)).from("a@a.test").body(part).finish()
+}
+
+#[test]
+fn a_header_says_of_a_part_what_is_so() {
+    let text = || NewPart::text("plain", "café\n");
+    assert_eq!(body(text().param("charset", "iso-8859-1")).unwrap_err(), BuildError::Charset);
+    assert!(body(text().param("charset", "UTF-8")).is_ok());
+    assert!(body(NewPart::text("plain", "cafe\n").param("charset", "iso-8859-1")).is_ok());
+    let file = || NewPart::octets("text/plain", "x\r\n").attachment("a.txt");
+    assert!(matches!(body(file().param("name", "a.exe")), Err(BuildError::Param { .. })));
+    assert!(body(file().param("name", "a.txt")).unwrap().defects().is_empty());
+    let twice = file().field("Content-Description", "a").field("content-description", "b");
+    assert!(matches!(body(twice), Err(BuildError::Repeated { .. })));
+}
+
+/// A second field would go around the check of the first.
+#[test]
+fn fields_of_lists_stand_once() {
+    let list = || {
+        let builder = Message::build().date(Timestamp::from_unix(0)).from("a@a.test").text("x\n");
+        builder.one_click("https://a.test/", ["mailto:a@a.test"])
+    };
+    assert!(list().list_id("", "a.test").finish().is_ok());
+    let field = "list-unsubscribe".to_owned();
+    let repeated = list().uris("list-unsubscribe", ["http://b.test/"]).finish();
+    assert_eq!(repeated.unwrap_err(), BuildError::Repeated { field });
+}
+
+/// A reader that compares the beginning of a line with the boundary (RFC 2046 §5.1.1) would take what follows for a part of
+/// the attached message.
+#[test]
+fn no_boundary_of_an_attached_message_begins_ours() {
+    for (boundary, encoded) in [("=", true), ("=_", true), ("=_c", true), ("=_cg", false), ("x", false)] {
+        let text = format!(
+            "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n\r\nx\r\n--{boundary}--\r\n"
+        );
+        let message = Message::build().date(Timestamp::from_unix(0)).from("a@a.test").text("x\n");
+        let message =
+            message.attach_message(Message::parse(text.clone())).attach("a", "text/plain", "y\r\n").finish().unwrap();
+        assert!(message.defects().is_empty(), "{boundary}: {:?}", message.defects());
+        let attached = message.part(&[2]).unwrap();
+        assert_eq!(attached.encoding().is_encoded(), encoded, "{boundary}");
+        assert_eq!(attached.message().unwrap().raw(), text.as_bytes());
+        if encoded {
+            let ready = NewPart::multipart("mixed", vec![NewPart::ready(text)]);
+            assert_eq!(body(ready).unwrap_err(), BuildError::Unencodable);
+        }
+    }
+    // One that nothing in the attached message shows.
+    let ours = body(NewPart::multipart("mixed", vec![NewPart::text("plain", "x")])).unwrap();
+    let boundary = ours.root().content_type().param("boundary").unwrap();
+    let hollow = Message::parse(format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\nx\r\n"));
+    let message = body(NewPart::multipart("mixed", vec![NewPart::message(hollow)])).unwrap();
+    assert_ne!(message.root().content_type().param("boundary").unwrap(), boundary);
+}
+
+#[test]
+fn a_header_that_is_attached_alone_is_not_cut_off() {
+    for text in ["Subject: x", "Subject: x\r\n", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nSubject: x"] {
+        let message = Message::build().date(Timestamp::from_unix(0)).from("a@a.test").text("x\n");
+        let message = message.attach_message(Message::parse(text)).attach("a", "text/plain", "y\r\n").finish().unwrap();
+        assert!(message.defects().iter().all(|defect| defect.kind != DefectKind::CutHeader), "{:?}", message.defects());
+        assert_eq!(message.bodies().attachments.len(), 2);
+    }
 }

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use super::body::forbidden;
+use super::part::{Content, NewPart};
 use super::{BuildError, Extra, Value};
 use crate::address::is_atext;
 use crate::message::fold::Fold;
 use crate::message::{Field, Message};
+use crate::text::charset;
 
 /// Names longer than this would leave no room on their line.
 const LONGEST_NAME: usize = 76;
@@ -100,6 +102,39 @@ pub(super) fn foreign_id(field: &str, id: &str, utf8: bool) -> Result<(), BuildE
     };
     if id.is_empty() || !id.bytes().all(sound) {
         return Err(BuildError::Id { field: field.to_owned() });
+    }
+    Ok(())
+}
+
+/// Parameters of Content-Type that say what is not so: another charset than that of the text, and a name that is not that
+/// of the file, of which readers take the one or the other.
+pub(super) fn params(part: &NewPart) -> Result<(), BuildError> {
+    let find =
+        |name: &str| part.params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    if let (Content::Text(text), Some(label)) = (&part.content, find("charset"))
+        && charset::decode(label, text.as_bytes()) != *text
+    {
+        return Err(BuildError::Charset);
+    }
+    if let (Some(name), Some(filename)) = (find("name"), &part.filename)
+        && name != filename
+    {
+        return Err(BuildError::Param { field: "Content-Type".to_owned() });
+    }
+    Ok(())
+}
+
+/// RFC 2369 §2: "There MUST be no more than one of each field present in any given message."
+pub(super) fn list_fields(fields: &[Extra]) -> Result<(), BuildError> {
+    let mut known: Vec<&str> = Vec::new();
+    for Extra { name, .. } in fields {
+        if !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("list-")) {
+            continue;
+        }
+        if known.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            return Err(BuildError::Repeated { field: name.to_string() });
+        }
+        known.push(name);
     }
     Ok(())
 }

@@ -57,6 +57,16 @@ pub enum BuildError {
     /// types for reports in UTF-8.
     #[error("content that its Content-Transfer-Encoding does not allow")]
     Unencodable,
+    /// A text that would be another one in the `charset` that was asked for: text is written in UTF-8. For others there is
+    /// [`NewPart::octets`](super::NewPart::octets).
+    #[error("text that is not in its charset")]
+    Charset,
+    /// A field that may stand once (RFC 2045 §3, RFC 2369 §2).
+    #[error("{field} more than once")]
+    Repeated {
+        /// The field.
+        field: String,
+    },
     /// A part that stands [`ready`](super::NewPart::ready) has a header that is no header of a part, or was given fields.
     #[error("a ready part whose header is not made of Content- fields alone")]
     Ready,
@@ -79,7 +89,7 @@ pub enum BuildError {
         /// The field.
         field: &'static str,
     },
-    /// No parameter can have that name.
+    /// No parameter can have that name; or `name` of Content-Type is not the name of the file.
     #[error("no parameter of {field}")]
     Param {
         /// The field.

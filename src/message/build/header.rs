@@ -29,6 +29,7 @@ impl Builder {
             fold.text(subject);
             check::fits(fold, "Subject")?;
         }
+        check::list_fields(&self.draft.fields)?;
         check::one_click(&self.draft.fields)?;
         self.draft.fields.iter().try_for_each(|extra| self.extra_field(extra, out))
     }

@@ -7,8 +7,8 @@ use memchr::memmem;
 use super::body::{self, Care};
 use super::part::{Content, NewPart};
 use super::{BuildError, check};
-use crate::message::Encoding;
 use crate::message::fold::{Fold, quoted};
+use crate::message::{Encoding, Message, fields};
 use crate::text::params::{self, is_token};
 
 /// How deep multiparts may lie in each other: what [`Limits`](crate::message::Limits) reads by default.
@@ -71,9 +71,14 @@ impl Plan {
         } else {
             let (octets, care) = (part.octets_of(), part.care());
             let last = last && !matches!(part.content, Content::Ready(_)); // see part()
+            let clashes = taken.as_deref_mut().is_some_and(|taken| part.clashes(taken));
+            let allowed = |encoding: &Encoding| body::allows(encoding, octets, care, last);
             encoding = match &part.encoding {
-                Some(encoding) if !body::allows(encoding, octets, care, last) => return Err(BuildError::Unencodable),
+                Some(encoding) if !allowed(encoding) || clashes && !encoding.is_encoded() => {
+                    return Err(BuildError::Unencodable);
+                }
                 Some(encoding) => encoding.clone(),
+                None if clashes => Encoding::Base64,
                 None => body::choose(octets, care, eight_bit, last),
             };
             if encoding.is_encoded() && !part.is_encodable() {
@@ -145,8 +150,11 @@ impl Plan {
             fold.pieces(&[b"<", id.as_bytes(), b">"]);
             check::fits(fold, "Content-ID")?;
         }
-        for (name, text) in &part.fields {
+        for (n, (name, text)) in part.fields.iter().enumerate() {
             check::part_field(name)?;
+            if part.fields.iter().take(n).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                return Err(BuildError::Repeated { field: name.clone() });
+            }
             check::value(name, text)?;
             let mut fold = Fold::new(out, name, self.utf8);
             fold.text(text);
@@ -155,6 +163,9 @@ impl Plan {
         out.extend_from_slice(b"\r\n");
         let Content::Parts(parts) = &part.content else {
             body::write(part.octets_of(), encoding, self.care(part, encoding), last, out);
+            if !last && !encoding.is_encoded() && part.is_cut() {
+                out.extend_from_slice(b"\r\n");
+            }
             return Ok(());
         };
         // RFC 2046 §5.1.1: the line end before a boundary belongs to it, and a multipart has at least one part.
@@ -197,6 +208,7 @@ impl Plan {
         if !ours && (!sound(kind) || !sound(subtype) || kind.eq_ignore_ascii_case("multipart") != multipart) {
             return Err(BuildError::MediaType);
         }
+        check::params(part)?;
         let charset = part.needs_charset();
         // For readers that do not know RFC 2231.
         let name = part.filename.as_ref().filter(|name| needs_extension("filename", name) && !part.declares("name"));
@@ -252,6 +264,37 @@ impl Plan {
             _ => out.extend_from_slice(number.to_string().as_bytes()),
         }
         out.push(b'_');
+    }
+}
+
+impl NewPart {
+    /// Whether a boundary in it is the beginning of one that may be written around it, whatever its tag: a line of the one
+    /// is a line of the other then (RFC 2046 §5.1.2), and what follows may be taken for a part of the wrong message. The
+    /// tags of those that are as long go to `taken`.
+    fn clashes(&self, taken: &mut Vec<u64>) -> bool {
+        let message = match &self.content {
+            Content::Message(message) => message.clone(),
+            Content::Ready(octets) => Message::parse(octets.clone()),
+            _ => return false,
+        };
+        let mut clashes = false;
+        for part in message.all_parts() {
+            let Some(field) = part.header().get("content-type") else { continue };
+            let Some(boundary) = fields::boundary(field.value()) else { continue };
+            let rest = boundary.strip_prefix(MARK);
+            clashes |= MARK.starts_with(&boundary)
+                || rest.is_some_and(|rest| rest.len() < 16 && rest.iter().all(u8::is_ascii_hexdigit));
+            taken.extend(rest.and_then(tag));
+        }
+        clashes
+    }
+
+    /// Whether it is a message that ends in the middle of a header line, which a boundary would cut off.
+    fn is_cut(&self) -> bool {
+        let Content::Message(message) = &self.content else { return false };
+        let last = || message.all_parts().last();
+        !message.raw().ends_with(b"\n")
+            && last().is_some_and(|part| part.raw_body().is_empty() && !part.raw_header().is_empty())
     }
 }
 
