@@ -206,3 +206,18 @@ proptest! {
         }
     }
 }
+
+/// Where each edit read the header of the multipart again, this would take minutes.
+#[test]
+fn many_edits_below_a_long_header_take_linear_time() {
+    let parts = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(3000);
+    let long = "y".repeat(200_000);
+    let message =
+        Message::parse(format!("Content-Type: multipart/mixed; boundary=b; x=\"{long}\"\r\n\r\n{parts}--b--\r\n"));
+    let mut edit = Edit::new(&message);
+    for part in message.parts() {
+        edit.replace_body(part, "gone\r\n", Recode::Keep).unwrap();
+    }
+    let edited = edit.finish().unwrap().message();
+    assert_eq!(edited.parts().filter(|part| part.text().as_deref() == Some("gone\r\n")).count(), 3000);
+}

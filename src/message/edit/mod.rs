@@ -116,6 +116,10 @@ pub struct Edit {
     changes: BTreeMap<usize, Change>,
     /// For each part the boundary that it declares, where that is open in its body.
     boundaries: Vec<Option<Vec<u8>>>,
+    /// The multiparts of `digest`, and those of `signed` and `encrypted`, sorted: an edit need not read Content-Type fields
+    /// again, which may be long.
+    digests: Vec<usize>,
+    sealed: Vec<usize>,
     /// The multiparts between whose boundaries nothing can be written.
     tangled: Vec<usize>,
     line_end: &'static str,
@@ -146,10 +150,16 @@ impl Edit {
     /// No change yet. The octets are shared with the message.
     pub fn new(message: &Message) -> Self {
         let boundaries = content::boundaries(message);
+        let multiparts = |are: fn(&ContentType) -> bool| {
+            let found = message.all_parts().filter(|part| part.is_multipart() && are(&part.content_type()));
+            found.map(Part::index).collect()
+        };
         Self {
             message: message.clone(),
             protected: Protected::default(),
             changes: BTreeMap::new(),
+            digests: multiparts(|content_type| content_type.is("multipart", "digest")),
+            sealed: multiparts(is_protected),
             tangled: content::tangled(message, &boundaries),
             boundaries,
             line_end: header::line_end(message.raw()),
@@ -376,7 +386,7 @@ impl Edit {
     fn nature(&self, part: Part<'_>) -> Nature {
         match self.changes.get(&part.index()).and_then(|change| change.body.as_ref()) {
             Some((_, nature)) => nature.clone(),
-            None => Nature::of(part.header(), in_digest(part.parent())),
+            None => Nature::of(part.header(), self.in_digest(part.parent())),
         }
     }
 
@@ -396,7 +406,7 @@ impl Edit {
         if self.changes.get(&part.index()).is_some_and(|change| change.removed || change.body.is_some()) {
             return Err(EditError::Conflict);
         }
-        if self.protected == Protected::Refuse && part.is_multipart() && is_protected(&part.content_type()) {
+        if self.protected == Protected::Refuse && self.sealed.binary_search(&part.index()).is_ok() {
             return Err(EditError::Protected);
         }
         Ok(())
@@ -417,6 +427,10 @@ impl Edit {
             outer.extend(self.boundaries.get(part.index()).and_then(Option::as_deref));
         }
         Ok(outer)
+    }
+
+    fn in_digest(&self, parent: Option<Part<'_>>) -> bool {
+        parent.is_some_and(|parent| self.digests.binary_search(&parent.index()).is_ok())
     }
 
     fn left(&mut self, multipart: Part<'_>) -> &mut usize {
@@ -479,7 +493,7 @@ impl Edit {
         let seed = format!("{}.{}", self.message.raw().len(), self.written);
         let outer = self.outer(parent)?;
         let task = content::Task { text: false, line_end: self.line_end, ends_message, outer: &outer };
-        task.prepare(content, in_digest(parent), &seed)
+        task.prepare(content, self.in_digest(parent), &seed)
     }
 }
 
@@ -491,10 +505,6 @@ fn is_content(name: &str) -> bool {
 /// RFC 1847 §2.1, §2.2
 fn is_protected(content_type: &ContentType) -> bool {
     content_type.is("multipart", "signed") || content_type.is("multipart", "encrypted")
-}
-
-fn in_digest(parent: Option<Part<'_>>) -> bool {
-    parent.is_some_and(|parent| parent.is_multipart() && parent.content_type().is("multipart", "digest"))
 }
 
 /// Whether nothing follows a part, so that its last line needs an end of its own.

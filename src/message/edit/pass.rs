@@ -10,7 +10,7 @@ use bytes::Bytes;
 use memchr::{memchr, memmem, memrchr};
 
 use super::content::{Nature, collides, says_mime};
-use super::{Change, Edit, EditError, HeaderEdit, in_digest, is_content};
+use super::{Change, Edit, EditError, HeaderEdit, is_content};
 use crate::message::{Encoding, Message, Part};
 
 /// What begins the boundary of a multipart that is wrapped around a part; see [`Writer::tag`].
@@ -189,7 +189,7 @@ impl<'a> Writer<'a> {
             header.close();
         }
         let expected = change.body.as_ref().map(|(_, nature)| nature);
-        let own = Nature::of(part.header(), in_digest(part.parent()));
+        let own = Nature::of(part.header(), self.edit.in_digest(part.parent()));
         self.checked(part, &header, expected.unwrap_or(&own))?;
         self.copy_to(part.offset());
         // A boundary line at the very end of the message.
@@ -306,7 +306,7 @@ impl<'a> Writer<'a> {
         let mut inner = header.clone();
         inner.retain(|field| is_content(field.name()));
         // Only in a digest a message need not say that it is one.
-        if in_digest(part.parent()) && inner.get("content-type").is_none() {
+        if self.edit.in_digest(part.parent()) && inner.get("content-type").is_none() {
             inner.append("Content-Type", b"message/rfc822")?;
         }
         let mut outer = header;
@@ -340,7 +340,7 @@ impl<'a> Writer<'a> {
         let outer = self.edit.outer(part.parent())?;
         let read = Message::parse(octets);
         let whole = read.root().body_offset() == read.raw().len();
-        let nature = Nature::of(read.header(), in_digest(part.parent()));
+        let nature = Nature::of(read.header(), self.edit.in_digest(part.parent()));
         let fits = whole && expected.fits(&nature) && !collides(read.raw(), &outer);
         if fits { Ok(()) } else { Err(EditError::Header) }
     }
