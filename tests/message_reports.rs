@@ -206,3 +206,21 @@ fn what_cannot_be_written_is_refused_by_name() {
     let report = FeedbackReport::new(FeedbackType::Abuse, "x".repeat(1000));
     assert_eq!(field(report), Err(BuildError::TooLong { field: "User-Agent".into() }));
 }
+
+/// They say what bounces say, and name an address that did not fail.
+#[test]
+fn what_a_person_forwards_or_a_mailbox_answers_is_no_bounce() {
+    for text in [
+        "From: Bob <bob@x.test>\nSubject: Fwd: Undelivered Mail Returned to Sender\n\
+         Content-Type: multipart/mixed; boundary=b\n\n--b\n\nLook at this: delivery failed.\n\n<ada@b.test>: 550 no\n\
+         --b\nContent-Type: message/rfc822\n\nFrom: MAILER-DAEMON@x.test\nSubject: Undelivered\n\nx\n--b--\n",
+        "Return-Path: <>\nFrom: Bob <bob@x.test>\nAuto-Submitted: auto-replied\nSubject: I am out\n\n\
+         Your mail did not reach me. Write to the recipient: ada@x.test\n",
+    ] {
+        assert_eq!(Message::parse(text).bounce(), None, "{text}");
+    }
+    // A system says that it answers by itself too.
+    let text =
+        "From: MAILER-DAEMON@x.test\nAuto-Submitted: auto-replied\nSubject: Undelivered Mail\n\n<ada@x.test>: no\n";
+    assert_eq!(Message::parse(text).bounce().unwrap().recipients[0].name, "ada@x.test");
+}

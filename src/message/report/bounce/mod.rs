@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Action, DeliveryReport, Limits, RecipientReport, Report, Typed, outer_parts};
 use crate::address::Address;
-use crate::message::{Enhanced, Message};
+use crate::message::{AutoSubmitted, Enhanced, Message};
 
 mod reason;
 mod text;
@@ -182,15 +182,25 @@ impl<'a> Reader<'a> {
             return false;
         }
         let from = header.get("from").map(|field| field.text().to_lowercase()).unwrap_or_default();
+        let system = from.contains("mailer-daemon") || from.contains("mail delivery") || from.contains("<>");
+        let office = from.contains("postmaster") || from.contains("post_master") || from.contains("administrator");
+        let failed = header.get("x-failed-recipients").is_some();
+        let multipart = self.message.root().content_type().is("multipart", "report");
+        // What a person sends on, or a mailbox answers by itself (RFC 3834 §5), may quote a bounce and is none.
+        let personal = PERSONAL.iter().any(|start| subject.starts_with(start))
+            || header.get("auto-submitted").map(|field| field.auto_submitted()) == Some(AutoSubmitted::Replied);
+        if personal && !(system || office || failed || has_report || multipart) {
+            return false;
+        }
         let null = |name: &str| header.get(name).is_some_and(|field| field.value().trim_ascii() == b"<>");
         let signs = [
             (3, has_report),
-            (3, header.get("x-failed-recipients").is_some()),
-            (2, from.contains("mailer-daemon") || from.contains("mail delivery") || from.contains("<>")),
-            (1, from.contains("postmaster") || from.contains("post_master") || from.contains("administrator")),
+            (3, failed),
+            (2, system),
+            (1, office),
             (1, null("return-path")),
             (2, !subject.starts_with("re:") && SUBJECTS.iter().any(|phrase| subject.contains(phrase))),
-            (2, self.message.root().content_type().is("multipart", "report")),
+            (2, multipart),
             (2, text::announces_failure(&self.folded)),
             (1, outer_parts(self.message).any(|part| part.embedded().is_some())),
         ];
@@ -386,6 +396,9 @@ const SUBJECTS: &[&str] = &[
     "配信",
     "送信できません",
 ];
+
+/// How subjects of mail begin that answers other mail or sends it on, in lower case.
+const PERSONAL: &[&str] = &["re:", "aw:", "fw:", "fwd:", "wg:"];
 
 /// What subjects of automatic answers say, in lower case.
 const AUTOMATIC: &[&str] = &[
