@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Message;
 use super::fields::{ContentType, Disposition};
-use super::scan::{FieldSpan, is_name};
+use super::scan::{FieldSpan, key};
 use crate::address::list::Mailbox;
 use crate::address::{Entry, list};
 use crate::base::Timestamp;
@@ -67,8 +67,9 @@ impl<'a> Header<'a> {
 
     /// All fields of this name, in their order.
     pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
-        let spans = self.spans.iter().enumerate();
-        spans.filter(move |(_, span)| self.named(span, name.as_bytes())).map(move |(n, _)| self.at(n))
+        let sought = key(name.as_bytes());
+        let spans = self.spans.iter().enumerate().filter(move |(_, span)| span.key == sought);
+        spans.map(move |(n, _)| self.at(n)).filter(move |field| field.colon > 0 && field.is(name))
     }
 
     /// The text of the first Subject field, decoded.
@@ -116,21 +117,6 @@ impl<'a> Header<'a> {
         self.raw.get(start..self.end).unwrap_or_default()
     }
 
-    #[inline]
-    fn named(self, span: &FieldSpan, name: &[u8]) -> bool {
-        // By the length first: fields are asked for by name one after the other.
-        let len = (span.colon - span.start) as usize;
-        if len < name.len() || len == 0 {
-            return false;
-        }
-        let before = self.raw.get(span.start as usize..span.colon as usize).unwrap_or_default();
-        match before.get(name.len()) {
-            None => before.eq_ignore_ascii_case(name),
-            Some(b' ' | b'\t') => is_name(before, name),
-            Some(_) => false,
-        }
-    }
-
     fn at(self, n: usize) -> Field<'a> {
         let Some(span) = self.spans.get(n) else { return Field { raw: &[], colon: 0 } };
         let end = self.spans.get(n + 1).map_or(self.end, |next| next.start as usize);
@@ -150,13 +136,16 @@ impl<'a> Field<'a> {
 
     /// The name as it stands, without white space before the colon. Empty where the line is no field.
     pub fn name(self) -> &'a str {
-        let name = self.raw.get(..self.colon).unwrap_or_default();
-        std::str::from_utf8(name).unwrap_or_default().trim_end() // printable ASCII, as scanned
+        std::str::from_utf8(self.name_octets()).unwrap_or_default() // printable ASCII, as scanned
+    }
+
+    fn name_octets(self) -> &'a [u8] {
+        self.raw.get(..self.colon).unwrap_or_default().trim_ascii_end()
     }
 
     /// Whether it has this name, in any case of letters.
     pub fn is(self, name: &str) -> bool {
-        self.name().eq_ignore_ascii_case(name)
+        self.name_octets().eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The octets of the whole field, with its line end.

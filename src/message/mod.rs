@@ -65,8 +65,10 @@ pub struct Message {
 
 struct Inner {
     raw: Bytes,
-    /// Found by [`Message::parse`]; of a message that was built, when first asked for.
-    tree: OnceLock<Tree>,
+    /// Found by [`Message::parse`].
+    tree: Option<Tree>,
+    /// That of a message that was built: found when first asked for.
+    late: OnceLock<Tree>,
     /// Found when first asked for.
     defects: OnceLock<Vec<Defect>>,
 }
@@ -81,7 +83,7 @@ pub struct Limits {
     /// How many parts there may be, multiparts and embedded messages counted. Default 10,000, which are 360 KB of memory:
     /// a digest of a year has less. Beyond them the rest of the message is one part that is not looked into.
     pub parts: usize,
-    /// How many header fields there may be in all parts together. Default 100,000, which are 800 KB of memory. Beyond
+    /// How many header fields there may be in all parts together. Default 100,000, which are 1.2 MB of memory. Beyond
     /// them the rest of a header is one field without a name.
     pub fields: usize,
 }
@@ -106,13 +108,13 @@ impl Message {
     /// As [`parse`](Self::parse) with other limits.
     pub fn parse_with(raw: impl Into<Bytes>, limits: &Limits) -> Self {
         let raw = raw.into();
-        let tree = scan::scan(&raw, limits);
-        Self { inner: Arc::new(Inner { raw, tree: OnceLock::from(tree), defects: OnceLock::new() }) }
+        let tree = Some(scan::scan(&raw, limits));
+        Self { inner: Arc::new(Inner { raw, tree, late: OnceLock::new(), defects: OnceLock::new() }) }
     }
 
     /// What was just written: it need not be read to be sent.
     fn unread(raw: Bytes) -> Self {
-        Self { inner: Arc::new(Inner { raw, tree: OnceLock::new(), defects: OnceLock::new() }) }
+        Self { inner: Arc::new(Inner { raw, tree: None, late: OnceLock::new(), defects: OnceLock::new() }) }
     }
 
     /// The octets, all of them and as they came.
@@ -177,7 +179,8 @@ impl Message {
     }
 
     fn tree(&self) -> &Tree {
-        self.inner.tree.get_or_init(|| scan::scan(&self.inner.raw, &Limits::default()))
+        let late = || self.inner.late.get_or_init(|| scan::scan(&self.inner.raw, &Limits::default()));
+        self.inner.tree.as_ref().unwrap_or_else(late)
     }
 }
 

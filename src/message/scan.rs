@@ -36,6 +36,17 @@ pub(super) struct FieldSpan {
     pub start: u32,
     /// Where the colon is; `start` itself where the line is no field.
     pub colon: u32,
+    /// What [`key`] says of its name.
+    pub key: u32,
+}
+
+/// The length of a name, its first octet, its middle and its last in one number, which is the same for all cases of letters:
+/// fields are asked for by name one after the other, and nearly all others are told apart by this.
+#[inline]
+pub(super) fn key(name: &[u8]) -> u32 {
+    let lower = |at: usize| name.get(at).map_or(0, |octet| octet | 0x20);
+    // Of longer names the lengths may coincide, as all else may.
+    u32::from_le_bytes([lower(0), lower(name.len() / 2), lower(name.len().saturating_sub(1)), name.len() as u8])
 }
 
 /// A part: header from `start`, body from `body` to `end`.
@@ -223,7 +234,7 @@ impl<'a> Scan<'a> {
             && first < self.limits.fields
         {
             self.defect(DefectKind::NotAField, at);
-            self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32 });
+            self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32, key: key(b"") });
             at += MARK.len();
         }
         let mut lines = LineStarts::new(raw, at);
@@ -254,13 +265,15 @@ impl<'a> Scan<'a> {
                 }
                 _ => {}
             }
-            let mut colon = colon(line);
+            let (mut colon, mut name_key) = (colon(line), key(b""));
             let next = if colon.is_some() { lines.next_unfolded() } else { lines.next() };
             if self.tree.fields.len() >= self.limits.fields {
                 self.defect(DefectKind::TooManyFields, at);
                 (full, colon) = (true, None);
             } else if let Some(colon) = colon {
-                self.note(line.get(..colon).unwrap_or_default(), at);
+                let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
+                name_key = key(name);
+                self.note(name, name_key, at);
             } else {
                 if !self.belongs_to_header(at, next, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
@@ -269,7 +282,8 @@ impl<'a> Scan<'a> {
                 }
                 self.defect(DefectKind::NotAField, at);
             }
-            self.tree.fields.push(FieldSpan { start: at as u32, colon: (at + colon.unwrap_or(0)) as u32 });
+            let colon = (at + colon.unwrap_or(0)) as u32;
+            self.tree.fields.push(FieldSpan { start: at as u32, colon, key: name_key });
             at = next;
         }
         let part = self.part(index);
@@ -278,14 +292,12 @@ impl<'a> Scan<'a> {
     }
 
     /// Remembers which fields decide what a part is.
-    fn note(&mut self, name: &[u8], at: usize) {
-        const CONTENT_TYPE: &[u8] = b"content-type";
-        if name.len() < CONTENT_TYPE.len() || !matches!(name, [b'c' | b'C', ..]) {
-            return;
-        }
-        let (found, defect) = if is_name(name, CONTENT_TYPE) {
+    #[inline]
+    fn note(&mut self, name: &[u8], name_key: u32, at: usize) {
+        let is = |known: &[u8]| name_key == key(known) && name.eq_ignore_ascii_case(known);
+        let (found, defect) = if is(b"content-type") {
             (&mut self.content_type, DefectKind::TwoContentTypes)
-        } else if is_name(name, b"content-transfer-encoding") {
+        } else if is(b"content-transfer-encoding") {
             (&mut self.encoding, DefectKind::TwoEncodings)
         } else {
             return;
