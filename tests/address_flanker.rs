@@ -58,7 +58,7 @@ fn is_name_addr(line: &str) -> bool {
     let entries = list::parse(line.as_bytes());
     let mailboxes: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).collect();
     let inside = line.rsplit_once('<').and_then(|(_, inside)| inside.strip_suffix('>')).unwrap_or_default();
-    matches!(mailboxes[..], [mailbox] if mailbox.raw_name.is_some()) && Mailbox::parse(inside.as_bytes()).is_ok()
+    matches!(mailboxes[..], [mailbox] if mailbox.raw_name().is_some()) && Mailbox::parse(inside.as_bytes()).is_ok()
 }
 
 fn suite() -> Option<PathBuf> {

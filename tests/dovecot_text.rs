@@ -105,9 +105,9 @@ fn address(text: &str) -> Value {
     let Some(Entry::Mailbox(mailbox)) = entries.first() else { return json!(["", "", "", ""]) };
     json!([
         mailbox.name().unwrap_or_default(),
-        mailbox.route.clone().unwrap_or_default(),
-        mailbox.local,
-        mailbox.domain.clone().unwrap_or_default()
+        mailbox.route().unwrap_or_default(),
+        mailbox.local(),
+        mailbox.domain().unwrap_or_default()
     ])
 }
 

@@ -263,14 +263,14 @@ fn addresses(field: Field<'_>) -> Value {
     let shown = |mailbox: &Mailbox| {
         let (mut name, mut address) = (mailbox.name().map(std::borrow::Cow::into_owned), Some(mailbox.to_string()));
         // They show comments behind the name, or in place of it.
-        if !mailbox.comments.is_empty() {
-            let comments = mailbox.comments.join(" ");
-            let fallback = mailbox.comments.last() == name.as_ref();
+        if !mailbox.comments().is_empty() {
+            let comments = mailbox.comments().join(" ");
+            let fallback = mailbox.comments().last() == name.as_ref();
             name = Some(name.filter(|_| !fallback).map_or(comments.clone(), |name| format!("{name} ({comments})")));
         }
         // They take a word without "@" for a name, unless it is in brackets.
         let bracketed = field.value().contains(&b'<');
-        if mailbox.domain.is_none() && !bracketed {
+        if mailbox.domain().is_none() && !bracketed {
             name = address.filter(|address| !address.is_empty()).or(name);
             address = None;
         }

@@ -164,7 +164,7 @@ fn rfc_2047_8_headers() {
     assert_eq!(name("cc"), "André Pirard");
     assert_eq!(message.header().get("subject").unwrap().text(), "If you can read this you understand the example.");
     let reply_to = message.header().get("reply-to").unwrap().addresses();
-    assert_eq!(reply_to[0].mailboxes()[0].comments, ["םולש ןב ילטפנ"]);
+    assert_eq!(reply_to[0].mailboxes()[0].comments(), ["םולש ןב ילטפנ"]);
 }
 
 #[test]

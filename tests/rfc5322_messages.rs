@@ -184,7 +184,7 @@ Testing.
     assert_eq!(date(&message), -27_723_480);
     assert_eq!(ids(&message, "message-id"), ["testabcd.1234@silly.test"]);
     let from = message.header().get("from").unwrap().addresses();
-    assert_eq!(from[0].mailboxes()[0].comments, ["A nice ) chap", "his account", "his host"]);
+    assert_eq!(from[0].mailboxes()[0].comments(), ["A nice ) chap", "his account", "his host"]);
 }
 
 #[test]
@@ -202,7 +202,7 @@ Hi everyone.
     assert_eq!(addresses(&message, "from"), ["Joe Q. Public <john.q.public@example.com>"]);
     assert_eq!(addresses(&message, "to"), ["Mary Smith <mary@example.net>", "jdoe@test.example"]);
     let to = message.header().get("to").unwrap().addresses();
-    assert_eq!(to[0].mailboxes()[0].route.as_deref(), Some("@node.test"));
+    assert_eq!(to[0].mailboxes()[0].route(), Some("@node.test"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn fields(input: &[u8]) {
         assert!(field.list().iter().all(|element| !element.is_empty()) || value.windows(2).any(|pair| pair == b"=?"));
         assert!(field.accepted_languages().iter().all(|language| language.quality <= 1000));
         assert!(field.mt_priority().is_none_or(|priority| (-9..=9).contains(&priority)));
-        assert!(field.valid_since().is_none_or(|valid| valid.mailbox.domain.is_some()));
+        assert!(field.valid_since().is_none_or(|valid| valid.mailbox.domain().is_some()));
     }
     let resent: usize = message.header().resent().iter().map(|block| block.fields.len()).sum();
     let named = message.header().fields().filter(|field| field.name().to_ascii_lowercase().starts_with("resent-"));

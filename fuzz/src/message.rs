@@ -325,14 +325,14 @@ pub fn text(input: &[u8]) {
         && !input.contains(&b'[')
     {
         let mailboxes: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).collect();
-        assert!(mailboxes.iter().all(|mailbox| mailbox.domain.is_some()), "{mailboxes:?}");
+        assert!(mailboxes.iter().all(|mailbox| mailbox.domain().is_some()), "{mailboxes:?}");
     }
     // What is one address strictly is the same one in a list.
     if let Ok(strict) = Mailbox::parse(input)
         && let [entry] = &list::parse(input)[..]
     {
         let [mailbox] = entry.mailboxes() else { panic!("one mailbox") };
-        assert_eq!((&mailbox.local, &mailbox.domain), (&strict.local, &strict.domain));
+        assert_eq!((mailbox.local(), mailbox.domain()), (strict.local(), strict.domain()));
     }
     for entry in list::parse(input) {
         for mailbox in entry.mailboxes() {

@@ -33,20 +33,17 @@ pub enum Entry {
 }
 
 /// `mailbox = name-addr / addr-spec`, with what may stand around it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Mailbox {
-    /// The display name: quoting removed, encoded words as they stood. Where there is none but a comment behind the
-    /// address, the comment, as old mail has it (`ada@a.test (Ada)`).
-    pub raw_name: Option<Vec<u8>>,
-    /// `obs-route` without its colon, `@a.test,@b.test`.
-    pub route: Option<String>,
-    /// The local part, quoting removed. Empty for `<>`, and where there is a name only.
-    pub local: String,
-    /// The domain as it stood, without white space and comments; `None` where there was no `@`.
-    pub domain: Option<String>,
-    /// The comments, brackets removed, in their order.
-    pub comments: Vec<String>,
+    /// Display name, route, local part and domain, one behind the other in one block of memory; the last three are UTF-8.
+    octets: Box<[u8]>,
+    /// How long each is.
+    raw_name: Option<usize>,
+    route: Option<usize>,
+    local: usize,
+    /// The rest of the octets is a domain.
+    has_domain: bool,
+    comments: Vec<String>,
 }
 
 /// `group = display-name ":" [group-list] ";"`
@@ -62,15 +59,83 @@ pub struct Group {
 }
 
 impl Mailbox {
+    /// All in UTF-8 but the name.
+    pub(super) fn new(
+        raw_name: Option<&[u8]>,
+        route: Option<&[u8]>,
+        local: &[u8],
+        domain: Option<&[u8]>,
+        comments: Vec<String>,
+    ) -> Self {
+        let pieces = [raw_name.unwrap_or_default(), route.unwrap_or_default(), local, domain.unwrap_or_default()];
+        Self {
+            octets: pieces.concat().into_boxed_slice(),
+            raw_name: raw_name.map(<[u8]>::len),
+            route: route.map(<[u8]>::len),
+            local: local.len(),
+            has_domain: domain.is_some(),
+            comments,
+        }
+    }
+
     /// The display name, decoded.
     pub fn name(&self) -> Option<Cow<'_, str>> {
-        self.raw_name.as_deref().map(words::decode_borrowed)
+        self.raw_name().map(words::decode_borrowed)
+    }
+
+    /// The display name: quoting removed, encoded words as they stood. Where there is none but a comment behind the
+    /// address, the comment, as old mail has it (`ada@a.test (Ada)`).
+    pub fn raw_name(&self) -> Option<&[u8]> {
+        self.octets.get(..self.raw_name?)
+    }
+
+    /// `obs-route` without its colon, `@a.test,@b.test`.
+    pub fn route(&self) -> Option<&str> {
+        let from = self.raw_name.unwrap_or(0);
+        Some(self.text(from, self.route?))
+    }
+
+    /// The local part, quoting removed. Empty for `<>`, and where there is a name only.
+    pub fn local(&self) -> &str {
+        self.text(self.local_at(), self.local)
+    }
+
+    /// The domain as it stood, without white space and comments; `None` where there was no `@`.
+    pub fn domain(&self) -> Option<&str> {
+        let from = self.local_at() + self.local;
+        self.has_domain.then(|| self.text(from, self.octets.len() - from))
+    }
+
+    /// The comments, brackets removed, in their order.
+    pub fn comments(&self) -> &[String] {
+        &self.comments
     }
 
     /// The address, where local part and domain are one that could be written in an envelope.
     pub fn address(&self) -> Option<Address> {
-        let domain = Domain::parse(self.domain.as_ref()?.as_bytes()).ok()?;
-        Address::new(self.local.as_str(), domain).ok()
+        let domain = Domain::parse(self.domain()?.as_bytes()).ok()?;
+        Address::new(self.local(), domain).ok()
+    }
+
+    fn local_at(&self) -> usize {
+        self.raw_name.unwrap_or(0) + self.route.unwrap_or(0)
+    }
+
+    fn text(&self, from: usize, len: usize) -> &str {
+        let octets = self.octets.get(from..from + len).unwrap_or_default();
+        std::str::from_utf8(octets).unwrap_or_default() // UTF-8 as it was put there
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox")
+            .field("name", &self.name())
+            .field("route", &self.route())
+            .field("local", &self.local())
+            .field("domain", &self.domain())
+            .field("comments", &self.comments)
+            .finish()
     }
 }
 
@@ -94,8 +159,8 @@ impl Entry {
 /// `local@domain` as a rule without quoting and route: for logs and comparisons, see [`Mailbox::address`] for writing.
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.local)?;
-        match &self.domain {
+        f.write_str(self.local())?;
+        match self.domain() {
             Some(domain) => write!(f, "@{domain}"),
             None => Ok(()),
         }
@@ -214,26 +279,27 @@ impl Element {
             let (route, address) = split_route(angle);
             let (local, domain) = split_address(address);
             let comment = self.comments.last().filter(|comment| !comment.is_empty());
-            let raw_name = name.or_else(|| comment.cloned());
-            return Ok(Mailbox { raw_name, route, local, domain, comments });
+            let raw_name = name.as_ref().or(comment).map(Vec::as_slice);
+            let [route, domain] = [&route, &domain].map(|text| text.as_deref().map(str::as_bytes));
+            return Ok(Mailbox::new(raw_name, route, local.as_bytes(), domain, comments));
         }
         if self.words.is_empty() {
             return Err(comments);
         }
-        let comment = self.comments.last().filter(|comment| !comment.is_empty()).cloned();
+        let comment = self.comments.last().filter(|comment| !comment.is_empty()).map(Vec::as_slice);
         if !self.words.iter().any(|word| word.is(b'@')) {
             // No address at all. One word may be a local part, as people write it to a neighbour; more are a name.
             if let [word] = &self.words[..]
                 && !word.quoted
             {
-                let local = charset::guess(&word.octets).into_owned();
-                return Ok(Mailbox { raw_name: comment, local, comments, ..Mailbox::default() });
+                let local = charset::guess(&word.octets);
+                return Ok(Mailbox::new(comment, None, local.as_bytes(), None, comments));
             }
             let Some(name) = name else { return Err(comments) };
-            return Ok(Mailbox { raw_name: Some(name), comments, ..Mailbox::default() });
+            return Ok(Mailbox::new(Some(&name), None, b"", None, comments));
         }
         let (local, domain) = split_address(&self.words);
-        Ok(Mailbox { raw_name: comment, route: None, local, domain, comments })
+        Ok(Mailbox::new(comment, None, local.as_bytes(), domain.as_deref().map(str::as_bytes), comments))
     }
 }
 
@@ -332,13 +398,9 @@ impl Reader<'_> {
             _ => return None,
         };
         self.at = self.text.len() - rest.len();
-        let text = |octets| charset::guess(octets).into_owned();
-        let mailbox = Mailbox {
-            raw_name: (!name.is_empty()).then(|| name.to_vec()),
-            local: text(local),
-            domain: Some(text(domain)),
-            ..Mailbox::default()
-        };
+        let (local, domain) = (in_utf8(local), in_utf8(domain));
+        let name = Some(name).filter(|name| !name.is_empty());
+        let mailbox = Mailbox::new(name, None, &local, Some(&domain), Vec::new());
         Some((mailbox, end))
     }
 
@@ -473,6 +535,14 @@ fn is_special(octet: u8) -> bool {
     SPECIAL[usize::from(octet)] // any octet is in it
 }
 
+/// As [`charset::guess`], most being ASCII.
+fn in_utf8(octets: &[u8]) -> Cow<'_, [u8]> {
+    if octets.is_ascii() {
+        return Cow::Borrowed(octets);
+    }
+    Cow::Owned(charset::guess(octets).into_owned().into_bytes())
+}
+
 /// How many octets at the start are no special ones; form feeds stop it too, which addresses lose.
 fn word_len(text: &[u8]) -> usize {
     text.iter().position(|octet| is_special(*octet) || *octet == 0x0c).unwrap_or(text.len())
@@ -547,7 +617,7 @@ mod tests {
     fn shown(text: &str) -> String {
         let mailbox = |mailbox: &Mailbox| {
             let name = mailbox.name().map_or(String::new(), |name| format!("{name} "));
-            let route = mailbox.route.as_ref().map_or(String::new(), |route| format!("{route}:"));
+            let route = mailbox.route().map_or(String::new(), |route| format!("{route}:"));
             format!("{name}<{route}{mailbox}>")
         };
         let all: Vec<String> = parse(text.as_bytes())
@@ -614,7 +684,7 @@ mod tests {
         let [Entry::Group(group)] = &list[..] else { panic!("{list:?}") };
         assert_eq!(group.comments, ["Some people", "none", "the end"]);
         assert_eq!((&*group.name(), group.members.len()), ("A Group", 2));
-        assert_eq!(group.members[0].comments, ["Chris's host."]);
+        assert_eq!(group.members[0].comments(), ["Chris's host."]);
         let list = parse(b"(Empty list)(start)Hidden recipients :(nobody(that I know)) ;");
         let [Entry::Group(group)] = &list[..] else { panic!("{list:?}") };
         assert_eq!(group.comments, ["Empty list", "start", "nobody(that I know)"]);

@@ -27,7 +27,7 @@ impl Mailbox {
         }
         match (String::from_utf8(local), String::from_utf8(domain)) {
             (Ok(local), Ok(domain)) => {
-                Ok(Self { local, domain: Some(domain), comments: reader.comments, ..Self::default() })
+                Ok(Self::new(None, None, local.as_bytes(), Some(domain.as_bytes()), reader.comments))
             }
             _ => Err(ParseError { expected: "UTF-8", at: 0 }),
         }
@@ -340,7 +340,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(Mailbox::parse(b"a(one)@(two)b").unwrap().comments, ["one", "two"]);
+        assert_eq!(Mailbox::parse(b"a(one)@(two)b").unwrap().comments(), ["one", "two"]);
     }
 
     #[test]

@@ -156,13 +156,13 @@ fn address_list(entries: &[Entry], out: &mut Vec<u8>) {
 /// begin a group.
 fn address(mailbox: &Mailbox, out: &mut Vec<u8>) {
     out.push(b'(');
-    nstring(mailbox.raw_name.as_deref().filter(|name| !name.is_empty()), out);
+    nstring(mailbox.raw_name().filter(|name| !name.is_empty()), out);
     out.push(b' ');
-    nstring(mailbox.route.as_deref().filter(|route| !route.is_empty()).map(str::as_bytes), out);
+    nstring(mailbox.route().filter(|route| !route.is_empty()).map(str::as_bytes), out);
     out.push(b' ');
-    string(mailbox.local.as_bytes(), out);
+    string(mailbox.local().as_bytes(), out);
     out.push(b' ');
-    string(mailbox.domain.as_deref().unwrap_or_default().as_bytes(), out);
+    string(mailbox.domain().unwrap_or_default().as_bytes(), out);
     out.push(b')');
 }
 

@@ -107,7 +107,7 @@ fn our_mailboxes(field: ours::Field<'_>) -> u64 {
     let mailboxes = entries.iter().flat_map(|entry| entry.mailboxes());
     let len = |mailbox: &facteur::address::Mailbox| {
         let name = mailbox.name().map_or(0, |name| name.len());
-        name + mailbox.local.len() + mailbox.domain.as_ref().map_or(0, |domain| domain.len() + 1)
+        name + mailbox.local().len() + mailbox.domain().map_or(0, |domain| domain.len() + 1)
     };
     mailboxes.map(|mailbox| len(mailbox) as u64).sum()
 }

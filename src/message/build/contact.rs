@@ -104,7 +104,7 @@ impl From<&str> for Contact {
         if text.contains(['\r', '\n', '\0']) {
             return Self::mailbox(None, Err(error));
         }
-        let routed = |mailbox: &Mailbox| mailbox.route.is_some();
+        let routed = |mailbox: &Mailbox| mailbox.route().is_some();
         match &list::parse(text.as_bytes())[..] {
             [Entry::Mailbox(mailbox)] if text.ends_with('>') && !routed(mailbox) => Self::from(mailbox),
             [Entry::Group(group)] if text.ends_with(';') && !group.members.iter().any(routed) => Self::from(group),

@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(with("mi, en-GB (English), ,de", |field| field.languages()), ["mi", "en-GB", "de"]);
         assert_eq!(with("http://a.test/\r\n b.gif", |field| field.location()).as_deref(), Some("http://a.test/b.gif"));
         assert_eq!(with("", |field| field.location()), None);
-        assert_eq!(with("<>", |field| field.return_path()).map(|path| path.local), Some(String::new()));
+        assert_eq!(with("<>", |field| field.return_path()).map(|path| path.local().to_owned()), Some(String::new()));
         assert_eq!(with("<@a,@b:c@d>", |field| field.return_path()).unwrap().to_string(), "c@d");
     }
 

@@ -257,7 +257,7 @@ impl Field<'_> {
         let value = self.value();
         let at = pieces(value, b';').first()?.len();
         let entries = list::parse(value.get(..at)?);
-        let mailbox = entries.first()?.mailboxes().first().filter(|mailbox| mailbox.domain.is_some())?.clone();
+        let mailbox = entries.first()?.mailboxes().first().filter(|mailbox| mailbox.domain().is_some())?.clone();
         Some(ValidSince { mailbox, since: Timestamp::parse(value.get(at + 1..)?).ok()? })
     }
 }
