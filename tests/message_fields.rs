@@ -53,7 +53,7 @@ fn received_fields_of_real_mails_say_by_whom_and_when() {
             for field in message.header().all("received") {
                 total += 1;
                 let received = field.received();
-                let local = received.comments.iter().any(|comment| comment.starts_with("qmail "));
+                let local = received.comments().any(|comment| comment.starts_with("qmail "));
                 if received.date.is_none() || received.by.is_none() && !local {
                     failed.push((
                         path.file_name().unwrap().to_owned(),

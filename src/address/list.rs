@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::address::{Address, Domain};
 use crate::base::ParseError;
+use crate::base::parse::octets_of;
 use crate::text::params::comment_end;
 use crate::text::{charset, words};
 
@@ -522,16 +523,7 @@ impl Reader<'_> {
 }
 
 fn is_special(octet: u8) -> bool {
-    /// One look instead of thirteen.
-    const SPECIAL: [bool; 256] = {
-        let (mut table, mut n) = ([false; 256], 0);
-        let specials = b" \t\r\n(\"[,;:<>@";
-        while n < specials.len() {
-            table[specials[n] as usize] = true;
-            n += 1;
-        }
-        table
-    };
+    const SPECIAL: [bool; 256] = octets_of(b" \t\r\n(\"[,;:<>@");
     SPECIAL[usize::from(octet)] // any octet is in it
 }
 

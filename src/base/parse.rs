@@ -76,6 +76,16 @@ pub fn whole<'a, T>(
     }
 }
 
+/// A table that says of each octet whether it is one of these: one look instead of a comparison with each.
+pub(crate) const fn octets_of(set: &[u8]) -> [bool; 256] {
+    let (mut table, mut n) = ([false; 256], 0);
+    while n < set.len() {
+        table[set[n] as usize] = true; // any octet is in it
+        n += 1;
+    }
+    table
+}
+
 /// Names what `parser` looks for, for the error where it fails without having read anything.
 pub fn expected<'a, T>(
     name: &'static str,

@@ -42,6 +42,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
 
@@ -349,8 +350,7 @@ pub(super) fn ids(value: &[u8]) -> Vec<String> {
             },
             (b'<', _) => {
                 let rest = value.get(at..).unwrap_or_default();
-                let special = |octet: &u8| matches!(octet, b' ' | 9..=13 | b'<' | b'>' | b'(');
-                match rest.iter().position(special) {
+                match rest.iter().position(|octet| ends_id(*octet)) {
                     // As it should be.
                     Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
                         ids.push(charset::guess(rest.get(..len).unwrap_or_default()).into_owned());
@@ -381,6 +381,12 @@ pub(super) fn ids(value: &[u8]) -> Vec<String> {
         ids.push(charset::guess(only).into_owned());
     }
     ids
+}
+
+/// What an identifier in brackets does not hold, or not as it should be.
+fn ends_id(octet: u8) -> bool {
+    const ENDS: [bool; 256] = octets_of(b" \t\n\x0b\x0c\r<>(");
+    ENDS[usize::from(octet)] // any octet is in it
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::address::Entry;
 use crate::address::list::{self, Mailbox};
 use crate::base::Timestamp;
+use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::comment_end;
 
@@ -49,8 +50,8 @@ pub struct Received<'a> {
     pub tls: Option<Cow<'a, str>>,
     /// When it was received: what stands behind the last semicolon.
     pub date: Option<Timestamp>,
-    /// All comments in their order, outer brackets removed; those of `from` and `by` stand there too.
-    pub comments: Vec<Cow<'a, str>>,
+    /// With the comments.
+    tokens: Tokens<'a>,
 }
 
 /// A host in a Received field.
@@ -66,19 +67,18 @@ pub struct ReceivedHost<'a> {
     pub reverse: Option<Cow<'a, str>>,
     /// Its address, out of the TCP-info or wherever else it stands.
     pub address: Option<IpAddr>,
-    /// The comments behind it, outer brackets removed.
-    pub comments: Vec<Cow<'a, str>>,
+    /// With the comments.
+    tokens: Tokens<'a>,
 }
-
-const CLAUSES: [&str; 7] = ["from", "by", "via", "with", "id", "for", "tls"];
 
 /// What stands between the word of one clause and that of the next.
 #[derive(Default)]
 struct Clause<'a> {
     first: Option<&'a [u8]>,
     more: Vec<&'a [u8]>,
-    /// Its comments among all of them.
+    /// From its first comment to its last, and whether quotes counted there.
     comments: Range<usize>,
+    quotes: bool,
 }
 
 impl<'a> Clause<'a> {
@@ -100,50 +100,45 @@ impl<'a> Received<'a> {
     /// Reads the value of the field.
     pub fn parse(value: &'a [u8]) -> Self {
         let (octets, date) = cut_date(value);
-        let mut clauses: [Option<Clause<'a>>; CLAUSES.len()] = Default::default();
-        let mut comments = Vec::new();
+        let mut clauses: [Option<Clause<'a>>; 7] = Default::default();
         let mut open = None;
-        for token in Tokens::new(octets) {
-            let clause = open.and_then(|open: usize| clauses.get_mut(open)?.as_mut());
-            match token {
-                Token::Comment(octets) => {
-                    comments.push(octets);
-                    if let Some(clause) = clause {
-                        clause.comments.end = comments.len();
-                    }
-                }
-                Token::Word(word) => {
-                    // Each clause once: `with cipher` further on is no second protocol.
-                    let known = Some(word).filter(|word| (2..=4).contains(&word.len()));
-                    let known = known.and_then(|word| {
-                        CLAUSES.iter().position(|clause| word.eq_ignore_ascii_case(clause.as_bytes()))
-                    });
-                    let fresh = known.filter(|known| clauses.get(*known).is_some_and(Option::is_none));
-                    if let Some(begun) = fresh.and_then(|fresh| clauses.get_mut(fresh)) {
-                        *begun = Some(Clause { comments: comments.len()..comments.len(), ..Clause::default() });
-                        open = fresh;
-                    } else if let Some(clause) = open.and_then(|open| clauses.get_mut(open)?.as_mut()) {
-                        match clause.first {
-                            None => clause.first = Some(word),
-                            Some(_) => clause.more.push(word),
+        let mut tokens = Tokens::new(octets);
+        while let Some(token) = tokens.next() {
+            let word = match token {
+                Token::Semicolon => continue,
+                Token::Comment(comment) => {
+                    if let Some(clause) = open.and_then(|open: usize| clauses.get_mut(open)?.as_mut()) {
+                        if clause.comments.is_empty() {
+                            clause.comments.start = tokens.at - "()".len() - comment.len(); // it was just read
+                            clause.quotes = tokens.quotes;
                         }
+                        clause.comments.end = tokens.at;
                     }
+                    continue;
                 }
-                Token::Semicolon => {}
+                Token::Word(word) => word,
+            };
+            // Each clause once: `with cipher` further on is no second protocol.
+            let fresh = place(word).filter(|known| clauses.get(*known).is_some_and(Option::is_none));
+            if let Some(begun) = fresh.and_then(|fresh| clauses.get_mut(fresh)) {
+                *begun = Some(Clause::default());
+                open = fresh;
+            } else if let Some(clause) = open.and_then(|open| clauses.get_mut(open)?.as_mut()) {
+                match clause.first {
+                    None => clause.first = Some(word),
+                    Some(_) => clause.more.push(word),
+                }
             }
         }
         let [from, by, via, with, id, recipients, tls] = clauses;
         let text = |clause: Option<Clause<'a>>| clause?.text();
-        let host = |clause: Option<Clause<'a>>| {
-            let clause = clause?;
-            let comments = comments.get(clause.comments.clone()).unwrap_or_default();
-            Some(ReceivedHost::new(&clause, comments))
-        };
+        let host = |clause: Option<Clause<'a>>| Some(ReceivedHost::new(clause?, octets));
         let (mut from, by) = (host(from), host(by));
-        let comments: Vec<Cow<'a, str>> = comments.iter().map(|comment| one_line(comment)).collect();
+        let tokens = Tokens::new(octets);
         // Sendmail for a message made at home: `(from root@localhost)`.
         if from.is_none()
-            && let Some(name) = comments.first().and_then(|comment| part(comment, |text| text.strip_prefix("from ")))
+            && let Some(comment) = tokens.comments().next().map(one_line)
+            && let Some(name) = part(&comment, |text| text.strip_prefix("from "))
         {
             let name = part(&name, |name| Some(name.trim())).unwrap_or_default();
             from = Some(ReceivedHost { name, ..Default::default() });
@@ -159,18 +154,25 @@ impl<'a> Received<'a> {
         // RFC 5321 §4.4: ID = CFWS "ID" FWS ( Atom / msg-id ). Haraka goes on with `envelope-from <…>`.
         let id = id.and_then(|clause| Some(charset::guess(clause.first?)));
         let id = id.and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));
-        Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, comments }
+        Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, tokens }
+    }
+
+    /// All comments in their order, outer brackets removed; those of `from` and `by` are among them.
+    pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.tokens.comments().map(one_line)
     }
 }
 
 impl<'a> ReceivedHost<'a> {
-    fn new(clause: &Clause<'a>, comments: &[&'a [u8]]) -> Self {
+    fn new(clause: Clause<'a>, octets: &'a [u8]) -> Self {
         let name = clause.first.unwrap_or_default();
         // Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
         let outside = address(name).or_else(|| clause.more.iter().find_map(|word| address(word)));
+        let text = octets.get(clause.comments).unwrap_or_default();
+        let tokens = Tokens { text, at: 0, comments: true, quotes: clause.quotes };
         let mut host = Self { address: outside, name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
-        for comment in comments {
+        for comment in tokens.comments() {
             let mut words = comment
                 .split(|octet| octet.is_ascii_whitespace() || b"(),;".contains(octet))
                 .filter(|word| !word.is_empty());
@@ -198,16 +200,34 @@ impl<'a> ReceivedHost<'a> {
                 }
                 first = false;
             }
-            host.comments.push(one_line(comment));
         }
         if helo.is_some() {
             // The comment says what it called itself, so the word says who it is.
             reverse = reverse.or(Some(name).filter(|name| is_domain(name)));
         }
-        host.helo = helo.or(Some(name).filter(|name| !name.is_empty())).map(charset::guess);
+        host.helo = helo.map(charset::guess).or_else(|| Some(host.name.clone()).filter(|name| !name.is_empty()));
         host.reverse = reverse.map(charset::guess);
+        host.tokens = tokens;
         host
     }
+
+    /// The comments behind it, outer brackets removed.
+    pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.tokens.comments().map(one_line)
+    }
+}
+
+/// Which clause a word begins.
+fn place(word: &[u8]) -> Option<usize> {
+    let (clauses, first): (&[(&str, usize)], _) = match word {
+        [first, _] => (&[("by", 1), ("id", 4)], first),
+        [first, _, _] => (&[("for", 5), ("via", 2), ("tls", 6)], first),
+        [first, _, _, _] => (&[("with", 3), ("from", 0)], first),
+        _ => return None,
+    };
+    let first = first.to_ascii_lowercase();
+    let known = clauses.iter().find(|(name, _)| name.as_bytes().first() == Some(&first));
+    known.filter(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, place)| *place)
 }
 
 /// A name with a dot in it, or localhost; `unknown` and words of prose are none.
@@ -315,15 +335,7 @@ fn one_line(octets: &[u8]) -> Cow<'_, str> {
 }
 
 fn may_end_word(octet: u8) -> bool {
-    const ENDS: [bool; 256] = {
-        let (mut table, mut n) = ([false; 256], 0);
-        let ends = b";(\" \t\r\n\x0c";
-        while n < ends.len() {
-            table[ends[n] as usize] = true;
-            n += 1;
-        }
-        table
-    };
+    const ENDS: [bool; 256] = octets_of(b";(\" \t\r\n\x0c");
     ENDS[usize::from(octet)] // any octet is in it
 }
 
@@ -334,6 +346,7 @@ enum Token<'a> {
     Semicolon,
 }
 
+#[derive(Clone, Default, PartialEq, Eq)]
 struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
@@ -347,6 +360,14 @@ impl<'a> Tokens<'a> {
         Self { text, at: 0, comments: true, quotes: true }
     }
 
+    /// The comments from here on.
+    fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.clone().filter_map(|token| match token {
+            Token::Comment(octets) => Some(octets),
+            _ => None,
+        })
+    }
+
     /// Behind the quoted string that begins at `at`.
     fn quoted_end(&self, at: usize) -> Option<usize> {
         let mut octets = self.text.iter().enumerate().skip(at + 1);
@@ -358,6 +379,13 @@ impl<'a> Tokens<'a> {
             }
         }
         None
+    }
+}
+
+/// The comments.
+impl std::fmt::Debug for Tokens<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.comments().map(one_line)).finish()
     }
 }
 
