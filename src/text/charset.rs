@@ -88,6 +88,11 @@ pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
 
 /// As [`decode`] for text that is no file but a piece of a line: a byte order mark is a character like others there.
 pub(crate) fn decode_piece<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
+    if is_utf8(label)
+        && let Ok(text) = simdutf8::basic::from_utf8(octets)
+    {
+        return Cow::Borrowed(text);
+    }
     match find(label) {
         None | Some(Charset::Ascii) => guess_piece(octets),
         Some(Charset::Web(encoding)) => encoding.decode_without_bom_handling(octets).0,

@@ -4,6 +4,8 @@
 //! a parameter is there both plain and in the form of RFC 2231, the latter counts: the plain one is the fallback for old
 //! readers.
 
+use smol_str::SmolStr;
+
 use crate::text::{charset, transfer, words};
 
 /// The parameters of one field, in their order.
@@ -20,7 +22,7 @@ pub struct Params(Vec<Param>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Param {
-    name: String,
+    name: SmolStr,
     /// Without quotes, otherwise as it stood.
     value: Vec<u8>,
 }
@@ -29,7 +31,7 @@ impl Params {
     /// Reads `*(";" parameter)`; what stands before the first semicolon is passed over.
     pub fn parse(text: &[u8]) -> Self {
         let mut params = Vec::new();
-        each(text, |_, name, value| params.push(Param { name: charset::guess(name).into_owned(), value }));
+        each(text, |_, name, value| params.push(Param { name: SmolStr::new(charset::guess(name)), value }));
         Self(params)
     }
 

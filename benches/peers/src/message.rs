@@ -140,26 +140,28 @@ fn our_everything(raw: &Bytes) -> u64 {
 fn our_value(field: ours::Field<'_>) -> u64 {
     let name = field.name();
     let is = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
-    match name.len() {
-        2 | 3 | 4 | 6 | 7 | 8 | 9 | 12 | 16
+    match (name.len(), name.as_bytes().first().map_or(0, u8::to_ascii_lowercase)) {
+        (2, b't') | (2, b'c') | (3, b'b') | (4, b'f') | (6, b's') | (8, b'r') | (7 | 9 | 16, b'l')
             if is(&["To", "Cc", "Bcc", "From", "Sender", "Reply-To", "List-Id", "List-Post", "List-Unsubscribe"]) =>
         {
             our_mailboxes(field)
         }
-        4 if is(&["Date"]) => field.date().map_or(0, |date| date.unix() as u64),
-        10 | 11 if is(&["Message-ID", "References", "In-Reply-To", "Return-Path", "Content-ID"]) => {
+        (4, b'd') if is(&["Date"]) => field.date().map_or(0, |date| date.unix() as u64),
+        (10 | 11, b'm' | b'r' | b'i' | b'c')
+            if is(&["Message-ID", "References", "In-Reply-To", "Return-Path", "Content-ID"]) =>
+        {
             field.ids().iter().map(|id| id.len() as u64).sum()
         }
-        8 if is(&["Received"]) => {
+        (8, b'r') if is(&["Received"]) => {
             let received = field.received();
             let by = received.by.as_ref().map_or(0, |by| by.name.len() as u64);
             by + received.date.map_or(0, |date| date.unix() as u64)
         }
-        12 if is(&["Content-Type"]) => field.content_type().map_or(0, |value| {
+        (12, b'c') if is(&["Content-Type"]) => field.content_type().map_or(0, |value| {
             let params = value.params().raw().map(|(name, _)| value.param(name).map_or(0, |text| text.len() as u64));
             value.kind().len() as u64 + params.sum::<u64>()
         }),
-        19 if is(&["Content-Disposition"]) => field.disposition().map_or(0, |value| {
+        (19, b'c') if is(&["Content-Disposition"]) => field.disposition().map_or(0, |value| {
             let params = value.params().raw().map(|(name, _)| value.param(name).map_or(0, |text| text.len() as u64));
             value.kind().len() as u64 + params.sum::<u64>()
         }),

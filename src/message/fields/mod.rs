@@ -42,6 +42,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
@@ -68,8 +70,8 @@ pub use requests::{AcceptedLanguage, MessageContext, NotificationOption, Sensiti
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentType {
-    kind: String,
-    subtype: String,
+    kind: SmolStr,
+    subtype: SmolStr,
     params: Params,
 }
 
@@ -77,13 +79,12 @@ impl ContentType {
     /// Reads `type "/" subtype *(";" parameter)`; `None` where there is no type and subtype.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (kind, subtype) = media_type(value)?;
-        let lower = |token: &[u8]| charset::guess(token).to_ascii_lowercase();
         Some(Self { kind: lower(kind), subtype: lower(subtype), params: Params::parse(value) })
     }
 
     /// A media type without parameters, as the defaults are.
     pub(super) fn plain(kind: &str, subtype: &str) -> Self {
-        Self { kind: kind.to_owned(), subtype: subtype.to_owned(), params: Params::default() }
+        Self { kind: kind.into(), subtype: subtype.into(), params: Params::default() }
     }
 
     /// `text/plain; charset=us-ascii` (RFC 2045 §5.2)
@@ -141,7 +142,7 @@ impl fmt::Display for ContentType {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disposition {
-    kind: String,
+    kind: SmolStr,
     params: Params,
 }
 
@@ -149,7 +150,7 @@ impl Disposition {
     /// Reads `disposition-type *(";" disposition-parm)`; `None` where the field is empty.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (kind, _) = token(value)?;
-        Some(Self { kind: charset::guess(kind).to_ascii_lowercase(), params: Params::parse(value) })
+        Some(Self { kind: lower(kind), params: Params::parse(value) })
     }
 
     /// `inline`, `attachment` or another word, in lower case.
@@ -322,6 +323,11 @@ pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let [b'/', rest @ ..] = rest.get(at..)? else { return None };
     let (subtype, _) = token(rest)?;
     Some((kind, subtype))
+}
+
+/// A token in lower case; nearly all are short.
+fn lower(token: &[u8]) -> SmolStr {
+    charset::guess(token).chars().map(|character| character.to_ascii_lowercase()).collect()
 }
 
 /// `[CFWS] token`, and what follows. UTF-8 is read too.

@@ -173,9 +173,7 @@ impl<'a> ReceivedHost<'a> {
         let mut host = Self { address: outside, name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
         for comment in tokens.comments() {
-            let mut words = comment
-                .split(|octet| octet.is_ascii_whitespace() || b"(),;".contains(octet))
-                .filter(|word| !word.is_empty());
+            let mut words = comment.split(|octet| between_words(*octet)).filter(|word| !word.is_empty());
             let mut first = true;
             while let Some(word) = words.next() {
                 let equals = word.iter().position(|octet| *octet == b'=');
@@ -332,6 +330,12 @@ fn one_line(octets: &[u8]) -> Cow<'_, str> {
     }
     let words: Vec<&[u8]> = octets.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
     text(Cow::Owned(words.join(&b' ')))
+}
+
+/// In a comment.
+fn between_words(octet: u8) -> bool {
+    const BETWEEN: [bool; 256] = octets_of(b"(),; \t\r\n\x0c");
+    BETWEEN[usize::from(octet)] // any octet is in it
 }
 
 fn may_end_word(octet: u8) -> bool {
