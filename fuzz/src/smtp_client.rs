@@ -8,7 +8,9 @@ use facteur::message::Message;
 use facteur::sasl::{Credentials, Identity, Nonces};
 use facteur::smtp::client::{EightBit, Login, Pipelining, StartTls};
 use facteur::smtp::server::{AuthPolicy, Protocol};
-use facteur::smtp::{Client, ClientConfig, ClientEvent, Envelope, ForwardPath, Outgoing, ReversePath};
+use facteur::smtp::{
+    Client, ClientConfig, ClientEvent, Envelope, ForwardPath, MailParams, Outgoing, RcptParams, ReversePath,
+};
 
 /// The first octet chooses the configuration; the rest is what the server says. Line by line and octet by octet the client
 /// reports the same and says the same; every recipient of a message is told of once; and it keeps no more than its limits.
@@ -39,6 +41,7 @@ fn play<'a>(mode: u8, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, V
         login
     });
     config.auth_policy = AuthPolicy::Anywhere;
+    config.max_chunk = [3, 0, 1024][usize::from(mode >> 6) % 3];
     config.max_backlog = 64;
     config.max_reply_line = 128;
     config.max_reply = 512;
@@ -107,12 +110,21 @@ fn mail(mode: u8, number: usize) -> Outgoing {
     let address = |text: &str| text.parse::<Address>().expect("an address");
     let to = [address("bob@b.test").into(), ForwardPath::Postmaster, address("δ@bücher.test").into()];
     let to = to.into_iter().take(1 + (number + usize::from(mode >> 6)) % 3);
-    match number {
+    let mut mail = match number {
         0 => Outgoing::new(Envelope::new(address("ada@a.test").into(), to), "Hello.\r\n"),
         1 => Outgoing::new(Envelope::new(ReversePath::Null, to), ".\n..\r\n"),
         2 => Outgoing::new(Envelope::new(address("jürgen@a.test").into(), to), ""),
         _ => Outgoing::new(Envelope::new(address("ada@a.test").into(), to), &b"caf\xe9"[..]),
+    };
+    // What only some servers can take: how old it is decides over the times.
+    mail.age = Duration::from_secs(60 * number as u64);
+    let params = ["BY=90;R MT-PRIORITY=3", "BY=90;N BODY=BINARYMIME", "REQUIRETLS HOLDFOR=100", ""];
+    mail.envelope.params =
+        MailParams::parse(params[(number + usize::from(mode >> 6)) % 4].as_bytes()).expect("parameters");
+    for recipient in mail.envelope.recipients.iter_mut().skip(number % 2) {
+        recipient.params = RcptParams::parse(b"RRVS=2014-04-03T23:01:00Z NOTIFY=SUCCESS").expect("parameters");
     }
+    mail
 }
 
 fn drain(client: &mut Client, output: &mut Vec<u8>) {

@@ -95,6 +95,9 @@ pub struct Tls {
     /// The peer's certificate chain in DER, its own first; empty where it showed none. On a server that asks for
     /// client certificates the chain has been verified before it stands here.
     pub peer_certificates: Vec<Bytes>,
+    /// On a client: whether the server has proved its name by a certificate that is believed. Without that the session is
+    /// private, but nobody knows with whom.
+    pub verified: bool,
     /// Channel binding `tls-exporter` (RFC 9266 §2), 32 octets, for the SCRAM `-PLUS` mechanisms.
     pub exporter: Option<Bytes>,
     /// Channel binding `tls-server-end-point` (RFC 5929 §4): the hash of the server's certificate, for the same.

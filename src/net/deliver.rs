@@ -1,13 +1,13 @@
 //! Delivers a message to wherever the DNS says that its recipients' mail goes (RFC 5321 §5.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use crate::address::Domain;
 use crate::base::crypto;
 use crate::dns::mx::{self, Targets, Unreachable};
 use crate::net::resolver::Resolver;
-use crate::net::submit::{SendError, Sender, Undecided};
+use crate::net::submit::{SendError, Sender, Undecided, needs_tls};
 use crate::smtp::client::By;
 use crate::smtp::{Enhanced, ForwardPath, Outcome, Outgoing, Recipient, Reply, Stage};
 
@@ -18,8 +18,19 @@ impl Sender {
     /// Sends a message to the mail hosts of each recipient's domain, one domain after the other, and says what became of
     /// each recipient. Nothing is kept: whoever got a [temporary](Outcome::is_temporary) answer is to be tried again
     /// later.
+    ///
+    /// A message with REQUIRETLS is refused: RFC 8689 §4.2.1 wants the names of mail hosts proved by DNSSEC or MTA-STS, and
+    /// neither is looked at here. Who has such proof calls [`deliver_to`](Self::deliver_to).
     pub async fn deliver(&self, resolver: &Resolver, message: &Outgoing) -> Vec<Outcome> {
+        let began = tokio::time::Instant::now();
         let mut outcomes = Vec::new();
+        if needs_tls(&message.envelope) {
+            let reply =
+                Reply::new(550, Enhanced(5, 7, 10), "TLS is required, and the names of mail hosts are not proved");
+            return Undecided::new(message.envelope.recipients.clone(), Stage::Connect, reply, By::Client)
+                .into_outcomes()
+                .collect();
+        }
         let mut domains: BTreeMap<String, (Domain, Vec<Recipient>)> = BTreeMap::new();
         for recipient in &message.envelope.recipients {
             match &recipient.to {
@@ -48,6 +59,7 @@ impl Sender {
             });
             let mut part = message.clone();
             part.envelope.recipients = recipients;
+            part.age = part.age.saturating_add(began.elapsed());
             match targets {
                 Ok(targets) => outcomes.extend(self.deliver_to(&targets, SMTP, part).await),
                 Err(why) => outcomes.extend(part.envelope.recipients.into_iter().map(|recipient| Outcome {
@@ -62,11 +74,14 @@ impl Sender {
     }
 
     /// Sends a message to the first of these hosts that takes it, at this port. The next host is asked for those for whom
-    /// the one before decided nothing: it was not there, refused the session, or broke off; not where it may have the
-    /// message already.
+    /// the one before decided nothing: it was not there, refused the session, broke off, or lacks an extension that the
+    /// message cannot go without; not where it may have the message already.
     pub async fn deliver_to(&self, targets: &Targets, port: u16, mut message: Outgoing) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let mut last: Option<Undecided> = None;
+        // What the last host could not have, in our own judgement.
+        let mut unfit: Vec<Outcome> = Vec::new();
+        let (began, age) = (tokio::time::Instant::now(), message.age);
         let mut left = self.max_addresses;
         for host in &targets.hosts {
             let addresses: Vec<_> =
@@ -74,9 +89,13 @@ impl Sender {
             let Some(first) = addresses.first() else { break };
             left -= addresses.len();
             let name = host.name.as_ref().map_or_else(|| first.ip().to_string(), |name| name.as_str().to_owned());
+            message.age = age.saturating_add(began.elapsed());
+            unfit.clear();
             let undecided = match self.attempt(&name, &addresses, message.clone()).await {
                 Ok(attempt) => {
-                    outcomes.extend(attempt.outcomes);
+                    for outcome in attempt.outcomes {
+                        if outcome.by == By::Client { unfit.push(outcome) } else { outcomes.push(outcome) }
+                    }
                     attempt.undecided
                 }
                 Err(error) => {
@@ -85,13 +104,37 @@ impl Sender {
                 }
             };
             last = undecided;
-            match &last {
-                Some(undecided) if undecided.may_go_elsewhere() => {
-                    message.envelope.recipients = undecided.recipients().to_vec();
-                }
-                _ => break,
+            let mut again: Vec<Recipient> = Vec::new();
+            if let Some(undecided) = last.as_ref().filter(|undecided| undecided.may_go_elsewhere()) {
+                again.extend_from_slice(undecided.recipients());
             }
+            let mut refused = HashMap::new();
+            for outcome in &unfit {
+                *refused.entry(&outcome.to).or_insert(0) += 1;
+            }
+            again.extend(
+                message
+                    .envelope
+                    .recipients
+                    .iter()
+                    .filter(|recipient| match refused.get_mut(&recipient.to) {
+                        Some(times) if *times > 0 => {
+                            *times -= 1;
+                            true
+                        }
+                        _ => false,
+                    })
+                    .cloned(),
+            );
+            if again.is_empty() {
+                break;
+            }
+            if let Some(kept) = last.take_if(|undecided| !undecided.may_go_elsewhere()) {
+                outcomes.extend(kept.into_outcomes());
+            }
+            message.envelope.recipients = again;
         }
+        outcomes.extend(unfit);
         outcomes.extend(last.into_iter().flat_map(Undecided::into_outcomes));
         outcomes
     }

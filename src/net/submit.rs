@@ -15,7 +15,8 @@ use crate::net::driver::{self, Driver, Limits};
 use crate::net::tls::{self, Connector};
 use crate::smtp::client::{By, StartTls};
 use crate::smtp::{
-    self, Client, ClientConfig, ClientEvent, Enhanced, Fault, NoEnvelope, Outcome, Outgoing, Recipient, Reply, Stage,
+    self, Client, ClientConfig, ClientEvent, Enhanced, Envelope, Fault, NoEnvelope, Outcome, Outgoing, Recipient,
+    Reply, ReversePath, Stage,
 };
 
 /// Sends one message to one server, given as host and port, and says what became of each recipient.
@@ -71,7 +72,8 @@ where
 pub struct Sender {
     /// The client's config.
     pub client: Arc<ClientConfig>,
-    /// Whom the client believes.
+    /// Whom the client believes. Where that is everyone, a message with REQUIRETLS (RFC 8689) goes by the authorities of this
+    /// system nevertheless.
     pub connector: Connector,
     /// When TLS begins. Default [`Encryption::ByCommand`].
     pub encryption: Encryption,
@@ -198,11 +200,13 @@ impl Sender {
         M: TryInto<Outgoing>,
         SendError: From<M::Error>,
     {
-        let message = message.try_into()?;
+        let began = tokio::time::Instant::now();
+        let mut message = message.try_into()?;
         let (host, port) = server.rsplit_once(':').ok_or(SendError::BadServer)?;
         let port: u16 = port.parse().map_err(|_| SendError::BadServer)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(SendError::Resolve)?.collect();
+        message.age = message.age.saturating_add(began.elapsed());
         let attempt = self.attempt(host, &addresses, message).await?;
         let mut outcomes = attempt.outcomes;
         outcomes.extend(attempt.undecided.into_iter().flat_map(Undecided::into_outcomes));
@@ -216,16 +220,42 @@ impl Sender {
         addresses: &[SocketAddr],
         message: Outgoing,
     ) -> Result<Attempt, SendError> {
+        let began = tokio::time::Instant::now();
         let (stream, address) = self.connect(addresses).await?;
-        match self.converse(host, stream, message.clone(), &self.client).await {
+        let age = message.age;
+        let grown = |mut message: Outgoing| {
+            message.age = age.saturating_add(began.elapsed());
+            message
+        };
+        let must = needs_tls(&message.envelope);
+        let connector = match must && !self.connector.verifies() {
+            true => &Connector::system()?,
+            false => &self.connector,
+        };
+        let host = (host, connector);
+        match self.converse(host, stream, grown(message.clone()), &self.client).await {
+            // RFC 8689 §4.2.1: who cannot prove its name does not get it, now or later.
+            Err(SendError::Tls(error)) if must && error.kind() == io::ErrorKind::InvalidData => {
+                let reply = Reply::new(550, Enhanced(5, 7, 10), format!("TLS is required: {error}"));
+                let tell = |recipient: Recipient| Outcome {
+                    to: recipient.to,
+                    stage: Stage::StartTls,
+                    reply: reply.clone(),
+                    by: By::Client,
+                };
+                let outcomes = message.envelope.recipients.into_iter().map(tell).collect();
+                Ok(Attempt { outcomes, undecided: None })
+            }
             // RFC 7435 §3: where TLS is a bonus its failure is no reason not to send.
             Err(SendError::Tls(_))
-                if self.client.starttls == StartTls::Opportunistic && self.encryption == Encryption::ByCommand =>
+                if !must
+                    && self.client.starttls == StartTls::Opportunistic
+                    && self.encryption == Encryption::ByCommand =>
             {
                 let mut client = ClientConfig::clone(&self.client);
                 client.starttls = StartTls::Never;
                 let (stream, _) = self.connect(&[address]).await?;
-                self.converse(host, stream, message, &Arc::new(client)).await
+                self.converse(host, stream, grown(message), &Arc::new(client)).await
             }
             result => result,
         }
@@ -247,10 +277,10 @@ impl Sender {
         Err(SendError::Connect(last))
     }
 
-    /// One conversation for one message.
+    /// One conversation for one message, with a host that has this name and proves it in this way.
     async fn converse(
         &self,
-        host: &str,
+        (host, connector): (&str, &Connector),
         stream: impl AsyncRead + AsyncWrite + Unpin,
         message: Outgoing,
         config: &Arc<ClientConfig>,
@@ -258,7 +288,7 @@ impl Sender {
         let client = Client::new(Arc::clone(config), tokio::time::Instant::now().into_std());
         let mut smtp = Driver::new(client, stream).with_limits(self.limits.clone());
         if config.starttls != StartTls::Never || self.encryption == Encryption::FromTheStart {
-            smtp = smtp.with_tls(self.connector.to(host)?);
+            smtp = smtp.with_tls(connector.to(host)?);
         }
         if self.encryption == Encryption::FromTheStart {
             smtp = match smtp.encrypted().await {
@@ -267,6 +297,7 @@ impl Sender {
                 Err(error) => return Err(SendError::Tls(io::Error::other(error))),
             };
         }
+        let began = tokio::time::Instant::now();
         let recipients = message.envelope.recipients.clone();
         let mut message = Some(message);
         let mut outcomes = Vec::new();
@@ -274,7 +305,10 @@ impl Sender {
         loop {
             match smtp.next().await {
                 Ok(Some(ClientEvent::Ready)) => match message.take() {
-                    Some(message) => smtp.send(message),
+                    Some(mut message) => {
+                        message.age = message.age.saturating_add(began.elapsed());
+                        smtp.send(message);
+                    }
                     None => smtp.quit(),
                 },
                 Ok(Some(ClientEvent::Outcome(outcome))) => outcomes.push(outcome),
@@ -296,6 +330,12 @@ impl Sender {
         let undecided = (!recipients.is_empty()).then_some(Undecided { recipients, stage, reply, by });
         Ok(Attempt { outcomes, undecided })
     }
+}
+
+/// Whether it must not go but over TLS to who has proved its name. A bounce would rather be read by others than be lost (RFC
+/// 8689 §5).
+pub(super) fn needs_tls(envelope: &Envelope) -> bool {
+    envelope.params.require_tls && envelope.from != ReversePath::Null
 }
 
 /// The recipients that have no outcome.

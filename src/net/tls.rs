@@ -213,6 +213,13 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// Whether servers have to prove their names.
+    pub(super) fn verifies(&self) -> bool {
+        matches!(self.believes, Believes::Roots(_))
+    }
+}
+
 impl From<Acceptor> for Side {
     fn from(acceptor: Acceptor) -> Self {
         Self::Accept(acceptor)
@@ -355,7 +362,8 @@ pub(super) enum Stream<IO> {
     Plain(IO),
     /// With the server's certificate at the beginning of the handshake.
     Accepting(Box<Accept<IO>>, Acceptor, Arc<CertifiedKey>),
-    Connecting(Box<Connect<IO>>, ServerName<'static>),
+    /// With the name that was asked for, and whether it must be proved.
+    Connecting(Box<Connect<IO>>, ServerName<'static>, bool),
     Secure(Box<TlsStream<IO>>),
     Closed,
 }
@@ -370,7 +378,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
             }
             (Self::Plain(io), Side::Connect(connector, name)) => {
                 let connect = TlsConnector::from(Arc::clone(&connector.config)).connect(name.clone(), io);
-                Self::Connecting(Box::new(connect), name.clone())
+                Self::Connecting(Box::new(connect), name.clone(), connector.verifies())
             }
             (other, _) => other,
         };
@@ -380,7 +388,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Tls>> {
         let result = match self {
             Self::Accepting(accept, ..) => Pin::new(accept.as_mut()).poll(cx).map_ok(TlsStream::Server),
-            Self::Connecting(connect, _) => Pin::new(connect.as_mut()).poll(cx).map_ok(TlsStream::Client),
+            Self::Connecting(connect, ..) => Pin::new(connect.as_mut()).poll(cx).map_ok(TlsStream::Client),
             _ => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         };
         let Poll::Ready(result) = result else { return Poll::Pending };
@@ -388,7 +396,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
         let stream = result?;
         let mut tls = describe(&stream);
         match before {
-            Self::Connecting(_, name) => {
+            Self::Connecting(_, name, verified) => {
+                tls.verified = verified;
                 tls.server_name = Some(name.to_str().into_owned());
                 tls.end_point = tls.peer_certificates.first().and_then(|certificate| end_point(certificate));
             }

@@ -432,9 +432,72 @@ impl DataWriter {
     }
 }
 
+/// The text as BDAT carries it, which is as DATA would: RFC 3030 §2, "in the canonical MIME format with lines delimited with a
+/// <CR><LF>", the last one too. No copy is made where it stands so already.
+pub(crate) fn canonical(content: &Bytes) -> Bytes {
+    let is_sound = |at: usize| match content.get(at) {
+        Some(b'\r') => content.get(at + 1) == Some(&b'\n'),
+        _ => at.checked_sub(1).and_then(|before| content.get(before)) == Some(&b'\r'),
+    };
+    let is_ended = content.is_empty() || content.ends_with(b"\r\n");
+    if is_ended && memchr::memchr2_iter(b'\r', b'\n', content).all(is_sound) {
+        return content.clone();
+    }
+    let mut text = Vec::with_capacity(content.len() + content.len() / 32 + 2);
+    let mut from = 0;
+    for at in memchr::memchr2_iter(b'\r', b'\n', content) {
+        // The LF of a CRLF went with its CR.
+        if at >= from {
+            text.extend_from_slice(content.get(from..at).unwrap_or_default());
+            text.extend_from_slice(b"\r\n");
+            from = at + if content.get(at..at + 2) == Some(b"\r\n") { 2 } else { 1 };
+        }
+    }
+    if let Some(last) = content.get(from..).filter(|last| !last.is_empty()) {
+        text.extend_from_slice(last);
+        text.extend_from_slice(b"\r\n");
+    }
+    text.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chunks_carry_what_data_carries() {
+        for (text, expected) in [
+            ("", ""),
+            ("a", "a\r\n"),
+            ("a\r\n.\r\nb\r\n", "a\r\n.\r\nb\r\n"),
+            ("a\nb\rc\r\r\n\n", "a\r\nb\r\nc\r\n\r\n\r\n"),
+            ("\n", "\r\n"),
+            ("\r", "\r\n"),
+            ("\n\r", "\r\n\r\n"),
+        ] {
+            let text = Bytes::from(text);
+            assert_eq!(canonical(&text), expected, "{text:?}");
+            let (mut wire, mut writer) = (Wire::new(), DataWriter::default());
+            writer.write(&text, &mut wire);
+            writer.finish(&mut wire);
+            let mut sent = Vec::new();
+            while !wire.outgoing().is_empty() {
+                let n = wire.outgoing().len();
+                sent.extend_from_slice(wire.outgoing());
+                wire.sent(n);
+            }
+            let mut back = Wire::new();
+            back.feed(&sent);
+            let mut read = Vec::new();
+            let mut reader = DataReader::default();
+            while let Data::Chunk(chunk) = reader.read(&mut back) {
+                read.extend_from_slice(&chunk);
+            }
+            assert_eq!(read, expected.as_bytes(), "{text:?}");
+        }
+        let text = Bytes::from("a\r\n");
+        assert_eq!(canonical(&text).as_ptr(), text.as_ptr(), "shared where it can be");
+    }
 
     /// What a reader makes of `input` fed in pieces of `cut` octets: the text, the fault, and what is left unread.
     fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<(Vec<u8>, Option<DataFault>, Vec<u8>)> {

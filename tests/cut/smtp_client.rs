@@ -1,10 +1,11 @@
 //! The talks of tests/talks/smtp-client.
 //!
 //! `GIVEN config NAME` changes the configuration; `GIVEN mail FROM TO,TO TEXT` is a message to send, with the parameters of
-//! `GIVEN params` and `GIVEN to-params` before it; `GIVEN large N TEXT` is one of so many times the text. When all are
-//! sent the client quits.
+//! `GIVEN params` and `GIVEN to-params` before it, so many seconds old as `GIVEN age` says; `GIVEN large N TEXT` is one of so
+//! many times the text. When all are sent the client quits.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use facteur::address::Address;
 use facteur::base::{Machine, Tls};
@@ -21,8 +22,8 @@ fn smtp_client_talks() {
     play_all("smtp-client", Side::Client, |talk, start| {
         let (config, tls, mut mails) = scene(talk);
         let mut client = Client::new(config, start);
-        if tls {
-            client.tls_started(Tls::default());
+        if let Some(tls) = tls {
+            client.tls_started(tls);
         }
         (client, move |client: &mut Client, event| match event {
             ClientEvent::Ready => {
@@ -110,7 +111,77 @@ fn smtp_client_outcomes() {
             "<bob@b.test> Mail Client 554 5.6.3 8-bit message and a server without 8BITMIME; \
              <carol@b.test> Mail Client 554 5.6.3 8-bit message and a server without 8BITMIME",
         ),
-        ("binary", "<bob@b.test> Mail Client 554 5.6.3 binary message and no way to send it"),
+        ("binary", "<bob@b.test> Message Server 250 OK"),
+        ("binary-refused", "<bob@b.test> Mail Client 554 5.6.3 binary message and a server without BINARYMIME"),
+        ("binary-no-chunking", "<bob@b.test> Mail Client 554 5.6.3 binary message and a server without BINARYMIME"),
+        (
+            "bdat",
+            "<no-one@b.test> Rcpt Server 550 5.1.1 no such user; <bob@b.test> Message Server 250 OK; \
+             <bob@b.test> Message Server 250 OK",
+        ),
+        ("bdat-chunks", "<bob@b.test> Message Server 250 OK"),
+        (
+            "bdat-chunk-refused",
+            "<bob@b.test> Message Server 552 5.2.2 mailbox full; <bob@b.test> Message Server 250 OK",
+        ),
+        ("bdat-last-refused", "<bob@b.test> Message Server 554 5.6.0 no; <bob@b.test> Message Server 250 OK"),
+        ("bdat-goodbye", "<bob@b.test> Message Server 421 4.3.2 shutting down"),
+        ("bdat-nonsense", "error: reply 354 in the text of a message where 250 was expected"),
+        ("bdat-all-refused", "<no-one@b.test> Rcpt Server 550 5.1.1 no such user"),
+        (
+            "bdat-lmtp",
+            "<bob@b.test> Message Server 250 2.0.0 delivered; <carol@b.test> Message Server 452 4.2.2 mailbox full",
+        ),
+        ("bdat-timeout", "error: timeout in the text of a message"),
+        (
+            "deliver-by",
+            "<bob@b.test> Message Server 250 OK; <bob@b.test> Message Server 250 OK; \
+             <bob@b.test> Mail Client 554 5.4.7 less time to deliver it than the server needs; \
+             <bob@b.test> Mail Client 554 5.4.7 the time to deliver it is over",
+        ),
+        (
+            "deliver-by-missing",
+            "<bob@b.test> Mail Client 554 5.4.7 a time to deliver it and a server without DELIVERBY; \
+             <bob@b.test> Message Server 250 OK; <bob@b.test> Message Server 250 OK; \
+             <bob@b.test> Message Server 250 OK",
+        ),
+        (
+            "require-tls-in-the-clear",
+            "<bob@b.test> Mail Client 550 5.7.10 TLS to a host that has proved its name is required",
+        ),
+        (
+            "require-tls-unproved",
+            "<bob@b.test> Mail Client 550 5.7.10 TLS to a host that has proved its name is required; \
+             <bob@b.test> Message Server 250 OK",
+        ),
+        (
+            "require-tls-missing",
+            "<bob@b.test> Mail Client 550 5.7.30 TLS is required and a server without REQUIRETLS; \
+             <bob@b.test> Message Server 250 OK",
+        ),
+        ("require-tls", "<bob@b.test> Message Server 250 OK"),
+        ("rrvs", "<bob@b.test> Message Server 250 OK"),
+        (
+            "rrvs-missing",
+            "<bob@b.test> Rcpt Client 550 5.7.19 an owner to check and a server without RRVS; \
+             <bob@b.test> Message Server 250 OK",
+        ),
+        (
+            "hold",
+            &format!(
+                "<bob@b.test> Message Server 250 OK; <bob@b.test> Message Server 250 OK; {NOT_HELD}; {NOT_HELD}; {NOT_HELD}"
+            ),
+        ),
+        ("hold-missing", &format!("{NOT_HELD}; <bob@b.test> Message Server 250 OK")),
+        ("relayed-params", "<bob@b.test> Message Server 250 OK"),
+        ("relayed-params-missing", "<bob@b.test> Message Server 250 OK"),
+        (
+            "limits",
+            "<bob@b.test> Message Server 250 OK; <carol@b.test> Message Server 250 OK; \
+             <dave@c.test> Rcpt Client 452 4.5.3 the server takes no more domains over this connection; \
+             <erin@b.test> Message Server 250 OK; \
+             <bob@b.test> Mail Client 451 4.5.3 the server takes no more messages over this connection",
+        ),
         (
             "smtputf8-missing",
             "<δοκιμή@b.test> Rcpt Client 553 5.6.7 UTF-8 recipient and a server without SMTPUTF8; \
@@ -153,8 +224,8 @@ fn events(talk: &Talk) -> String {
     let start = std::time::Instant::now();
     let (config, tls, mut mails) = scene(talk);
     let mut client = Client::new(config, start);
-    if tls {
-        client.tls_started(Tls::default());
+    if let Some(tls) = tls {
+        client.tls_started(tls);
     }
     let outcome = talk.play(crate::talk::Cut::Turns, client, start, |client, event| match event {
         ClientEvent::Ready => {
@@ -175,14 +246,15 @@ fn events(talk: &Talk) -> String {
 }
 
 /// The configuration, whether the connection begins with TLS, and the messages.
-fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
+fn scene(talk: &Talk) -> (ClientConfig, Option<Tls>, VecDeque<Outgoing>) {
     let mut config = ClientConfig::new("ada.test").unwrap();
-    let mut tls = false;
+    let (mut tls, mut age) = (None, Duration::ZERO);
     let mut mails = VecDeque::new();
     let (mut params, mut to_params) = (MailParams::default(), RcptParams::default());
     for given in &talk.given {
         let (kind, rest) = given.split_once(' ').expect("a kind and what is given");
         match kind {
+            "age" => age = Duration::from_secs(rest.parse().unwrap()),
             "params" => params = MailParams::parse(&unescape(rest)).unwrap(),
             "to-params" => to_params = RcptParams::parse(&unescape(rest)).unwrap(),
             "mail" => {
@@ -199,7 +271,9 @@ fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
                     envelope.recipients.push(recipient);
                 }
                 to_params = RcptParams::default();
-                mails.push_back(Outgoing::new(envelope, unescape(text)));
+                let mut mail = Outgoing::new(envelope, unescape(text));
+                mail.age = std::mem::take(&mut age);
+                mails.push_back(mail);
             }
             "large" => {
                 let (times, text) = rest.split_once(' ').expect("a number and a text");
@@ -207,7 +281,14 @@ fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
                 mails.push_back(Outgoing::new(envelope, unescape(text).repeat(times.parse().unwrap())));
             }
             "config" => rest.split(' ').for_each(|name| match name {
-                "tls" => tls = true,
+                "tls" => tls = Some(Tls::default()),
+                "tls-verified" => {
+                    let mut verified = Tls::default();
+                    verified.verified = true;
+                    tls = Some(verified);
+                }
+                "small-chunks" => config.max_chunk = 10,
+                "no-chunks" => config.max_chunk = 0,
                 "tls-required" => config.starttls = StartTls::Required,
                 "tls-never" => config.starttls = StartTls::Never,
                 "no-pipelining" => config.pipelining = Pipelining::Never,
@@ -230,6 +311,9 @@ fn scene(talk: &Talk) -> (ClientConfig, bool, VecDeque<Outgoing>) {
     }
     (config, tls, mails)
 }
+
+/// What is said where the server does not hold messages as asked.
+const NOT_HELD: &str = "<bob@b.test> Mail Client 554 5.3.3 the server does not hold messages, or not for so long";
 
 /// What is said where the server does not do its part.
 fn distrust(expected: &str) -> String {

@@ -1,6 +1,9 @@
 //! To the next host: one message, one connection, an answer for each recipient.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
+use facteur::base::Timestamp;
 use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
 use facteur::sasl::{Credentials, Identity};
@@ -27,7 +30,12 @@ pub async fn send(
         .map(|pending| pending.recipient.clone())
         .collect();
     let wanted: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.to.clone()).collect();
-    let outgoing = Outgoing::new(envelope, [&entry.trace[..], content].concat());
+    // RFC 4865 §4.2: it was held here, and is not to be held again.
+    envelope.params.hold = None;
+    let mut outgoing = Outgoing::new(envelope, [&entry.trace[..], content].concat());
+    // What BY= asks for runs since it arrived (RFC 2852 §4.1.4).
+    let here = Timestamp::from(SystemTime::now()).unix().saturating_sub(entry.arrived.unix());
+    outgoing.age = Duration::from_secs(here.try_into().unwrap_or(0));
     let unsaid = |why: String| Failure::new(Enhanced(4, 4, 1), format!("{}: {why}", way.name()));
     let mut outcomes = match outcomes(host, way, outgoing).await {
         Ok(outcomes) => outcomes,

@@ -36,6 +36,10 @@ pub struct ClientConfig {
     /// What becomes of a message with octets beyond ASCII where the server has no 8BITMIME. Default [`EightBit::Refuse`]
     /// (RFC 6152 §3).
     pub eight_bit: EightBit,
+    /// The most octets of one chunk of BDAT, used where the server has CHUNKING (RFC 3030); 0 never uses it. Default 1 MiB: most
+    /// messages are one chunk then, and one that is refused for what comes early in it costs no more than that. A message
+    /// of BODY=BINARYMIME goes only so, to a server that has BINARYMIME, and is refused elsewhere.
+    pub max_chunk: usize,
     /// How long each answer may take.
     pub timeouts: Timeouts,
     /// How many octets may wait to be sent before no more are written. Default 64 KiB, as large as what a socket takes at
@@ -120,6 +124,7 @@ impl ClientConfig {
             auth_policy: AuthPolicy::OnlyOverTls,
             pipelining: Pipelining::WhereOffered,
             eight_bit: EightBit::Refuse,
+            max_chunk: 1024 * 1024,
             timeouts: Timeouts::default(),
             max_backlog: 64 * 1024,
             max_reply_line: 2048,

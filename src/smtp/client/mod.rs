@@ -3,8 +3,12 @@
 //! The session (banner, EHLO, STARTTLS, AUTH, QUIT) is in this file, one message in `transaction`. A client has no
 //! farewell: after an error it cannot know what the server would take it for.
 //!
-//! Left out so far: BDAT, and converting what a server cannot take.
+//! What a message asks for goes on to a server that has the extension for it. Where it has not, what only informs is left
+//! out (MT-PRIORITY, AUTH=, SUBMITTER, SOLICIT, RET, ENVID, NOTIFY, ORCPT, BY with mode N, RRVS with `C`), and what was
+//! promised is a refusal in the client's own words: BY with mode R, HOLDFOR and HOLDUNTIL, REQUIRETLS (unless it is a
+//! bounce), RRVS, 8-bit, binary and UTF-8 that cannot go. What a server cannot take is not converted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +28,7 @@ mod transaction;
 pub use crate::sasl::Login;
 pub use config::{ClientConfig, EightBit, Pipelining, StartTls, Timeouts};
 pub use outgoing::{NoEnvelope, Outgoing};
+use outgoing::{Refusal, Terms};
 use transaction::Transaction;
 
 /// RFC 4954 §4: an AUTH command with its initial response is subject to the limit of command lines, 512 octets with the
@@ -61,6 +66,12 @@ pub struct Client {
     state: State,
     extensions: Extensions,
     tls: Option<Tls>,
+    /// How many MAIL commands went out (RFC 9422 §4.1).
+    mails: u32,
+    /// The domains of recipients that were named, while the server limits them (RFC 9422 §4.3).
+    domains: HashSet<String>,
+    /// The same message for recipients that are too many for one RCPTMAX (RFC 9422 §4.2).
+    rest: Option<Outgoing>,
     now: Instant,
     /// Since when the machine waits for the server; `None` while it does not, or has not been polled since something
     /// moved.
@@ -190,6 +201,9 @@ impl Client {
             state: State::Greeting,
             extensions: Extensions::default(),
             tls: None,
+            mails: 0,
+            domains: HashSet::new(),
+            rest: None,
             now: start,
             since: None,
         }
@@ -205,15 +219,32 @@ impl Client {
         self.tls.as_ref()
     }
 
-    /// Answers [`ClientEvent::Ready`]: sends a message. Without recipients it is asked again at once.
+    /// Answers [`ClientEvent::Ready`]: sends a message. Without recipients it is asked again at once. Where the server limits how
+    /// many recipients a message may have (RFC 9422), it is sent as often as it takes.
     pub fn send(&mut self, message: impl Into<Outgoing>) {
         match self.state {
-            State::Asking => {
-                let transaction = Transaction::new(message.into(), &self.extensions, &self.config);
-                self.state = State::Sending(Box::new(transaction));
-            }
+            State::Asking => self.begin_message(message.into()),
             _ => self.misuse("a message at a time when none was asked for"),
         }
+    }
+
+    /// Whether the server takes another message over this connection, as its LIMITS tell (RFC 9422 §4.1). Where it does not,
+    /// the outcomes of one that is sent are temporary and the client's own.
+    pub fn takes_more(&self) -> bool {
+        self.extensions.limits.and_then(|limits| limits.messages).is_none_or(|most| self.mails < most)
+    }
+
+    fn begin_message(&mut self, mut message: Outgoing) {
+        let most = self.extensions.limits.and_then(|limits| limits.recipients).unwrap_or(u32::MAX) as usize;
+        if message.envelope.recipients.len() > most {
+            let mut rest = message.clone(); // the text is shared
+            rest.envelope.recipients.drain(..most);
+            message.envelope.recipients.truncate(most);
+            self.rest = Some(rest);
+        }
+        let limit = (!self.takes_more()).then_some(Refusal::TooManyMessages);
+        let terms = Terms { offered: &self.extensions, config: &self.config, tls: self.tls.as_ref() };
+        self.state = State::Sending(Box::new(Transaction::new(message, terms, limit)));
     }
 
     /// Answers [`ClientEvent::Ready`]: says goodbye.
@@ -470,6 +501,10 @@ impl Machine for Client {
                 State::Done => return Ok(Step::Done),
                 State::Asking => return Ok(Step::NeedAnswer),
                 State::Idle => {
+                    if let Some(rest) = self.rest.take() {
+                        self.begin_message(rest);
+                        continue;
+                    }
                     self.state = State::Asking;
                     return Ok(Step::Event(ClientEvent::Ready));
                 }

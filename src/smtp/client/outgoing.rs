@@ -1,15 +1,20 @@
 //! A message on its way out: the envelope, the text, and what both ask of a server.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::address::Address;
+use crate::base::Tls;
 use crate::message::{Field, Message};
 use crate::smtp::trace::in_ascii;
-use crate::smtp::{Body, Enhanced, Envelope, Extensions, ForwardPath, MailParams, RcptParams, Reply, ReversePath};
+use crate::smtp::{
+    Body, ByMode, DeliverBy, Enhanced, Envelope, Extensions, ForwardPath, Hold, MailParams, Notify, RcptParams, Reply,
+    ReversePath, Unsupported,
+};
 
-use super::EightBit;
+use super::{ClientConfig, EightBit};
 
 /// A message to send.
 ///
@@ -35,6 +40,24 @@ pub struct Outgoing {
     pub envelope: Envelope,
     /// The text.
     pub content: Bytes,
+    /// How long the message has been here: the times of [`MailParams::by`] and [`MailParams::hold`] run since then. Default
+    /// no time. It counts as of [`Client::send`](super::Client::send); what [`net`](crate::net) sends grows older on the way.
+    pub age: Duration,
+}
+
+/// What a client knows of the server that decides how a message goes there.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) offered: &'a Extensions,
+    pub(super) config: &'a ClientConfig,
+    pub(super) tls: Option<&'a Tls>,
+}
+
+impl Terms<'_> {
+    /// Whether the text goes by BDAT (RFC 3030 §2).
+    pub(super) fn is_chunked(self) -> bool {
+        self.offered.chunking && self.config.max_chunk > 0
+    }
 }
 
 /// Why a header has no envelope in it.
@@ -55,22 +78,26 @@ pub enum NoEnvelope {
 impl Outgoing {
     /// A message with its envelope.
     pub fn new(envelope: Envelope, content: impl Into<Bytes>) -> Self {
-        Self { envelope, content: content.into() }
+        Self { envelope, content: content.into(), age: Duration::ZERO }
     }
 
-    /// The parameters of MAIL that go to a server with these extensions, or why it cannot have the message.
-    pub(super) fn mail_params(&self, offered: &Extensions, eight_bit: EightBit) -> Result<MailParams, Refusal> {
+    /// The parameters of MAIL that go to a server on these terms, or why it cannot have the message.
+    pub(super) fn mail_params(&self, terms: Terms<'_>) -> Result<MailParams, Refusal> {
+        let Terms { offered, config, .. } = terms;
         let asked = &self.envelope.params;
         let size = self.content.len() as u64;
         // RFC 1870 §6.1: "the client MAY immediately terminate" where the limit that was announced is exceeded.
         if offered.size.flatten().is_some_and(|limit| limit < size) {
             return Err(Refusal::TooLarge);
         }
-        if asked.body == Some(Body::BinaryMime) {
+        // RFC 3030 §3: without BINARYMIME "the sender-SMTP MUST NOT, under any circumstances, send binary data", and "BINARYMIME
+        // cannot be used with the DATA command".
+        let binary = asked.body == Some(Body::BinaryMime);
+        if binary && !(offered.binary_mime && terms.is_chunked()) {
             return Err(Refusal::Binary);
         }
         let ascii = self.content.is_ascii();
-        if !ascii && !offered.eight_bit_mime && eight_bit == EightBit::Refuse {
+        if !ascii && !binary && !offered.eight_bit_mime && config.eight_bit == EightBit::Refuse {
             return Err(Refusal::EightBit);
         }
         // RFC 6531 §3.2: without SMTPUTF8 neither the reverse-path nor the header may need it.
@@ -83,11 +110,20 @@ impl Outgoing {
             return Err(Refusal::Utf8Header);
         }
         // RFC 6152 §3: without 8BITMIME there is no BODY either; 7BIT goes without saying.
-        let body = if ascii { asked.body } else { Some(Body::EightBitMime) };
+        let body = if ascii || binary { asked.body } else { Some(Body::EightBitMime) };
         let mut params = MailParams {
             size: offered.size.map(|_| size),
-            body: body.filter(|_| offered.eight_bit_mime),
+            body: body.filter(|_| binary || offered.eight_bit_mime),
             smtputf8: offered.smtputf8 && (asked.smtputf8 || self.has_utf8_path()),
+            by: self.deliver_by(offered)?,
+            hold: self.hold(offered)?,
+            // RFC 6710 §4.3: to a server without the extension it goes without.
+            priority: asked.priority.filter(|_| offered.priority.is_some()),
+            require_tls: self.require_tls(terms)?,
+            // RFC 3865 §2.3, RFC 4141 §4, RFC 4405 §4: parameters for whom they mean something.
+            solicit: asked.solicit.clone().filter(|_| offered.no_soliciting.is_some()),
+            convert: asked.convert && offered.conperm,
+            submitter: asked.submitter.clone().filter(|_| offered.submitter),
             ..MailParams::default()
         };
         if offered.dsn {
@@ -96,6 +132,92 @@ impl Outgoing {
         }
         if !offered.auth.is_empty() {
             params.auth = asked.auth.clone();
+        }
+        Ok(params)
+    }
+
+    /// What is left of the time to deliver. RFC 2852 §4.1.4: "the number of seconds remaining until deliver-by-time".
+    fn deliver_by(&self, offered: &Extensions) -> Result<Option<DeliverBy>, Refusal> {
+        let Some(by) = self.envelope.params.by else { return Ok(None) };
+        // A second that has begun is over: the sum of such errors must not give more time than was asked for.
+        let seconds = i64::from(by.seconds).saturating_sub_unsigned(self.seconds());
+        if by.mode == ByMode::Return {
+            // RFC 2852 §4.1.4.1: "MUST NOT be relayed to a SMTP server which does not support the Deliver By SMTP service
+            // extension", nor to one with "a fixed minimum by-time which is greater than the time remaining".
+            match offered.deliver_by {
+                _ if seconds <= 0 => return Err(Refusal::TooLate),
+                None => return Err(Refusal::NoDeliverBy),
+                Some(least) if i64::from(least) > seconds => return Err(Refusal::TooSoon),
+                Some(_) => {}
+            }
+        }
+        // by-time has nine digits.
+        let seconds = seconds.clamp(-999_999_999, 999_999_999) as i32; // fits, as just clamped
+        Ok(offered.deliver_by.map(|_| DeliverBy { seconds, ..by }))
+    }
+
+    /// What is left of the time to hold it. Whoever wants it held does not want it sent at once, so a server that cannot do
+    /// so, or not for so long, does not get it.
+    fn hold(&self, offered: &Extensions) -> Result<Option<Hold>, Refusal> {
+        let hold = match self.envelope.params.hold {
+            None => return Ok(None),
+            Some(Hold::For(seconds)) => match u64::from(seconds).saturating_sub(self.age.as_secs()) {
+                0 => return Ok(None),
+                seconds => Hold::For(seconds as u32), // not more than it was
+            },
+            Some(until) => until,
+        };
+        // RFC 4865 §5.1.1: "MUST NOT request Future Message Release when sending a DSN".
+        let limits = offered.future_release.filter(|_| self.envelope.from != ReversePath::Null);
+        match (hold, limits.ok_or(Refusal::Hold)?) {
+            (Hold::For(seconds), limits) if seconds > limits.interval => Err(Refusal::Hold),
+            (Hold::Until(point), limits) if point.unix() > limits.until.unix() => Err(Refusal::Hold),
+            _ => Ok(Some(hold)),
+        }
+    }
+
+    /// RFC 8689 §4.2.1: only over TLS to a server that has proved its name and says REQUIRETLS under TLS. §5: a bounce goes on
+    /// nevertheless, without the word.
+    fn require_tls(&self, Terms { offered, tls, .. }: Terms<'_>) -> Result<bool, Refusal> {
+        let is_proved = tls.is_some_and(|tls| tls.verified);
+        match (self.envelope.params.require_tls, is_proved, offered.require_tls) {
+            (false, ..) => Ok(false),
+            (true, true, true) => Ok(true),
+            _ if self.envelope.from == ReversePath::Null => Ok(false),
+            (true, false, _) => Err(Refusal::NoTls),
+            (true, true, false) => Err(Refusal::NoRequireTls),
+        }
+    }
+
+    /// Its age in seconds, one that has begun among them.
+    fn seconds(&self) -> u64 {
+        self.age.as_secs().saturating_add(u64::from(self.age.subsec_nanos() > 0))
+    }
+
+    /// The parameters of RCPT that go to a server with these extensions, or why it cannot have the message for him.
+    pub(super) fn rcpt_params(&self, asked: &RcptParams, offered: &Extensions) -> Result<RcptParams, Refusal> {
+        // RFC 7293 §6: to a server without RRVS it "needs to ... decline", unless the sender said otherwise (§3.1). The header
+        // field is no way out: §3.2 wants "specific knowledge" of the last host for that.
+        let reject = asked.rrvs.is_some_and(|rrvs| rrvs.otherwise != Some(Unsupported::Continue));
+        if reject && !offered.rrvs {
+            return Err(Refusal::NoRrvs);
+        }
+        let mut params = RcptParams {
+            rrvs: asked.rrvs.filter(|_| offered.rrvs),
+            conneg: asked.conneg && offered.conneg,
+            ..RcptParams::default()
+        };
+        if offered.dsn {
+            params.orcpt = asked.orcpt.clone();
+            params.notify = asked.notify;
+            // RFC 2852 §4.1.4.2: who does not know of the time is to tell of a delay at least.
+            if self.envelope.params.by.is_some() && offered.deliver_by.is_none() {
+                params.notify = match asked.notify {
+                    None => Some(Notify { success: false, failure: true, delay: true }),
+                    Some(never) if never == Notify::default() => Some(never),
+                    Some(notify) => Some(Notify { delay: true, ..notify }),
+                };
+            }
         }
         Ok(params)
     }
@@ -130,6 +252,15 @@ pub(super) enum Refusal {
     Utf8Sender,
     Utf8Header,
     Utf8Recipient,
+    TooLate,
+    TooSoon,
+    NoDeliverBy,
+    Hold,
+    NoTls,
+    NoRequireTls,
+    NoRrvs,
+    TooManyMessages,
+    TooManyDomains,
 }
 
 impl Refusal {
@@ -138,13 +269,27 @@ impl Refusal {
         let (code, enhanced, text) = match self {
             // RFC 1870 §6.1
             Self::TooLarge => (552, Enhanced(5, 3, 4), "message larger than the server's limit"),
-            Self::Binary => (554, Enhanced(5, 6, 3), "binary message and no way to send it"),
+            Self::Binary => (554, Enhanced(5, 6, 3), "binary message and a server without BINARYMIME"),
             // RFC 6152 §3, RFC 3463 §3.7
             Self::EightBit => (554, Enhanced(5, 6, 3), "8-bit message and a server without 8BITMIME"),
             // RFC 6531 §4.3
             Self::Utf8Sender => (550, Enhanced(5, 6, 7), "UTF-8 sender and a server without SMTPUTF8"),
             Self::Utf8Recipient => (553, Enhanced(5, 6, 7), "UTF-8 recipient and a server without SMTPUTF8"),
             Self::Utf8Header => (550, Enhanced(5, 6, 9), "UTF-8 header and a server without SMTPUTF8"),
+            // RFC 2852 §4.1.3, and §4.1.4.1: "undeliverable for permanent reasons"
+            Self::TooLate => (554, Enhanced(5, 4, 7), "the time to deliver it is over"),
+            Self::TooSoon => (554, Enhanced(5, 4, 7), "less time to deliver it than the server needs"),
+            Self::NoDeliverBy => (554, Enhanced(5, 4, 7), "a time to deliver it and a server without DELIVERBY"),
+            // RFC 3463 §3.4: system not capable of selected features
+            Self::Hold => (554, Enhanced(5, 3, 3), "the server does not hold messages, or not for so long"),
+            // RFC 8689 §4.2.1
+            Self::NoTls => (550, Enhanced(5, 7, 10), "TLS to a host that has proved its name is required"),
+            Self::NoRequireTls => (550, Enhanced(5, 7, 30), "TLS is required and a server without REQUIRETLS"),
+            // RFC 7293 §15.3
+            Self::NoRrvs => (550, Enhanced(5, 7, 19), "an owner to check and a server without RRVS"),
+            // RFC 9422 §4, RFC 3463 §3.6
+            Self::TooManyMessages => (451, Enhanced(4, 5, 3), "the server takes no more messages over this connection"),
+            Self::TooManyDomains => (452, Enhanced(4, 5, 3), "the server takes no more domains over this connection"),
         };
         Reply::new(code, enhanced, text)
     }
@@ -171,11 +316,6 @@ fn ascii_form(address: &Address) -> Option<Address> {
         return Some(address.clone());
     }
     Address::new(address.local(), in_ascii(address.domain())?).ok().filter(Address::is_ascii)
-}
-
-/// The parameters of RCPT that go to a server with these extensions.
-pub(super) fn rcpt_params(asked: &RcptParams, offered: &Extensions) -> RcptParams {
-    if offered.dsn { asked.clone() } else { RcptParams::default() }
 }
 
 impl TryFrom<&Message> for Outgoing {
@@ -211,7 +351,7 @@ impl TryFrom<&Message> for Outgoing {
         let mut envelope = Envelope::new(from.into(), to.into_iter().map(ForwardPath::from));
         // RFC 6531 §3.4: a header beyond ASCII needs SMTPUTF8.
         envelope.params.smtputf8 = !message.header().raw().is_ascii();
-        Ok(Self { envelope, content: without_bcc(message) })
+        Ok(Self::new(envelope, without_bcc(message)))
     }
 }
 
@@ -231,7 +371,7 @@ impl From<&Self> for Outgoing {
 
 impl From<(Envelope, Bytes)> for Outgoing {
     fn from((envelope, content): (Envelope, Bytes)) -> Self {
-        Self { envelope, content }
+        Self::new(envelope, content)
     }
 }
 

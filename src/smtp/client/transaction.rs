@@ -1,14 +1,17 @@
-//! One message of a client: MAIL, RCPT, DATA, the text, and what became of each recipient.
+//! One message of a client: MAIL, RCPT, the text by DATA or by BDAT, and what became of each recipient.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::base::Step;
-use crate::smtp::data::DataWriter;
+use crate::smtp::data::{self, DataWriter};
 use crate::smtp::server::Protocol;
-use crate::smtp::{Command, Error, Extensions, Fault, ForwardPath, MailParams, Reply, ReversePath, Stage};
+use crate::smtp::{
+    Body, Command, Error, Extensions, Fault, ForwardPath, MailParams, RcptParams, Reply, ReversePath, Stage,
+};
 
-use super::outgoing::{self, Refusal};
-use super::{By, Client, ClientConfig, ClientEvent, Outcome, Outgoing, Pipelining, State, Timeouts};
+use super::outgoing::{self, Refusal, Terms};
+use super::{By, Client, ClientEvent, Outcome, Outgoing, Pipelining, State, Timeouts};
 
 /// How much of the text is written in one go, in octets.
 const PIECE: usize = 16 * 1024;
@@ -24,8 +27,10 @@ pub(super) struct Transaction {
     params: MailParams,
     /// What is known of each recipient.
     fates: Vec<Fate>,
-    /// The recipients that go to the server, by their place in the envelope.
-    asked: Vec<usize>,
+    /// Whether the text goes by BDAT.
+    chunked: bool,
+    /// The recipients that go to the server, by their place in the envelope, with their parameters.
+    asked: Vec<(usize, RcptParams)>,
     /// How much was outgoing when the server was last seen to take a block.
     outgoing: usize,
     phase: Phase,
@@ -47,10 +52,14 @@ enum Phase {
     Screen { next: usize },
     /// MAIL, RCPT and DATA go out, and their answers come in.
     Commands(Group),
-    /// The text goes out from here on.
+    /// The text goes out from here on, all of it.
     Text { at: usize, writer: DataWriter },
-    /// All of the text is outgoing.
-    LastText,
+    /// A chunk of the text goes out, from `at` to `end`.
+    Chunk { at: usize, end: usize },
+    /// All of the text is outgoing, or of a chunk that ends there.
+    LastText { end: usize },
+    /// The answer to a chunk is due; the next begins there.
+    Between { at: usize },
     /// The answers to the text are due; the next is for this one of `asked`.
     End { next: usize },
     /// The answer to a text of nothing is due, which says nothing.
@@ -59,7 +68,8 @@ enum Phase {
     Tell { verdict: Verdict, next: usize },
 }
 
-/// Commands that were sent, and those of them that were answered: MAIL, then a RCPT for each of `asked`, then DATA.
+/// Commands that were sent, and those of them that were answered: MAIL, then a RCPT for each of `asked`, then DATA. Not BDAT:
+/// RFC 3030 §2 has it sent "after all MAIL and RCPT responses are collected and processed".
 #[derive(Debug, Default)]
 struct Group {
     sent: usize,
@@ -91,25 +101,36 @@ enum Then {
 }
 
 impl Transaction {
-    pub(super) fn new(message: Outgoing, offered: &Extensions, config: &ClientConfig) -> Self {
+    /// A message on these terms, unless a limit of the server is reached.
+    pub(super) fn new(mut message: Outgoing, terms: Terms<'_>, limit: Option<Refusal>) -> Self {
         let recipients = message.envelope.recipients.len();
-        let (params, phase) = match message.mail_params(offered, config.eight_bit) {
+        let (params, phase) = match limit.map_or_else(|| message.mail_params(terms), Err) {
             Ok(params) => (params, Phase::Screen { next: 0 }),
             Err(refusal) => {
                 let verdict = Verdict { stage: Stage::Mail, reply: refusal.reply(), by: By::Client, then: Then::Next };
                 (MailParams::default(), Phase::Tell { verdict, next: 0 })
             }
         };
+        let chunked = terms.is_chunked();
+        if chunked && params.body != Some(Body::BinaryMime) {
+            message.content = data::canonical(&message.content);
+        }
         let from = message.envelope.from.clone();
-        let from = if offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
-        Self { message, from, params, fates: vec![Fate::Open; recipients], asked: Vec::new(), outgoing: 0, phase }
+        let from = if terms.offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
+        let fates = vec![Fate::Open; recipients];
+        Self { message, from, params, fates, chunked, asked: Vec::new(), outgoing: 0, phase }
     }
 
     pub(super) fn stage(&self) -> Stage {
         match &self.phase {
             Phase::Commands(group) => self.stage_of(group.answered),
             Phase::Screen { .. } => Stage::Mail,
-            Phase::Text { .. } | Phase::LastText | Phase::End { .. } | Phase::Nothing { .. } => Stage::Message,
+            Phase::Text { .. }
+            | Phase::Chunk { .. }
+            | Phase::LastText { .. }
+            | Phase::Between { .. }
+            | Phase::End { .. }
+            | Phase::Nothing { .. } => Stage::Message,
             Phase::Tell { verdict, .. } => verdict.stage,
         }
     }
@@ -121,7 +142,7 @@ impl Transaction {
                 Stage::Rcpt => timeouts.rcpt,
                 _ => timeouts.data,
             },
-            Phase::Text { .. } | Phase::LastText => timeouts.block,
+            Phase::Text { .. } | Phase::Chunk { .. } | Phase::LastText { .. } => timeouts.block,
             _ => timeouts.end,
         }
     }
@@ -140,13 +161,24 @@ impl Transaction {
         if number == 0 {
             return Command::Mail { from: self.from.clone(), params: self.params.clone() };
         }
-        let recipient = self.asked.get(number - 1).and_then(|at| self.message.envelope.recipients.get(*at));
-        let Some(recipient) = recipient else { return Command::Data };
+        let asked = self.asked.get(number - 1);
+        let recipient = asked.and_then(|(at, params)| Some((self.message.envelope.recipients.get(*at)?, params)));
+        let Some((recipient, params)) = recipient else { return Command::Data };
         let to = if offered.smtputf8 { None } else { outgoing::ascii_forward(&recipient.to) };
-        Command::Rcpt {
-            to: to.unwrap_or_else(|| recipient.to.clone()),
-            params: outgoing::rcpt_params(&recipient.params, offered),
-        }
+        Command::Rcpt { to: to.unwrap_or_else(|| recipient.to.clone()), params: params.clone() }
+    }
+
+    /// How many commands the group has.
+    fn commands(&self) -> usize {
+        1 + self.asked.len() + usize::from(!self.chunked)
+    }
+
+    /// Writes the BDAT of the chunk that begins at `at`.
+    fn chunk(&mut self, at: usize, max: usize) -> Command {
+        let len = self.message.content.len();
+        let end = len.min(at.saturating_add(max));
+        self.phase = Phase::Chunk { at, end };
+        Command::Bdat { size: (end - at) as u64, last: end == len }
     }
 
     fn is_any_accepted(&self) -> bool {
@@ -182,14 +214,26 @@ impl Client {
                     transaction.phase = Phase::Commands(Group::default());
                     return self.begin().map(|()| None);
                 };
-                if self.extensions.smtputf8 || outgoing::ascii_forward(&recipient.to).is_some() {
-                    transaction.asked.push(at);
-                    return Ok(None);
+                let known = self.extensions.smtputf8 || outgoing::ascii_forward(&recipient.to).is_some();
+                let params = match transaction.message.rcpt_params(&recipient.params, &self.extensions) {
+                    _ if !known => Err(Refusal::Utf8Recipient),
+                    Ok(_) if !admit(&mut self.domains, &recipient.to, &self.extensions) => Err(Refusal::TooManyDomains),
+                    params => params,
+                };
+                match params {
+                    Ok(params) => {
+                        transaction.asked.push((at, params));
+                        Ok(None)
+                    }
+                    Err(refusal) => Ok(transaction.outcome(at, Stage::Rcpt, refusal.reply(), By::Client)),
                 }
-                Ok(transaction.outcome(at, Stage::Rcpt, Refusal::Utf8Recipient.reply(), By::Client))
             }
             Phase::Commands(_) => self.group(),
-            Phase::Text { .. } | Phase::LastText => self.text(),
+            Phase::Text { .. } | Phase::Chunk { .. } | Phase::LastText { .. } => self.text(),
+            Phase::Between { at } => {
+                let at = *at;
+                self.between(at)
+            }
             Phase::End { next } => {
                 let next = *next;
                 self.end(next)
@@ -223,13 +267,14 @@ impl Client {
     /// Sends commands as far as they may go out, and takes the next answer.
     fn group(&mut self) -> Result<Option<Step<ClientEvent>>, Error> {
         let State::Sending(transaction) = &mut self.state else { return Ok(None) };
-        let Phase::Commands(group) = &mut transaction.phase else { return Ok(None) };
+        let Phase::Commands(group) = &transaction.phase else { return Ok(None) };
         let (sent, answered) = (group.sent, group.answered);
         let grouped = self.extensions.pipelining && self.config.pipelining == Pipelining::WhereOffered;
-        let last = transaction.asked.len() + 1;
+        let all = transaction.commands();
         // Nothing follows a MAIL that was refused, and no DATA an RCPT of which none was accepted, where that is known.
-        let ends = group.refused.is_some() || (sent == last && answered == last && !transaction.is_any_accepted());
-        let may = sent <= last && !ends && (grouped || sent == answered);
+        let ends = group.refused.is_some()
+            || (sent == answered && sent > transaction.asked.len() && !transaction.is_any_accepted());
+        let may = sent < all && !ends && (grouped || sent == answered);
         if may && self.wire.backlog() < self.config.max_backlog {
             let command = transaction.command(sent, &self.extensions);
             let _ = command.write(&mut self.wire); // writing to a wire cannot fail
@@ -270,7 +315,7 @@ impl Client {
             Stage::Data => group.data = Some(reply),
             _ => {
                 let refused = group.refused.is_some();
-                let Some(at) = transaction.asked.get(number - 1).copied() else { return Ok(None) };
+                let Some(at) = transaction.asked.get(number - 1).map(|(at, _)| *at) else { return Ok(None) };
                 if reply.is_positive() {
                     if let Some(fate) = transaction.fates.get_mut(at) {
                         *fate = Fate::Accepted;
@@ -307,6 +352,12 @@ impl Client {
             }
             (Some(reply), _) => transaction.tell(Stage::Mail, reply, Then::Next),
             (None, Some(reply)) => transaction.tell(Stage::Data, reply, Then::Reset),
+            (None, None) if accepted => {
+                let command = transaction.chunk(0, self.config.max_chunk);
+                let _ = command.write(&mut self.wire); // writing to a wire cannot fail
+                transaction.outgoing = self.wire.backlog();
+                self.since = None;
+            }
             (None, None) => self.command(&Command::Rset, State::Reset),
         }
         Ok(())
@@ -340,14 +391,27 @@ impl Client {
                     *at = end;
                 } else {
                     writer.clone().finish(&mut self.wire);
-                    transaction.phase = Phase::LastText;
+                    transaction.phase = Phase::LastText { end: content.len() };
                 }
                 transaction.outgoing = self.wire.backlog();
                 self.since = None;
                 return Ok(None);
             }
-            Phase::LastText if backlog == 0 => {
-                transaction.phase = Phase::End { next: 0 };
+            Phase::Chunk { at, end } if backlog < self.config.max_backlog => {
+                if at < end {
+                    let to = (*end).min(*at + PIECE);
+                    self.wire.out_shared(transaction.message.content.slice(*at..to));
+                    *at = to;
+                } else {
+                    transaction.phase = Phase::LastText { end: *end };
+                }
+                transaction.outgoing = self.wire.backlog();
+                self.since = None;
+                return Ok(None);
+            }
+            Phase::LastText { end } if backlog == 0 => {
+                let (at, len) = (*end, transaction.message.content.len());
+                transaction.phase = if at == len { Phase::End { next: 0 } } else { Phase::Between { at } };
                 self.since = None;
                 return Ok(None);
             }
@@ -369,6 +433,25 @@ impl Client {
         }
     }
 
+    /// Takes the answer to a chunk, and begins the next one.
+    fn between(&mut self, at: usize) -> Result<Option<Step<ClientEvent>>, Error> {
+        let Some(reply) = self.reply()? else { return self.wait().map(Some) };
+        if reply.is_intermediate() {
+            return Err(self.unexpected(&reply, Stage::Message, "250"));
+        }
+        let State::Sending(transaction) = &mut self.state else { return Ok(None) };
+        if reply.is_positive() {
+            let command = transaction.chunk(at, self.config.max_chunk);
+            let _ = command.write(&mut self.wire); // writing to a wire cannot fail
+            transaction.outgoing = self.wire.backlog();
+        } else {
+            // RFC 3030 §2: no more of them, and "a RSET command MUST be issued".
+            let then = if reply.code() == 421 { Then::HangUp } else { Then::Reset };
+            transaction.tell(Stage::Message, reply, then);
+        }
+        Ok(None)
+    }
+
     /// Takes an answer to the text: one for all, in LMTP one for each (RFC 2033 §4.2).
     fn end(&mut self, next: usize) -> Result<Option<Step<ClientEvent>>, Error> {
         let Some(reply) = self.reply()? else { return self.wait().map(Some) };
@@ -378,16 +461,22 @@ impl Client {
         let State::Sending(transaction) = &mut self.state else { return Ok(None) };
         let closed = reply.code() == 421;
         if closed || self.config.protocol == Protocol::Smtp {
-            transaction.tell(Stage::Message, reply, if closed { Then::HangUp } else { Then::Next });
+            // RFC 3030 §2: "The resulting state from a failed BDAT command is indeterminate", after the last one too.
+            let lost = transaction.chunked && !reply.is_positive();
+            let then = if lost { Then::Reset } else { Then::Next };
+            transaction.tell(Stage::Message, reply, if closed { Then::HangUp } else { then });
             return Ok(None);
         }
-        let accepted = |at: &usize| transaction.fates.get(*at) == Some(&Fate::Accepted);
-        let mut left = transaction.asked.iter().enumerate().skip(next).filter(|(_, at)| accepted(at));
+        let accepted = |at: usize| transaction.fates.get(at) == Some(&Fate::Accepted);
+        let places = transaction.asked.iter().map(|(at, _)| *at).enumerate().skip(next);
+        let mut left = places.filter(|(_, at)| accepted(*at));
         let (Some((place, at)), more) = (left.next(), left.next().is_some()) else { return Ok(None) };
-        let (place, at) = (place, *at);
+        let failed = transaction.chunked && !reply.is_positive();
         let told = transaction.outcome(at, Stage::Message, reply, By::Server);
         if more {
             transaction.phase = Phase::End { next: place + 1 };
+        } else if failed {
+            self.command(&Command::Rset, State::Reset);
         } else {
             self.state = State::Idle;
         }
@@ -399,6 +488,7 @@ impl Client {
         let State::Sending(transaction) = &mut self.state else { return Ok(()) };
         let Phase::Commands(group) = &mut transaction.phase else { return Ok(()) };
         group.sent = 1;
+        self.mails = self.mails.saturating_add(1);
         let _ = transaction.command(0, &self.extensions).write(&mut self.wire); // writing to a wire cannot fail
         match self.reply()? {
             // A goodbye may come at any time (RFC 5321 §3.8), and counts for what was sent last.
@@ -407,4 +497,18 @@ impl Client {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a recipient of this domain may be named to a server with these extensions: RFC 9422 §4.3, RCPTDOMAINMAX. Once named,
+/// a domain counts until the end of the session.
+fn admit(domains: &mut HashSet<String>, to: &ForwardPath, offered: &Extensions) -> bool {
+    let (Some(max), ForwardPath::Address(to)) = (offered.limits.and_then(|limits| limits.domains), to) else {
+        return true;
+    };
+    let domain = to.domain();
+    let domain = domain.to_ascii().unwrap_or_else(|| domain.to_string()).to_ascii_lowercase();
+    if domains.contains(&domain) {
+        return true;
+    }
+    domains.len() < max as usize && domains.insert(domain)
 }
