@@ -1,11 +1,12 @@
 //! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
-//! AVX2; elsewhere the functions here do nothing, and plain code does their work.
+//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials` is for every processor:
+//! with SSE2, which each x86-64 has, or octet by octet.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
 //!
 //! This is the one file of the crate with `unsafe`. It is there for four things only: to load and store all octets of an
-//! array, to call a function for a processor that was just asked whether it can run it, to make octets part of a vector
+//! array, to call a function for a processor that was just asked whether it can run it (or always can), to make octets part of a vector
 //! that were just stored there, and to take as text what was just found to be UTF-8. All places in buffers are arrays and
 //! slices that are checked as everywhere. `benches/README.md` has the figures that ask for it.
 
