@@ -175,8 +175,8 @@ impl HeaderEdit {
         for (n, field) in self.fields.iter().enumerate() {
             octets.extend_from_slice(&field.octets);
             // A header that was cut off before its line end.
-            let cut = !field.octets.ends_with(b"\n") && !(n == 0 && field.is_mark());
-            if cut && (n + 1 < self.fields.len() || self.edited) {
+            let whole = field.octets.ends_with(b"\n") || (n == 0 && field.is_mark());
+            if !whole && (n + 1 < self.fields.len() || self.edited) {
                 octets.extend_from_slice(self.line_end.as_bytes());
             }
         }
