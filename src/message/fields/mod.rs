@@ -327,7 +327,7 @@ pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A token in lower case; nearly all are short.
 fn lower(token: &[u8]) -> SmolStr {
-    charset::guess(token).chars().map(|character| character.to_ascii_lowercase()).collect()
+    charset::guess_piece(token).chars().map(|character| character.to_ascii_lowercase()).collect()
 }
 
 /// `[CFWS] token`, and what follows. UTF-8 is read too.
