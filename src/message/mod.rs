@@ -27,7 +27,7 @@ pub mod status;
 pub mod tnef;
 
 pub use bodies::Bodies;
-pub use build::{BuildError, Builder, NewPart};
+pub use build::{BuildError, Builder, Contact, NewPart};
 pub use defects::{Defect, DefectKind};
 pub use edit::{Edit, EditError, HeaderEdit, Protected, Recode};
 pub use fields::{
