@@ -15,12 +15,14 @@ mod tags;
 
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::address::Domain;
 use crate::base::Timestamp;
 use crate::dns::{Answer, Ask, Inquiry, Name};
 use crate::message::Message;
 use crate::smtp::{self, ReversePath};
-use crate::text::transfer;
 
 pub use results::{Method, Property, Results};
 
@@ -223,6 +225,12 @@ impl Inquiry for Check {
     type Verdict = Report;
 
     fn poll(&mut self) -> Ask<Report> {
+        // DMARC, the last, asks most of all: what it builds upon need not be gathered again for each of its questions.
+        if let Some(dmarc @ Running::Asking(_)) = &mut self.dmarc
+            && let Ask::Question(question) = dmarc.poll()
+        {
+            return Ask::Question(question);
+        }
         let iprev = match self.iprev.poll() {
             Ask::Question(question) => return Ask::Question(question),
             Ask::Verdict(verdict) => verdict,
@@ -296,7 +304,7 @@ impl Report {
             }
             let Some(signature) = &verdict.signature else { return method };
             // RFC 8601 §2.7.1, and RFC 6008: the start of the signature tells several apart.
-            let value = transfer::encode_base64(&signature.value);
+            let value = BASE64_STANDARD.encode(&signature.value);
             method
                 .property("header", "d", signature.domain.to_string())
                 .property("header", "i", &signature.identity)

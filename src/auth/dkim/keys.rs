@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use super::{Algorithm, Problem, Record};
@@ -159,7 +161,7 @@ impl SigningKey {
             Algorithm::Ed25519Sha256 => "ed25519",
             _ => "rsa",
         };
-        let public = transfer::encode_base64(&self.public).replace("\r\n", "");
+        let public = BASE64_STANDARD.encode(&self.public);
         format!("v=DKIM1; k={kind}; p={public}")
     }
 

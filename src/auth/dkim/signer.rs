@@ -1,12 +1,14 @@
 //! Signing (RFC 6376 §5): one pass over the body, however many keys.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::body::{BodyHashes, Wanted};
 use super::verifier::{Fields, append_unsigned};
 use super::{Canonicalization, KeyError, SigningKey};
 use crate::base::Timestamp;
 use crate::dns::Name;
 use crate::message::{Header, Message};
-use crate::text::transfer;
 
 /// Lines of the field are folded where they would be longer (RFC 5322 §2.1.1).
 const LINE: usize = 76;
@@ -148,7 +150,7 @@ impl Signer {
 
     /// The field with the signature of `text` at its end, and its line end.
     fn complete(&self, mut field: String, text: &[u8]) -> Result<String, SignError> {
-        let value = transfer::encode_base64(&self.key.sign(text)?).replace("\r\n", "");
+        let value = BASE64_STANDARD.encode(self.key.sign(text)?);
         for (n, octet) in value.chars().enumerate() {
             if n > 0 && n % (LINE - 4) == 0 {
                 field.push_str("\r\n\t");
@@ -290,8 +292,7 @@ fn unsigned(signer: &Signer, instance: Option<u8>, names: &[String], body_hash: 
         let after = if n + 1 == names.len() { ";" } else { ":" };
         word(&mut out, &format!("{before}{name}{after}"), n == 0);
     }
-    let hash = transfer::encode_base64(body_hash);
-    word(&mut out, &format!("bh={};", hash.trim_end()), true);
+    word(&mut out, &format!("bh={};", BASE64_STANDARD.encode(body_hash)), true);
     // The signature on lines of its own.
     out.push_str("\r\n\tb=");
     out
