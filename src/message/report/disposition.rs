@@ -152,14 +152,9 @@ impl DispositionReport {
 
     /// As [`parse`](Self::parse) with other limits.
     pub fn parse_with(octets: &[u8], limits: &Limits) -> Self {
-        let groups = Fields::read_groups(octets, limits.fields);
         let mut report = Self::default();
-        // RFC 8098 §3.1 has one group; empty lines in it are a mistake.
-        for (name, value) in groups.iter().flat_map(Fields::iter) {
-            if !report.take(name, value) {
-                report.other.push(name, value);
-            }
-        }
+        // RFC 8098 §3.1: one group; empty lines in it are a mistake.
+        report.other = Fields::read_one_group(octets, limits.fields, |name, value| report.take(name, value));
         report
     }
 

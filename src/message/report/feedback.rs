@@ -184,14 +184,9 @@ impl FeedbackReport {
 
     /// As [`parse`](Self::parse) with other limits.
     pub fn parse_with(octets: &[u8], limits: &Limits) -> Self {
-        let groups = Fields::read_groups(octets, limits.fields);
         let mut report = Self::default();
-        // RFC 5965 §3 has one group; empty lines in it are a mistake.
-        for (name, value) in groups.iter().flat_map(Fields::iter) {
-            if !report.take(name, value) {
-                report.other.push(name, value);
-            }
-        }
+        // RFC 5965 §3: one group; empty lines in it are a mistake.
+        report.other = Fields::read_one_group(octets, limits.fields, |name, value| report.take(name, value));
         report
     }
 

@@ -54,6 +54,18 @@ impl Fields {
         self.0.is_empty()
     }
 
+    /// Reads the fields of a report that has one group, empty lines in it passed over; at most `most` of them. What `take` does
+    /// not take is given back.
+    pub(super) fn read_one_group(octets: &[u8], most: usize, mut take: impl FnMut(&str, &str) -> bool) -> Self {
+        let mut other = Self::default();
+        for (name, value) in Self::read_groups(octets, most).iter().flat_map(Self::iter) {
+            if !take(name, value) {
+                other.push(name, value);
+            }
+        }
+        other
+    }
+
     /// Reads the groups of fields that empty lines part, at most `most` fields in all.
     pub(super) fn read_groups(octets: &[u8], most: usize) -> Vec<Self> {
         let mut groups = Vec::new();
