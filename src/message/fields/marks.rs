@@ -203,11 +203,7 @@ fn number(value: &[u8], at: &mut usize) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::message::Message;
-
-    fn with<T>(value: &str, read: impl Fn(Field<'_>) -> T) -> T {
-        let message = Message::parse(format!("X: {value}\r\n\r\n"));
-        read(message.header().get("x").unwrap())
-    }
+    use crate::message::fields::tests::with;
 
     #[test]
     fn automatic_messages_are_known() {

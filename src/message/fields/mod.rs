@@ -398,6 +398,13 @@ fn ends_id(octet: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Field, Message};
+
+    /// What `read` makes of a field with this value.
+    pub(super) fn with<T>(value: &str, read: impl Fn(Field<'_>) -> T) -> T {
+        let message = Message::parse(format!("X: {value}\r\n\r\n"));
+        read(message.header().get("x").unwrap())
+    }
 
     #[test]
     fn media_types_are_read_or_refused() {

@@ -332,12 +332,7 @@ fn split(text: &[u8], separator: u8) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Message;
-
-    fn with<T>(value: &str, read: impl Fn(Field<'_>) -> T) -> T {
-        let message = Message::parse(format!("X: {value}\r\n\r\n"));
-        read(message.header().get("x").unwrap())
-    }
+    use crate::message::fields::tests::with;
 
     #[test]
     fn lists_with_commas_are_taken_apart() {
