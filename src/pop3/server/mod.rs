@@ -6,163 +6,24 @@
 //! removed by [`Request::Quit`] stays.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use crate::base::wire::{Ending, Line};
-use crate::base::{Machine, ParseError, Secret, Step, Tls, Wire};
-use crate::pop3::command::{Command, MAX_COMMAND, Number};
+use crate::base::{Machine, ParseError, Step, Tls, Wire};
+use crate::pop3::command::Command;
 use crate::pop3::lines::Place;
 use crate::pop3::reply::{Code, Reply};
 use crate::pop3::{Error, Fault, Stage};
-use crate::sasl::{Answer, Channel, Credentials, Identity, Offer, Question, ServerExchange, ServerStep};
+use crate::sasl::{Answer, ServerExchange};
 
-/// How a server behaves.
-///
-/// ```
-/// use facteur::pop3::ServerConfig;
-///
-/// let mut config = ServerConfig::new();
-/// config.greeting = "pop.example.org ready".into();
-/// assert!(!config.clear_text);
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerConfig {
-    /// The text of the greeting. Default: `POP3 server ready`.
-    pub greeting: String,
-    /// Offer STLS. Default: no, because it needs a driver with a certificate.
-    pub starttls: bool,
-    /// Allow passwords on a connection without TLS. Default: no (RFC 2595 §2.3, RFC 8314 §3); then USER and AUTH are not
-    /// announced and refused until TLS is active.
-    pub clear_text: bool,
-    /// What AUTH offers. Default [`Offer::default`]: SCRAM-SHA-256, PLAIN and LOGIN. An application that keeps no
-    /// [`Verifier`](crate::sasl::Verifier)s must take SCRAM out of it, for it cannot answer [`ServerEvent::Ask`].
-    pub auth: Offer,
-    /// Take APOP (RFC 1939 §7), with or without TLS, and put a timestamp into the greeting for it. Default: no, because it
-    /// needs passwords kept as they are, and MD5 keeps them badly from who listens.
-    pub apop: bool,
-    /// What CAPA says of how long messages are kept. Default: `None`, nothing is said.
-    pub expire: Option<Expire>,
-    /// What CAPA says of the least time between two logins (RFC 2449 §6.5), which the program enforces with
-    /// [`Refusal::LoginDelay`]. Default: `None`, nothing is said.
-    pub login_delay: Option<Duration>,
-    /// What CAPA says of the program. Default: `None`, nothing is said; who knows the version knows its holes.
-    pub implementation: Option<String>,
-    /// The longest command line in octets, its end counted. Default: 255 (RFC 2449 §4).
-    pub max_line: usize,
-    /// The longest line of an AUTH exchange in octets, its end counted. Default: 12288, as in SMTP (RFC 4954 §4).
-    pub max_auth_line: usize,
-    /// While so many octets wait to be sent no command is read, and no more of an answer is written. Default: 64 KiB,
-    /// which fills a window of a long fat path and costs 64 MiB for a thousand clients that do not read.
-    pub max_backlog: usize,
-    /// How many octets may lie unread while nothing is read, because of the backlog or after a failed login. Default:
-    /// 128 KiB: a driver that stops to read in time keeps below it, and a client that pipelines is then never at fault.
-    pub max_unread: usize,
-    /// How many commands may be unknown, malformed or out of place; one more ends the session. Default: 20, more than a
-    /// client that tries what a server can needs.
-    pub max_errors: u32,
-    /// With so many failed logins the session ends. Default: 3, as people mistype.
-    pub max_failures: u32,
-    /// How long the answer to a failed login is held back. Default: 2 seconds, which makes guessing slow and is hardly
-    /// noticed by people.
-    pub failure_delay: Duration,
-    /// After so long without a command the session ends without a word. Default, and the least that RFC 1939 §3 allows:
-    /// 10 minutes. A client that still takes what was sent is not idle.
-    pub idle: Duration,
-    /// So long after the greeting the client must have logged in. Default: 10 minutes, so that a client that speaks
-    /// and never logs in does not hold its place for ever.
-    pub max_authorization: Duration,
-    /// What is let pass that the standard forbids. Default: nothing.
-    pub quirks: Quirks,
-}
+mod authorization;
+mod config;
+mod event;
 
-/// What is let pass that the standard forbids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Quirks {
-    /// A LF without CR ends a command: people at `nc` and scripts need it.
-    pub bare_lf: bool,
-}
-
-/// How long messages are kept (RFC 2449 §6.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)] // closed by the RFC
-pub enum Expire {
-    /// The server removes nothing by itself.
-    Never,
-    /// At least so many days; 0 says that mail must not be left on the server.
-    Days(u32),
-}
-
-/// What a server reports. Each event but [`AuthFailed`](Self::AuthFailed) asks a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// A client wants in. Answer with [`Server::accept`] once its maildrop is open and locked, or with
-    /// [`Server::refuse`].
-    Login {
-        /// Who it says it is, by USER, APOP or AUTH.
-        identity: Identity,
-        /// How it proves that: the password by PASS, or whatever the mechanism shows.
-        credentials: Credentials,
-    },
-    /// A mechanism must know something of a user. Answer with [`Server::tell`], or with [`Server::refuse`] where it cannot
-    /// be known now.
-    Ask(Question),
-    /// No question: somebody could not prove to be this user, and is told so, [later](ServerConfig::failure_delay).
-    AuthFailed(Identity),
-    /// A client that is in wants something. Answer with [`Server::reply`], or with [`Server::begin_lines`],
-    /// [`Server::lines`] and [`Server::end_lines`].
-    Request(Request),
-}
-
-/// What a client wants in the TRANSACTION state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Request {
-    /// `STAT`
-    Stat,
-    /// `LIST [msg]`
-    List(Option<Number>),
-    /// `UIDL [msg]`
-    Uidl(Option<Number>),
-    /// `RETR msg`
-    Retr(Number),
-    /// `TOP msg n`
-    Top {
-        /// The message.
-        message: Number,
-        /// How many lines of its body are wanted.
-        lines: u32,
-    },
-    /// `DELE msg`
-    Dele(Number),
-    /// `RSET`
-    Rset,
-    /// `QUIT`: this is the UPDATE state, the one in which messages are removed. Answered by one reply; then the session
-    /// is over.
-    Quit,
-}
-
-/// Why a login is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Name or password are wrong, which of them is not said. Counts as a failure, and its answer is held back.
-    Credentials,
-    /// The maildrop is open in another session.
-    InUse,
-    /// Too soon after the last login.
-    LoginDelay,
-    /// Something is broken that may mend: trying again makes sense.
-    Temporary,
-    /// Something is broken that somebody must mend.
-    Permanent,
-}
+pub use config::{Expire, Quirks, ServerConfig};
+pub use event::{Refusal, Request, ServerEvent};
 
 /// A POP3 server for one connection.
 ///
@@ -245,38 +106,6 @@ enum Forgotten {
     User(Option<String>),
     Exchange(ServerExchange),
     Nothing,
-}
-
-impl ServerConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self {
-            greeting: "POP3 server ready".into(),
-            starttls: false,
-            clear_text: false,
-            auth: Offer::default(),
-            apop: false,
-            expire: None,
-            login_delay: None,
-            implementation: None,
-            max_line: MAX_COMMAND,
-            max_auth_line: 12_288,
-            max_backlog: 64 * 1024,
-            max_unread: 128 * 1024,
-            max_errors: 20,
-            max_failures: 3,
-            failure_delay: Duration::from_secs(2),
-            idle: Duration::from_secs(10 * 60),
-            max_authorization: Duration::from_secs(10 * 60),
-            quirks: Quirks::default(),
-        }
-    }
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Server {
@@ -468,118 +297,6 @@ impl Server {
         }
     }
 
-    /// RFC 1939 §4.
-    fn authorization(&mut self, command: Command, user: Option<String>) -> Option<ServerEvent> {
-        match (command, user) {
-            (Command::User(_), _) if !self.may_log_in() => {
-                self.bad(Reply::err(if self.config.starttls { "STLS first" } else { "no passwords without TLS" }));
-            }
-            (Command::User(name), _) => {
-                // RFC 1939 §13: an -ERR here would tell which names there are.
-                self.send(&Reply::ok(""));
-                self.state = State::Authorization { user: Some(name) };
-            }
-            // RFC 1939 §7: "immediately after a successful USER command"
-            (Command::Pass(secret), Some(user)) => {
-                self.state = State::Login(None);
-                let (identity, credentials) = (Identity::new(user), Credentials::Password(secret));
-                return Some(ServerEvent::Login { identity, credentials });
-            }
-            (Command::Apop { user, digest }, _) => match &self.timestamp {
-                Some(timestamp) => {
-                    let (exchange, step) = ServerExchange::apop(timestamp, &user, &digest);
-                    return self.exchange(exchange, step);
-                }
-                None => self.bad(Reply::err("no APOP here")),
-            },
-            (Command::Pass(_), None) => self.bad(Reply::err("USER first")),
-            (Command::Stls, _) if self.tls.is_some() => self.bad(Reply::err("TLS is active")),
-            (Command::Stls, _) if !self.config.starttls => self.bad(Reply::err("no TLS here")),
-            (Command::Stls, _) => {
-                self.send(&Reply::ok("begin TLS negotiation"));
-                self.state = State::Handshake;
-            }
-            (Command::Auth { .. }, _) if !self.may_log_in() => {
-                self.bad(Reply::err(if self.config.starttls { "STLS first" } else { "no passwords without TLS" }));
-            }
-            (Command::Auth { mechanism, initial }, _) => return self.auth(&mechanism, initial.as_ref()),
-            (Command::Capa, _) => self.capabilities(),
-            (Command::Quit, _) => {
-                // RFC 1939 §6: this "terminates but does NOT enter the UPDATE state".
-                self.send(&Reply::ok("signing off"));
-                self.state = State::Done;
-            }
-            _ => self.bad(Reply::err("log in first")),
-        }
-        None
-    }
-
-    /// RFC 5034 §4.
-    fn auth(&mut self, mechanism: &str, initial: Option<&Secret>) -> Option<ServerEvent> {
-        let Some(mechanism) = self.config.auth.find(mechanism, self.tls.as_ref()) else {
-            self.bad(Reply::err("no such mechanism"));
-            return None;
-        };
-        let mut exchange = self.config.auth.begin(mechanism, &Channel::new("pop", self.tls.as_ref()));
-        let step = match initial.map(Secret::expose) {
-            // "a zero-length initial response [...] as a single equals sign"
-            Some(b"=") => exchange.respond(Some(Secret::default())),
-            Some(initial) => match BASE64_STANDARD.decode(initial) {
-                Ok(octets) => exchange.respond(Some(octets.into())),
-                Err(_) => {
-                    self.bad(Reply::err("expected base64"));
-                    return None;
-                }
-            },
-            None => exchange.respond(None),
-        };
-        self.exchange(exchange, step)
-    }
-
-    /// A response within an AUTH exchange: base64, or `*` to cancel it.
-    fn response(&mut self, mut exchange: ServerExchange, line: &Line) -> Option<ServerEvent> {
-        let ended = line.ending == Ending::CrLf || self.config.quirks.bare_lf;
-        match BASE64_STANDARD.decode(&line.text) {
-            _ if line.text == "*" && ended => self.bad(Reply::err("cancelled")),
-            Ok(octets) if ended => {
-                let step = exchange.respond(Some(octets.into()));
-                return self.exchange(exchange, step);
-            }
-            _ => self.bad(Reply::err("expected base64")),
-        }
-        None
-    }
-
-    fn exchange(&mut self, exchange: ServerExchange, step: ServerStep) -> Option<ServerEvent> {
-        match step {
-            ServerStep::Challenge(challenge) => {
-                self.challenge(&challenge);
-                self.state = State::Exchange(exchange);
-            }
-            ServerStep::Ask(question) => {
-                self.state = State::Known(exchange);
-                return Some(ServerEvent::Ask(question));
-            }
-            ServerStep::Judge { identity, credentials } => {
-                self.state = State::Login(Some(exchange));
-                return Some(ServerEvent::Login { identity, credentials });
-            }
-            ServerStep::Wrong(identity) => {
-                self.failed();
-                return Some(ServerEvent::AuthFailed(identity));
-            }
-            ServerStep::NotAllowed(_) => self.bad(Reply::err("not allowed to act as another user")),
-            ServerStep::Malformed(error) => self.bad(Reply::err(format!("expected {}", error.expected))),
-        }
-        None
-    }
-
-    fn challenge(&mut self, challenge: &[u8]) {
-        let line = format!("+ {}\r\n", BASE64_STANDARD.encode(challenge));
-        self.wire.out(line.as_bytes());
-        self.queued += line.len() as u64;
-    }
-
     /// RFC 1939 §5.
     fn transaction(&mut self, command: Command) -> Option<ServerEvent> {
         let request = match command {
@@ -606,38 +323,6 @@ impl Server {
         };
         self.state = State::Asked { quit: request == Request::Quit };
         Some(ServerEvent::Request(request))
-    }
-
-    /// RFC 2449 §5: "Capabilities available in the AUTHORIZATION state MUST be announced in both states", except for
-    /// STLS, which is announced where it is "permitted in the current state" (RFC 2595 §4).
-    fn capabilities(&mut self) {
-        self.send(&Reply::ok("capability list follows"));
-        let mut out = |text: &str| {
-            self.wire.out(text.as_bytes());
-            self.queued += text.len() as u64;
-        };
-        out("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
-        if self.tls.is_some() || self.config.clear_text {
-            out("USER\r\nSASL");
-            self.config.auth.usable(self.tls.as_ref()).for_each(|mechanism| out(&format!(" {mechanism}")));
-            out("\r\n");
-        }
-        if self.config.starttls && self.tls.is_none() && !matches!(self.state, State::Transaction) {
-            out("STLS\r\n");
-        }
-        match self.config.expire {
-            None => {}
-            Some(Expire::Never) => out("EXPIRE NEVER\r\n"),
-            Some(Expire::Days(days)) => out(&format!("EXPIRE {days}\r\n")),
-        }
-        if let Some(delay) = self.config.login_delay {
-            out(&format!("LOGIN-DELAY {}\r\n", delay.as_secs()));
-        }
-        if let Some(name) = &self.config.implementation {
-            // Made fit for its line as a reply's text is.
-            out(&format!("IMPLEMENTATION {}\r\n", Reply::ok(name.clone()).text()));
-        }
-        out(".\r\n");
     }
 
     /// In the AUTHORIZATION state nothing is remembered from one line to the next but what the next may need.
