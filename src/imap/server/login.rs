@@ -63,7 +63,12 @@ impl Server {
             self.wrong(Refusal::bad(Some(tag), "authentication cancelled"));
             return Some(None);
         }
-        match line.and_then(|line| BASE64.decode(line).ok()) {
+        // Curl says nothing by `=` here, too, where RFC 9051 §6.2.2 has it for an initial response only.
+        let decoded = match line.as_deref() {
+            Some(b"=") => Some(Vec::new()),
+            line => line.and_then(|line| BASE64.decode(line).ok()),
+        };
+        match decoded {
             Some(decoded) => {
                 let step = exchange.respond(Some(Secret::from(decoded)));
                 Some(self.exchange(tag, exchange, step, Then::Command))

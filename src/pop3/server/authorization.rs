@@ -82,7 +82,9 @@ impl Server {
     /// A response within an AUTH exchange: base64, or `*` to cancel it.
     pub(super) fn response(&mut self, mut exchange: ServerExchange, line: &Line) -> Option<ServerEvent> {
         let ended = line.ending == Ending::CrLf || self.config.quirks.bare_lf;
-        match BASE64_STANDARD.decode(&line.text) {
+        // Curl says nothing by `=` here, too, where RFC 5034 §4 has it for an initial response only.
+        let text = if line.text == "=" { b"" } else { &line.text[..] };
+        match BASE64_STANDARD.decode(text) {
             _ if line.text == "*" && ended => self.bad(Reply::err("cancelled")),
             Ok(octets) if ended => {
                 let step = exchange.respond(Some(octets.into()));

@@ -314,7 +314,8 @@ impl Server {
         if line == b"*" {
             return self.no(State::Idle, &Reply::new(501, Enhanced(5, 7, 0), "authentication cancelled"));
         }
-        let Ok(octets) = BASE64_STANDARD.decode(line) else {
+        // Curl says nothing by `=` here, too, where §4 has it for an initial response only. It can mean nothing else.
+        let Ok(octets) = BASE64_STANDARD.decode(if line == b"=" { b"" } else { line }) else {
             return self.no(State::Idle, &Reply::new(501, Enhanced(5, 5, 2), "expected base64"));
         };
         let step = exchange.respond(Some(Secret::from(octets)));
