@@ -21,16 +21,14 @@ use crate::talk::{Seen, Side, Talk, play_all, unescape};
 fn smtp_client_talks() {
     play_all("smtp-client", Side::Client, |talk, start| {
         let (config, tls, mut mails) = scene(talk);
+        let mut fresh = is_fresh(talk);
         let mut client = Client::new(config, start);
         if let Some(tls) = tls {
             client.tls_started(tls);
         }
         (client, move |client: &mut Client, event| match event {
             ClientEvent::Ready => {
-                match mails.pop_front() {
-                    Some(mail) => client.send(mail),
-                    None => client.quit(),
-                }
+                next(client, &mut mails, &mut fresh);
                 Seen::Event("ready".into())
             }
             ClientEvent::Outcome(outcome) => {
@@ -212,6 +210,15 @@ fn smtp_client_outcomes() {
         ("endless", "error: reply longer than 16384 octets"),
         ("endless-line", "error: reply line longer than 2048 octets"),
         ("reset-refused", "<no-one@b.test> Rcpt Server 550 5.1.1 no such user"),
+        (
+            "reset",
+            "<bob@b.test> Message Server 250 2.0.0 queued as 1; <carol@b.test> Message Server 250 2.0.0 queued as 2",
+        ),
+        (
+            "reset-goodbye",
+            "<bob@b.test> Message Server 250 2.0.0 queued as 1; refused Idle Server 421 4.4.2 you were long",
+        ),
+        ("reset-timeout", "<bob@b.test> Message Server 250 2.0.0 queued as 1; error: timeout between messages"),
     ] {
         let path = format!("{}/tests/talks/smtp-client/{name}.txt", env!("CARGO_MANIFEST_DIR"));
         let talk = Talk::parse(name, &std::fs::read_to_string(&path).expect(&path), Side::Client);
@@ -219,20 +226,37 @@ fn smtp_client_outcomes() {
     }
 }
 
+/// Whether the session needs no RSET before the first message: all but those that say so.
+fn is_fresh(talk: &Talk) -> Option<bool> {
+    talk.given.iter().any(|given| given == "config resets").then_some(true)
+}
+
+/// The next message, after a RSET where the talk wants one before each.
+fn next(client: &mut Client, mails: &mut VecDeque<Outgoing>, fresh: &mut Option<bool>) {
+    if let Some(fresh) = fresh
+        && !std::mem::replace(fresh, false)
+    {
+        *fresh = true;
+        return client.reset();
+    }
+    match mails.pop_front() {
+        Some(mail) => client.send(mail),
+        None => client.quit(),
+    }
+}
+
 /// What happens in a talk, without the questions and a plain end.
 fn events(talk: &Talk) -> String {
     let start = std::time::Instant::now();
     let (config, tls, mut mails) = scene(talk);
+    let mut fresh = is_fresh(talk);
     let mut client = Client::new(config, start);
     if let Some(tls) = tls {
         client.tls_started(tls);
     }
     let outcome = talk.play(crate::talk::Cut::Turns, client, start, |client, event| match event {
         ClientEvent::Ready => {
-            match mails.pop_front() {
-                Some(mail) => client.send(mail),
-                None => client.quit(),
-            }
+            next(client, &mut mails, &mut fresh);
             Seen::Nothing
         }
         ClientEvent::Outcome(outcome) => {
@@ -287,6 +311,7 @@ fn scene(talk: &Talk) -> (ClientConfig, Option<Tls>, VecDeque<Outgoing>) {
                     verified.verified = true;
                     tls = Some(verified);
                 }
+                "resets" => {}
                 "small-chunks" => config.max_chunk = 10,
                 "no-chunks" => config.max_chunk = 0,
                 "tls-required" => config.starttls = StartTls::Required,

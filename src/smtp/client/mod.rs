@@ -1,6 +1,6 @@
 //! The client's side of SMTP and LMTP, as a [`Machine`].
 //!
-//! The session (banner, EHLO, STARTTLS, AUTH, QUIT) is in this file, one message in `transaction`. A client has no
+//! The session (banner, EHLO, STARTTLS, QUIT) is in this file, AUTH in `login`, one message in `transaction`. A client has no
 //! farewell: after an error it cannot know what the server would take it for.
 //!
 //! What a message asks for goes on to a server that has the extension for it. Where it has not, what only informs is left
@@ -12,28 +12,24 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use super::trace::{HelloVerb, in_ascii};
-use super::{Command, Enhanced, Error, Extensions, Fault, ForwardPath, Reply, ReplyReader, Stage};
-use crate::base::{Machine, ParseError, Secret, Step, Tls, Wire};
-use crate::sasl::{Channel, ClientExchange};
-use crate::smtp::server::{AuthPolicy, Protocol};
+use super::{Command, Enhanced, Error, Extensions, Fault, Reply, ReplyReader, Stage};
+use crate::base::{Machine, ParseError, Step, Tls, Wire};
+use crate::smtp::server::Protocol;
 
 mod config;
+mod login;
+mod outcome;
 mod outgoing;
 mod transaction;
 
 pub use crate::sasl::Login;
 pub use config::{ClientConfig, EightBit, Pipelining, StartTls, Timeouts};
+use login::Exchange;
+pub use outcome::{By, ClientEvent, Outcome};
 pub use outgoing::{NoEnvelope, Outgoing};
 use outgoing::{Refusal, Terms};
 use transaction::Transaction;
-
-/// RFC 4954 §4: an AUTH command with its initial response is subject to the limit of command lines, 512 octets with the
-/// end. What is longer goes as the answer to an empty challenge.
-const MAX_AUTH_COMMAND: usize = 512;
 
 /// The client's side of one connection.
 ///
@@ -78,71 +74,6 @@ pub struct Client {
     since: Option<Instant>,
 }
 
-/// What a client comes upon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientEvent {
-    /// A question: what to send next? Answer with [`Client::send`] or [`Client::quit`].
-    Ready,
-    /// What became of a message for one recipient. There is one of these for each recipient of a message before the next
-    /// [`Ready`](Self::Ready), unless an error ends the conversation: whoever had none by then is to be tried again.
-    Outcome(Outcome),
-    /// There will be no [`Ready`](Self::Ready): the server does not want us, or does not have what the config insists on.
-    Refused {
-        /// At which point.
-        stage: Stage,
-        /// In which words.
-        reply: Reply,
-        /// Whose words these are.
-        by: By,
-    },
-}
-
-/// What became of a message for one recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// The recipient, as it stood in the envelope.
-    pub to: ForwardPath,
-    /// Where it was decided.
-    pub stage: Stage,
-    /// The whole reply.
-    pub reply: Reply,
-    /// Whose words these are.
-    pub by: By,
-}
-
-/// Who decided something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums)] // a conversation has two sides
-pub enum By {
-    /// The server, by its reply.
-    Server,
-    /// The client, for the reason that the reply gives in a server's words; the server was not asked.
-    Client,
-}
-
-impl Outcome {
-    /// Whether the server has taken responsibility for it (RFC 5321 §4.2.5).
-    pub fn is_delivered(&self) -> bool {
-        self.stage == Stage::Message && self.reply.is_positive()
-    }
-
-    /// Whether it may succeed another time. Of the permanent replies these do not count as such: 552 to RCPT, which is 452,
-    /// too many recipients (RFC 5321 §4.5.3.1.10); and what a server says to a session that it does not let in. There
-    /// nothing was said of the message, and a password may be put right, a block list let go. 521 alone means what it
-    /// says: no mail is taken there at all (RFC 7504 §3).
-    pub fn is_temporary(&self) -> bool {
-        self.reply.is_transient()
-            || match self.stage {
-                Stage::Rcpt => self.reply.code() == 552,
-                Stage::Connect => self.by == By::Server && self.reply.code() != 521,
-                Stage::StartTls | Stage::Auth => self.by == By::Server,
-                _ => false,
-            }
-    }
-}
-
 /// What the client waits for.
 #[derive(Debug)]
 enum State {
@@ -174,16 +105,6 @@ enum State {
     Done,
     /// Nothing more, before its time.
     Failed(Error),
-}
-
-/// An exchange of AUTH.
-#[derive(Debug)]
-struct Exchange {
-    sasl: ClientExchange,
-    /// A first response that was too long for the command.
-    held: Option<Secret>,
-    /// Which of the config's mechanisms comes next, should the server not have this one after all.
-    next: usize,
 }
 
 impl Client {
@@ -245,6 +166,15 @@ impl Client {
         let limit = (!self.takes_more()).then_some(Refusal::TooManyMessages);
         let terms = Terms { offered: &self.extensions, config: &self.config, tls: self.tls.as_ref() };
         self.state = State::Sending(Box::new(Transaction::new(message, terms, limit)));
+    }
+
+    /// Answers [`ClientEvent::Ready`]: asks by RSET whether the server is still there, as before a message on a connection that
+    /// was long idle. [`Ready`](ClientEvent::Ready) comes again where it is; where it is not, the conversation ends.
+    pub fn reset(&mut self) {
+        match self.state {
+            State::Asking => self.command(&Command::Rset, State::Reset),
+            _ => self.misuse("a reset at a time when nothing was asked for"),
+        }
     }
 
     /// Answers [`ClientEvent::Ready`]: says goodbye.
@@ -413,69 +343,6 @@ impl Client {
         }
     }
 
-    /// The first mechanism from `from` on that the server has and that can show our credentials, safely.
-    fn mechanism(&self, from: usize) -> Option<(usize, ClientExchange)> {
-        let login = self.config.login.as_ref()?;
-        let mut channel = Channel::new("smtp", self.tls.as_ref());
-        channel.is_private |= self.config.auth_policy == AuthPolicy::Anywhere;
-        login.choose(&self.extensions.auth, &channel, from)
-    }
-
-    /// AUTH by the first mechanism from `from` on that will do, where the config has a login.
-    fn log_in(&mut self, from: usize) {
-        let Some(login) = &self.config.login else {
-            self.state = State::Idle;
-            return;
-        };
-        let Some((at, mut sasl)) = self.mechanism(from) else {
-            let text = if self.extensions.auth.is_empty() {
-                "the server has no AUTH"
-            } else {
-                "the server has no mechanism of AUTH that would do"
-            };
-            return self.refuse(Stage::Auth, Reply::new(454, Enhanced(4, 7, 0), text), By::Client);
-        };
-        let Some(mechanism) = login.mechanisms.get(at).map(|mechanism| mechanism.name().to_owned()) else { return }; // it was just found there
-        let initial = sasl.initial();
-        // "AUTH", two spaces, CRLF; base64 makes four octets of three.
-        let fits = |initial: &Secret| 8 + mechanism.len() + initial.expose().len().div_ceil(3) * 4 <= MAX_AUTH_COMMAND;
-        let (initial, held) = match initial {
-            Some(initial) if !fits(&initial) => (None, Some(initial)),
-            initial => (initial, None),
-        };
-        let exchange = Exchange { sasl, held, next: at + 1 };
-        self.command(&Command::Auth { mechanism, initial }, State::Auth(Box::new(exchange)));
-    }
-
-    /// Answers a challenge, or cancels the exchange where there is no answer.
-    fn respond(&mut self, mut exchange: Exchange, reply: &Reply) {
-        let challenge = reply.lines().next().unwrap_or_default().trim();
-        let challenge = BASE64_STANDARD.decode(challenge).map_err(|_| ParseError { expected: "base64", at: 0 });
-        let response = challenge.and_then(|challenge| match exchange.held.take() {
-            Some(held) => Ok(held),
-            None => exchange.sasl.respond(&challenge),
-        });
-        match response {
-            Ok(response) => {
-                self.wire.out(BASE64_STANDARD.encode(response.expose()).as_bytes());
-                self.state = State::Auth(Box::new(exchange));
-            }
-            // RFC 4954 §4: "a line with a single "*"" cancels.
-            Err(error) => {
-                self.wire.out(b"*");
-                self.state = State::Cancelled(error);
-            }
-        }
-        self.wire.out(b"\r\n");
-        self.since = None;
-    }
-
-    /// The server did not keep to the mechanism, or did not prove itself.
-    fn distrust(&mut self, error: ParseError) {
-        let text = format!("the server's part of AUTH is not right: expected {}", error.expected);
-        self.refuse(Stage::Auth, Reply::new(454, Enhanced(4, 7, 0), text), By::Client);
-    }
-
     fn refuse(&mut self, stage: Stage, reply: Reply, by: By) {
         let closed = reply.code() == 421;
         self.state = State::Refusing { event: Box::new(ClientEvent::Refused { stage, reply, by }), closed };
@@ -574,24 +441,5 @@ mod tests {
         client.wire().feed(b"220 mx.test\r\n");
         assert!(matches!(client.poll(), Ok(Step::NeedInput)));
         assert_eq!(client.wire().outgoing(), b"EHLO xn--bcher-kva.test\r\n");
-    }
-
-    #[test]
-    fn who_is_not_let_in_may_come_again() {
-        for (stage, code, by, expected) in [
-            (Stage::Connect, 554, By::Server, true),
-            (Stage::Connect, 521, By::Server, false),
-            (Stage::Connect, 556, By::Client, false), // a null MX
-            (Stage::StartTls, 554, By::Server, true),
-            (Stage::Auth, 535, By::Server, true),
-            (Stage::Mail, 550, By::Server, false),
-            (Stage::Rcpt, 550, By::Server, false),
-            (Stage::Rcpt, 552, By::Server, true),
-            (Stage::Message, 552, By::Server, false),
-            (Stage::Message, 451, By::Server, true),
-        ] {
-            let outcome = Outcome { to: ForwardPath::Postmaster, stage, reply: Reply::new(code, None, ""), by };
-            assert_eq!(outcome.is_temporary(), expected, "{stage} {code} {by:?}");
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! The hosts that a message may go to, in the order in which they are asked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::dns::mx::Targets;
+use crate::net::submit::SendError;
+
+/// The hosts that a message may go to, in the order in which they are asked, with their addresses and ports. Cheap to clone.
+///
+/// ```
+/// use facteur::dns::{Zone, mx};
+/// use facteur::net::Route;
+///
+/// let zone: Zone = "b.test MX 1 mx.b.test\nmx.b.test A 192.0.2.1".parse()?;
+/// let targets = zone.ask(mx::Lookup::new(&"b.test".parse()?, 1)).unwrap();
+/// let route = Route::by(&targets, 25);
+/// # let _ = route;
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    stops: Arc<[Stop]>,
+    /// The first that is asked.
+    at: usize,
+}
+
+/// One host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    /// What its certificate must name: a host name, or an address.
+    pub(super) host: String,
+    pub(super) addresses: Vec<SocketAddr>,
+    /// What tells it from others.
+    pub(super) key: String,
+}
+
+impl Route {
+    /// One host, given as host and port: `mx.example.net:25`, `[2001:db8::1]:587`. Its addresses are looked up as this system does.
+    ///
+    /// # Errors
+    /// [`SendError::BadServer`], [`SendError::Resolve`].
+    pub async fn to(server: &str) -> Result<Self, SendError> {
+        let (host, port) = server.rsplit_once(':').ok_or(SendError::BadServer)?;
+        let port: u16 = port.parse().map_err(|_| SendError::BadServer)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let addresses = tokio::net::lookup_host((host, port)).await.map_err(SendError::Resolve)?.collect();
+        Ok(Self { stops: [Stop::new(host, port, addresses)].into(), at: 0 })
+    }
+
+    /// The hosts that the DNS names, at this port.
+    pub fn by(targets: &Targets, port: u16) -> Self {
+        let stop = |host: &crate::dns::mx::Host| {
+            let addresses: Vec<_> = host.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+            let literal = || addresses.first().map_or_else(String::new, |first| first.ip().to_string());
+            let name = host.name.as_ref().map_or_else(literal, |name| name.as_str().to_owned());
+            Stop::new(&name, port, addresses)
+        };
+        Self { stops: targets.hosts.iter().map(stop).collect(), at: 0 }
+    }
+
+    /// The hosts with their addresses, of which no more are tried in all.
+    pub(super) fn stops(&self, max_addresses: usize) -> impl Iterator<Item = Stop> {
+        let mut left = max_addresses;
+        self.stops.iter().skip(self.at).map_while(move |stop| {
+            let mut stop = stop.clone();
+            stop.addresses.truncate(left);
+            left -= stop.addresses.len();
+            (!stop.addresses.is_empty()).then_some(stop)
+        })
+    }
+
+    /// What is left of it after so many hosts; `None` where nothing is.
+    pub(super) fn after(&self, hosts: usize) -> Option<Self> {
+        let at = self.at.saturating_add(hosts);
+        (at < self.stops.len()).then(|| Self { stops: Arc::clone(&self.stops), at })
+    }
+}
+
+impl Stop {
+    fn new(host: &str, port: u16, addresses: Vec<SocketAddr>) -> Self {
+        Self { host: host.to_owned(), key: format!("{}:{port}", host.to_ascii_lowercase()), addresses }
+    }
+}
