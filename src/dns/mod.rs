@@ -1,10 +1,11 @@
 //! The DNS as questions and answers, without a socket (RFC 1034, RFC 1035).
 //!
-//! Whoever evaluates something out of the DNS (SPF, a DKIM key, where a domain's mail goes) is an [`Inquiry`]: it asks one
-//! [`Question`] after the other and comes to a verdict. Whoever can answer drives it: a [`Zone`] at once, for tests and for
-//! work without a network; a resolver by and by. [`packet`] makes queries of questions and answers of responses.
+//! Whoever evaluates something out of the DNS (SPF, a DKIM key, where a domain's mail goes) is an [`Inquiry`]: it asks
+//! [`Question`]s, several at once where it can, and comes to a verdict. Whoever can answer drives it: a [`Zone`] at once, for
+//! tests and for work without a network; a resolver by and by. [`packet`] makes queries of questions and answers of responses.
 
 pub mod cache;
+mod inquiry;
 pub mod mx;
 pub mod name;
 pub mod packet;
@@ -16,36 +17,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 
 pub use cache::Cache;
+pub use inquiry::{Ask, Inquiry, Within};
 pub use mx::Targets;
 pub use name::Name;
 pub use zone::Zone;
-
-/// Something that is found out by asking the DNS.
-///
-/// The driver's loop: [`poll`](Self::poll); find the answer to the question; [`answer`](Self::answer); and again, until
-/// there is a verdict. Polling twice gives the same question, or the same verdict, again. How many questions one inquiry
-/// can ask is bounded; its documentation says by what.
-pub trait Inquiry {
-    /// What is found out.
-    type Verdict;
-
-    /// The next question, or the verdict.
-    fn poll(&mut self) -> Ask<Self::Verdict>;
-
-    /// The answer to the question that [`poll`](Self::poll) gave last. Without such a question it is ignored.
-    fn answer(&mut self, answer: Answer);
-}
-
-/// What an [`Inquiry`] wants.
-#[must_use = "an inquiry goes on only when its question is answered"]
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)] // the contract is closed: a driver must handle each
-pub enum Ask<V> {
-    /// Answer this.
-    Question(Question),
-    /// This is how it is.
-    Verdict(V),
-}
 
 /// A name and the type of the records that are wanted of it.
 ///

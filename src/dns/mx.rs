@@ -1,6 +1,5 @@
 //! Where a domain's mail goes (RFC 5321 §5.1, RFC 7505).
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::address::Domain;
@@ -91,7 +90,7 @@ impl Unreachable {
 
 /// Looks up the [`Targets`] of a domain.
 ///
-/// It asks at most 1 question for MX and 2 for each of [`MAX_HOSTS`] hosts.
+/// It asks at most 1 question for MX, and then 2 for each of [`MAX_HOSTS`] hosts, all at once.
 ///
 /// The example of [`Targets`] uses it.
 #[derive(Clone, Debug)]
@@ -99,20 +98,32 @@ pub struct Lookup {
     state: State,
     random: u64,
     targets: Targets,
-    /// A failure that may pass, met on the way.
-    temporary: Option<Failure>,
 }
 
 #[derive(Clone, Debug)]
 enum State {
     Mx(Name),
-    /// The addresses of the first host are asked for.
-    Addresses {
-        hosts: VecDeque<(Name, u16)>,
-        kind: RecordType,
-        host: Host,
-    },
+    /// The addresses of all hosts are asked for at once.
+    Addresses(Vec<Candidate>),
     Done(Result<(), Unreachable>),
+}
+
+/// A host and what is known of its addresses.
+#[derive(Clone, Debug)]
+struct Candidate {
+    name: Name,
+    preference: u16,
+    aaaa: Option<Answer>,
+    a: Option<Answer>,
+}
+
+impl Candidate {
+    /// The questions that have no answer yet.
+    fn open(&self) -> impl Iterator<Item = Question> + '_ {
+        let kinds = [(RecordType::Aaaa, &self.aaaa), (RecordType::A, &self.a)];
+        let open = kinds.into_iter().filter(|(_, answer)| answer.is_none());
+        open.map(|(kind, _)| Question::new(self.name.clone(), kind))
+    }
 }
 
 impl Lookup {
@@ -120,8 +131,7 @@ impl Lookup {
     /// RFC 5321 §5.1 has the sender "randomize them to spread the load".
     pub fn new(domain: &Domain, seed: u64) -> Self {
         let targets = Targets { hosts: Vec::new(), has_mx: false, secure: false };
-        let mut lookup =
-            Self { state: State::Done(Err(Unreachable::BadDomain)), random: seed, targets, temporary: None };
+        let mut lookup = Self { state: State::Done(Err(Unreachable::BadDomain)), random: seed, targets };
         if let Domain::Literal(address) = domain {
             // RFC 5321 §4.1.3: a literal is where the mail goes.
             let addresses = vec![*address];
@@ -161,24 +171,39 @@ impl Lookup {
         let mut seen = std::collections::BTreeSet::new();
         hosts.retain(|(_, _, exchange)| seen.insert(exchange.clone()));
         hosts.truncate(MAX_HOSTS);
-        self.host(hosts.into_iter().map(|(preference, _, exchange)| (exchange, preference)).collect());
+        let candidate = |(preference, _, name)| Candidate { name, preference, aaaa: None, a: None };
+        self.state = State::Addresses(hosts.into_iter().map(candidate).collect());
+        self.end();
     }
 
-    /// Goes on with the first of `hosts`, or ends where there are none.
-    fn host(&mut self, hosts: VecDeque<(Name, u16)>) {
-        self.state = match hosts.front() {
-            Some((name, preference)) => {
-                let host =
-                    Host { name: Some(name.clone()), preference: *preference, addresses: Vec::new(), secure: true };
-                State::Addresses { hosts, kind: RecordType::Aaaa, host }
+    /// Ends where the addresses of all hosts are known.
+    fn end(&mut self) {
+        let State::Addresses(candidates) = &mut self.state else { return };
+        if candidates.iter().any(|candidate| candidate.open().next().is_some()) {
+            return;
+        }
+        let mut temporary = None;
+        for Candidate { name, preference, aaaa, a } in std::mem::take(candidates) {
+            let mut host = Host { name: Some(name), preference, addresses: Vec::new(), secure: true };
+            for answer in [aaaa, a].into_iter().flatten() {
+                host.secure &= answer.secure;
+                match answer.found {
+                    Ok(records) => host.addresses.extend(records.iter().filter_map(Data::address)),
+                    Err(failure) if failure.is_temporary() => temporary = Some(failure),
+                    Err(_) => {}
+                }
             }
-            None if !self.targets.hosts.is_empty() => State::Done(Ok(())),
-            None => State::Done(Err(match (self.temporary, self.targets.has_mx) {
-                (Some(failure), _) => Unreachable::Temporary(failure),
-                (None, true) => Unreachable::NoHost,
-                (None, false) => Unreachable::NoAddress,
-            })),
-        };
+            host.addresses.truncate(MAX_ADDRESSES);
+            if !host.addresses.is_empty() {
+                self.targets.hosts.push(host);
+            }
+        }
+        self.state = State::Done(match (temporary, self.targets.has_mx) {
+            _ if !self.targets.hosts.is_empty() => Ok(()),
+            (Some(failure), _) => Err(Unreachable::Temporary(failure)),
+            (None, true) => Err(Unreachable::NoHost),
+            (None, false) => Err(Unreachable::NoAddress),
+        });
     }
 
     /// splitmix64
@@ -196,37 +221,43 @@ impl Inquiry for Lookup {
 
     fn poll(&mut self) -> Ask<Self::Verdict> {
         match &self.state {
-            State::Mx(name) => Ask::Question(Question::new(name.clone(), RecordType::Mx)),
-            State::Addresses { host, kind, .. } => {
-                Ask::Question(Question::new(host.name.clone().unwrap_or_default(), *kind))
-            }
             State::Done(Ok(())) => Ask::Verdict(Ok(self.targets.clone())),
             State::Done(Err(why)) => Ask::Verdict(Err(*why)),
+            _ => Ask::Question(self.open().swap_remove(0)), // until it is done there is an open question
         }
     }
 
     fn answer(&mut self, answer: Answer) {
-        match std::mem::replace(&mut self.state, State::Done(Ok(()))) {
-            State::Mx(name) => self.mx(name, answer),
-            State::Addresses { mut hosts, kind, mut host } => {
-                host.secure &= answer.secure;
-                match answer.found {
-                    Ok(records) => host.addresses.extend(records.iter().filter_map(Data::address)),
-                    Err(failure) if failure.is_temporary() => self.temporary = Some(failure),
-                    Err(_) => {}
-                }
-                host.addresses.truncate(MAX_ADDRESSES);
-                if kind == RecordType::Aaaa {
-                    self.state = State::Addresses { hosts, kind: RecordType::A, host };
-                    return;
-                }
-                hosts.pop_front();
-                if !host.addresses.is_empty() {
-                    self.targets.hosts.push(host);
-                }
-                self.host(hosts);
+        if let Ask::Question(question) = self.poll() {
+            self.answer_to(&question, answer);
+        }
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        match &self.state {
+            State::Mx(name) => vec![Question::new(name.clone(), RecordType::Mx)],
+            State::Addresses(candidates) => candidates.iter().flat_map(Candidate::open).collect(),
+            State::Done(_) => Vec::new(),
+        }
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: Answer) {
+        match &mut self.state {
+            State::Mx(name) if *name == question.name && question.kind == RecordType::Mx => {
+                let name = name.clone();
+                self.mx(name, answer);
             }
-            done @ State::Done(_) => self.state = done,
+            State::Addresses(candidates) => {
+                // No two hosts are of one name.
+                let Some(host) = candidates.iter_mut().find(|host| host.name == question.name) else { return };
+                match question.kind {
+                    RecordType::Aaaa => host.aaaa.get_or_insert(answer),
+                    RecordType::A => host.a.get_or_insert(answer),
+                    _ => return,
+                };
+                self.end();
+            }
+            _ => {}
         }
     }
 }
@@ -317,6 +348,29 @@ mod tests {
         assert_eq!(targets.clone().before(is("b.x")).unwrap().hosts.len(), 1);
         assert_eq!(targets.clone().before(is("a.x")), Err(Unreachable::Loop));
         assert_eq!(targets.before(is("other.x")).unwrap().hosts.len(), 2);
+    }
+
+    #[test]
+    fn answers_may_come_in_any_order() {
+        let (zone, domain) = (zone(), "same.x".parse().unwrap());
+        let expected = zone.ask(Lookup::new(&domain, 3));
+        for turn in 0..6 {
+            let mut lookup = Lookup::new(&domain, 3);
+            let mut most = 0;
+            loop {
+                let mut open = lookup.open();
+                most = most.max(open.len());
+                if open.is_empty() {
+                    break;
+                }
+                let question = open.swap_remove(turn % open.len());
+                lookup.answer_to(&Question::new("other.x".parse().unwrap(), RecordType::A), Err(Failure::NoData).into());
+                lookup.answer_to(&question, zone.answer(&question));
+                lookup.answer_to(&question, Err(Failure::NoData).into());
+            }
+            assert_eq!(most, 6);
+            assert_eq!(lookup.poll(), Ask::Verdict(expected.clone()));
+        }
     }
 
     #[test]

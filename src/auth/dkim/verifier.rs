@@ -383,9 +383,27 @@ impl Inquiry for Evaluation {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let Some(name) = self.candidates.iter().find_map(|candidate| candidate.key.clone()) else { return };
-        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.key.as_ref() == Some(&name)) {
-            candidate.try_keys(&answer, self.keys.as_deref());
+        if let Ask::Question(question) = self.poll() {
+            self.answer_to(&question, answer);
+        }
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        let mut names: Vec<&Name> = Vec::new();
+        for name in self.candidates.iter().filter_map(|candidate| candidate.key.as_ref()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.into_iter().map(|name| Question::new(name.clone(), RecordType::Txt)).collect()
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: Answer) {
+        let asks = |candidate: &&mut Candidate| candidate.key.as_ref() == Some(&question.name);
+        if question.kind == RecordType::Txt {
+            for candidate in self.candidates.iter_mut().filter(asks) {
+                candidate.try_keys(&answer, self.keys.as_deref());
+            }
         }
     }
 }
