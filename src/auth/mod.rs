@@ -1,12 +1,13 @@
 //! Is it who it says? What can be found out about a message and who sent it; each check is an
 //! [`Inquiry`].
 //!
-//! [`Check`] runs those that apply and gives one [`Report`]. SPF of both identities, the DKIM signatures, the ARC chain,
-//! DMARC, and whether the client's name leads back to its address.
+//! [`Check`] runs those that apply and gives one [`Report`]: SPF of both identities, the DKIM signatures, the ARC chain,
+//! DMARC, whether the client's name leads back to its address, and, where the [`Config`] has lists, what these say.
 
 pub mod arc;
 pub mod dkim;
 pub mod dmarc;
+pub mod dnsbl;
 pub mod iprev;
 mod reader;
 pub mod results;
@@ -14,24 +15,67 @@ pub mod spf;
 mod tags;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::address::Domain;
 use crate::base::Timestamp;
-use crate::dns::{Answer, Ask, Inquiry, Name};
+use crate::dns::{Answer, Ask, Failure, Inquiry, Name, Question, Within};
 use crate::message::Message;
 use crate::smtp::{self, ReversePath};
 
 pub use results::{Method, Property, Results};
 
-/// How many questions one [`Check`] can ask.
+/// How many questions one [`Check`] with the default [`Config`] can ask; [`Config::max_questions`] says it of others.
 pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS
     + 2 * spf::MAX_QUESTIONS
     + dkim::Config::SIGNATURES as u32
     + arc::MAX_QUESTIONS
     + dmarc::MAX_QUESTIONS;
+
+/// What a [`Check`] looks at, and how.
+///
+/// ```
+/// use std::sync::Arc;
+/// use facteur::auth::dnsbl::{List, Lists};
+/// use facteur::auth::{Config, MAX_QUESTIONS};
+///
+/// let mut config = Config::default();
+/// assert_eq!(config.max_questions(), MAX_QUESTIONS);
+/// config.lists = Some(Arc::new(Lists::new(["bl.example.org".parse::<List>()?])));
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How signatures are verified, those of ARC too.
+    pub dkim: dkim::Config,
+    /// Which lists are asked about client and message. Default `None`. Share one for all checks: it remembers which lists
+    /// work.
+    pub lists: Option<Arc<dnsbl::Lists>>,
+    /// How long answers are waited for, all in all; what has not come by then counts as a timeout. Default 20 seconds, the
+    /// least that RFC 7208 §4.6.4 wants SPF to have; the client waits meanwhile, and for minutes if need be.
+    pub patience: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { dkim: dkim::Config::default(), lists: None, patience: Duration::from_secs(20) }
+    }
+}
+
+impl Config {
+    /// How many questions one [`Check`] can ask, whatever the message and the DNS are like: the sum of what its checks can
+    /// ask, each of which says its own bound.
+    pub fn max_questions(&self) -> u32 {
+        let signatures = u32::try_from(self.dkim.signatures).unwrap_or(u32::MAX);
+        let lists = if self.lists.is_some() { dnsbl::MAX_QUESTIONS } else { 0 };
+        (MAX_QUESTIONS - dkim::Config::SIGNATURES as u32 + lists).saturating_add(signatures)
+    }
+}
 
 /// What is known of the session that a message came by.
 ///
@@ -106,7 +150,8 @@ impl Session {
     }
 }
 
-/// All checks that apply to one message, one after the other. It asks at most [`MAX_QUESTIONS`] questions.
+/// All checks that apply to one message, at the same time but for DMARC, which builds upon SPF and DKIM. It asks at most
+/// [`Config::max_questions`] questions, and the same question of two checks once.
 ///
 /// ```
 /// use facteur::auth::{Check, Session};
@@ -146,8 +191,12 @@ pub struct Check {
     signatures: Running<dkim::Evaluation>,
     chain: arc::Chain,
     author: Result<Name, dmarc::Problem>,
+    lists: Option<Running<Within<dnsbl::Evaluation>>>,
     /// Begins when all that it builds upon is done.
     dmarc: Option<Running<dmarc::Evaluation>>,
+    patience: Duration,
+    /// When there are no more answers.
+    until: Option<Instant>,
 }
 
 /// A check, and its verdict once there is one.
@@ -155,6 +204,17 @@ pub struct Check {
 enum Running<I: Inquiry> {
     Asking(Box<I>),
     Done(I::Verdict),
+}
+
+/// One of the checks, whatever its verdict is.
+trait Part {
+    /// Its next question.
+    fn poll(&mut self) -> Option<Question>;
+    /// All its questions.
+    fn open(&mut self) -> Vec<Question>;
+    fn answer_to(&mut self, question: &Question, answer: &Answer);
+    fn tick(&mut self, now: Instant);
+    fn deadline(&self) -> Option<Instant>;
 }
 
 /// What [`Check`] found out.
@@ -173,50 +233,147 @@ pub struct Report {
     pub arc: arc::Verdict,
     /// What the domain in the From field wants done.
     pub dmarc: dmarc::Verdict,
+    /// What the lists say; `None` where none were to be asked.
+    pub dnsbl: Option<dnsbl::Verdict>,
 }
 
 impl Check {
     /// What can be checked of `message`, which came by `session`, at the time `now`.
     pub fn new(session: &Session, message: &Message, now: Timestamp) -> Self {
-        let running = |evaluation| Running::Asking(Box::new(evaluation));
+        Self::with(session, message, now, &Config::default())
+    }
+
+    /// The same with a config of one's own.
+    pub fn with(session: &Session, message: &Message, now: Timestamp, config: &Config) -> Self {
         let (header, body) = (message.header(), message.root().raw_body());
-        let mut signatures = dkim::Verifier::new(header, now, &dkim::Config::default());
+        let mut signatures = dkim::Verifier::new(header, now, &config.dkim);
         let chain = arc::Chain::read(header, now, &mut signatures);
         if signatures.wants_body() {
             signatures.body(body);
         }
+        let lists = config.lists.as_ref().map(|lists| {
+            let evaluation = dnsbl::Evaluation::new(lists, lists.subjects(session, Some(message)), now);
+            Running::new(Within::new(evaluation, lists.patience))
+        });
         Self {
-            iprev: Running::Asking(Box::new(iprev::Evaluation::new(session.peer))),
-            helo: session.spf_helo(now).map(running),
-            mail_from: session.spf_mail_from(now).map(running),
-            signatures: Running::Asking(Box::new(signatures.end(Some(body)))),
+            iprev: Running::new(iprev::Evaluation::new(session.peer)),
+            helo: session.spf_helo(now).map(Running::new),
+            mail_from: session.spf_mail_from(now).map(Running::new),
+            signatures: Running::new(signatures.end(Some(body))),
             chain,
             author: dmarc::author(header),
+            lists,
             dmarc: None,
+            patience: config.patience,
+            until: None,
         }
+    }
+
+    /// Begins with DMARC once SPF and DKIM are done.
+    fn advance(&mut self) {
+        let spf = [&mut self.helo, &mut self.mail_from];
+        if self.dmarc.is_some() || spf.into_iter().flatten().any(|spf| spf.poll().is_some()) {
+            return;
+        }
+        if let Some(dkim) = self.signatures.settled() {
+            let own = dkim.get(..self.chain.first()).unwrap_or(dkim);
+            let verdict = |running: &Option<Running<spf::Evaluation>>| match running {
+                Some(Running::Done(verdict)) => Some(verdict.clone()),
+                _ => None,
+            };
+            // RFC 9989 §3.2.4: of a null reverse-path it is the HELO name's.
+            let spf = verdict(&self.mail_from).or_else(|| verdict(&self.helo));
+            let identifiers = dmarc::Identifier::of(spf.as_ref(), own);
+            self.dmarc = Some(Running::new(dmarc::Evaluation::new(self.author.clone(), identifiers)));
+        }
+    }
+
+    /// In the order in which [`poll`](Inquiry::poll) asks.
+    fn parts(&mut self) -> impl Iterator<Item = &mut dyn Part> {
+        let first = [Some(&mut self.iprev as &mut dyn Part), self.helo.as_mut().map(|part| part as _)];
+        let second = [self.mail_from.as_mut().map(|part| part as _), Some(&mut self.signatures as _)];
+        let last = [self.lists.as_mut().map(|part| part as &mut dyn Part), self.dmarc.as_mut().map(|part| part as _)];
+        first.into_iter().chain(second).chain(last).flatten()
+    }
+
+    /// What came of it; `None` while there are questions.
+    fn report(&mut self) -> Option<Report> {
+        let dkim = self.signatures.settled()?.clone();
+        Some(Report {
+            iprev: self.iprev.settled()?.clone(),
+            spf_helo: Running::settled_or_none(&mut self.helo)?,
+            spf_mail_from: Running::settled_or_none(&mut self.mail_from)?,
+            arc: self.chain.verdict(&dkim),
+            dkim: dkim.into_iter().take(self.chain.first()).collect(),
+            dmarc: self.dmarc.as_mut()?.settled()?.clone(),
+            dnsbl: Running::settled_or_none(&mut self.lists)?,
+        })
     }
 }
 
 impl<I: Inquiry<Verdict: Clone>> Running<I> {
-    fn poll(&mut self) -> Ask<I::Verdict> {
-        let ask = match self {
-            Self::Asking(inquiry) => inquiry.poll(),
-            Self::Done(verdict) => return Ask::Verdict(verdict.clone()),
-        };
-        if let Ask::Verdict(verdict) = &ask {
-            *self = Self::Done(verdict.clone());
-        }
-        ask
+    fn new(inquiry: I) -> Self {
+        Self::Asking(Box::new(inquiry))
     }
 
-    /// Takes the answer, where it is the one that asked. Those before it are done, and only one asks at a time.
-    fn answer(&mut self, answer: Answer) -> Option<Answer> {
+    /// The verdict, where there is one.
+    fn settled(&mut self) -> Option<&I::Verdict> {
+        if let Self::Asking(inquiry) = self {
+            match inquiry.poll() {
+                Ask::Question(_) => return None,
+                Ask::Verdict(verdict) => *self = Self::Done(verdict),
+            }
+        }
         match self {
-            Self::Asking(inquiry) => {
-                inquiry.answer(answer);
+            Self::Asking(_) => None,
+            Self::Done(verdict) => Some(verdict),
+        }
+    }
+
+    /// The verdict of a check that may not apply; `None` while it is not settled.
+    fn settled_or_none(running: &mut Option<Self>) -> Option<Option<I::Verdict>> {
+        match running {
+            None => Some(None),
+            Some(running) => running.settled().cloned().map(Some),
+        }
+    }
+}
+
+impl<I: Inquiry<Verdict: Clone>> Part for Running<I> {
+    fn poll(&mut self) -> Option<Question> {
+        let Self::Asking(inquiry) = self else { return None };
+        match inquiry.poll() {
+            Ask::Question(question) => Some(question),
+            Ask::Verdict(verdict) => {
+                *self = Self::Done(verdict);
                 None
             }
-            Self::Done(_) => Some(answer),
+        }
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        match self {
+            Self::Asking(inquiry) => inquiry.open(),
+            Self::Done(_) => Vec::new(),
+        }
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
+        if let Self::Asking(inquiry) = self {
+            inquiry.answer_to(question, answer.clone());
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Self::Asking(inquiry) = self {
+            inquiry.tick(now);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Asking(inquiry) => inquiry.deadline(),
+            Self::Done(_) => None,
         }
     }
 }
@@ -225,53 +382,52 @@ impl Inquiry for Check {
     type Verdict = Report;
 
     fn poll(&mut self) -> Ask<Report> {
-        // DMARC, the last, asks most of all: what it builds upon need not be gathered again for each of its questions.
-        if let Some(dmarc @ Running::Asking(_)) = &mut self.dmarc
-            && let Ask::Question(question) = dmarc.poll()
-        {
-            return Ask::Question(question);
-        }
-        let iprev = match self.iprev.poll() {
-            Ask::Question(question) => return Ask::Question(question),
-            Ask::Verdict(verdict) => verdict,
-        };
-        let mut spf = [None, None];
-        for (verdict, running) in spf.iter_mut().zip([&mut self.helo, &mut self.mail_from]) {
-            match running.as_mut().map(Running::poll) {
-                None => {}
-                Some(Ask::Question(question)) => return Ask::Question(question),
-                Some(Ask::Verdict(found)) => *verdict = Some(found),
+        loop {
+            self.advance();
+            if let Some(question) = self.parts().find_map(Part::poll) {
+                return Ask::Question(question);
+            }
+            // DMARC may have begun and ended without a question.
+            if let Some(report) = self.report() {
+                return Ask::Verdict(report);
             }
         }
-        let mut dkim = match self.signatures.poll() {
-            Ask::Question(question) => return Ask::Question(question),
-            Ask::Verdict(verdicts) => verdicts,
-        };
-        let arc = self.chain.verdict(&dkim);
-        dkim.truncate(self.chain.first());
-        let [spf_helo, spf_mail_from] = spf;
-        let dmarc = self.dmarc.get_or_insert_with(|| {
-            // RFC 9989 §3.2.4: of a null reverse-path it is the HELO name's.
-            let identifiers = dmarc::Identifier::of(spf_mail_from.as_ref().or(spf_helo.as_ref()), &dkim);
-            Running::Asking(Box::new(dmarc::Evaluation::new(self.author.clone(), identifiers)))
-        });
-        let dmarc = match dmarc.poll() {
-            Ask::Question(question) => return Ask::Question(question),
-            Ask::Verdict(verdict) => verdict,
-        };
-        Ask::Verdict(Report { iprev, spf_helo, spf_mail_from, dkim, arc, dmarc })
     }
 
     fn answer(&mut self, answer: Answer) {
-        let Some(answer) = self.iprev.answer(answer) else { return };
-        let mut answer = Some(answer);
-        for running in [&mut self.helo, &mut self.mail_from].into_iter().flatten() {
-            answer = answer.and_then(|answer| running.answer(answer));
+        if let Ask::Question(question) = self.poll() {
+            self.answer_to(&question, answer);
         }
-        let answer = answer.and_then(|answer| self.signatures.answer(answer));
-        if let (Some(answer), Some(dmarc)) = (answer, &mut self.dmarc) {
-            dmarc.answer(answer);
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        self.advance();
+        let mut open: Vec<Question> = Vec::new();
+        for question in self.parts().flat_map(Part::open) {
+            if !open.contains(&question) {
+                open.push(question);
+            }
         }
+        open
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: Answer) {
+        self.parts().for_each(|part| part.answer_to(question, &answer));
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.parts().for_each(|part| part.tick(now));
+        if now < *self.until.get_or_insert(now + self.patience) {
+            return;
+        }
+        // It ends: how many questions there can be is bounded.
+        while let Ask::Question(question) = self.poll() {
+            self.answer_to(&question, Err(Failure::Timeout).into());
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.until.into_iter().chain(self.lists.as_ref().and_then(Part::deadline)).min()
     }
 }
 
@@ -317,7 +473,8 @@ impl Report {
             _ => dkim.collect(),
         };
         let methods = spf.chain(dkim).chain(self.arc_method()).chain([self.dmarc_method()]);
-        Results::new(id, methods.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]))
+        let methods = methods.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]);
+        Results::new(id, methods.chain(self.dnsbl.iter().flat_map(dnsbl::Verdict::methods)))
     }
 
     /// RFC 8617 §6; nothing where there is no chain.

@@ -364,7 +364,8 @@ mod tests {
                     break;
                 }
                 let question = open.swap_remove(turn % open.len());
-                lookup.answer_to(&Question::new("other.x".parse().unwrap(), RecordType::A), Err(Failure::NoData).into());
+                lookup
+                    .answer_to(&Question::new("other.x".parse().unwrap(), RecordType::A), Err(Failure::NoData).into());
                 lookup.answer_to(&question, zone.answer(&question));
                 lookup.answer_to(&question, Err(Failure::NoData).into());
             }

@@ -72,13 +72,8 @@ impl Name {
 
     /// The name under which the DNS keeps the name of an address (RFC 1035 §3.5, RFC 3596 §2.5).
     pub fn reverse(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => {
-                let [a, b, c, d] = address.octets();
-                Self(format!("{d}.{c}.{b}.{a}.in-addr.arpa").into())
-            }
-            IpAddr::V6(address) => Self(format!("{}.ip6.arpa", nibbles(&address.octets(), true)).into()),
-        }
+        let zone = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
+        Self(format!("{}.{zone}", reversed(address)).into())
     }
 
     /// The text, without a dot at the end; empty for the root.
@@ -118,6 +113,17 @@ impl Name {
     /// As [`parse`](Self::parse).
     pub fn child(&self, label: &str) -> Result<Self, ParseError> {
         if self.is_root() { Self::parse(label) } else { Self::parse(&format!("{label}.{self}")) }
+    }
+}
+
+/// The octets of an IPv4 address, or the hexadecimal digits of an IPv6 address, from the last to the first.
+pub(crate) fn reversed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}")
+        }
+        IpAddr::V6(address) => nibbles(&address.octets(), true),
     }
 }
 
