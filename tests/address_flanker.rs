@@ -55,10 +55,9 @@ fn mailboxes_of_flanker() {
 
 /// `name-addr`, which no strict reader takes: one mailbox with a name and an address.
 fn is_name_addr(line: &str) -> bool {
-    let entries = list::parse(line.as_bytes());
-    let mailboxes: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).collect();
+    let mailboxes: Vec<_> = list::mailboxes(line.as_bytes()).collect();
     let inside = line.rsplit_once('<').and_then(|(_, inside)| inside.strip_suffix('>')).unwrap_or_default();
-    matches!(mailboxes[..], [mailbox] if mailbox.raw_name().is_some()) && Mailbox::parse(inside.as_bytes()).is_ok()
+    matches!(&mailboxes[..], [mailbox] if mailbox.raw_name().is_some()) && Mailbox::parse(inside.as_bytes()).is_ok()
 }
 
 fn suite() -> Option<PathBuf> {

@@ -399,7 +399,7 @@ fn addresses_however_written() {
         ("jösé@exämple.test", "<jösé@exämple.test>"),
     ] {
         let message = Message::parse(format!("To: {value}\n\n"));
-        let mailbox = |mailbox: &facteur::address::Mailbox| match mailbox.name() {
+        let mailbox = |mailbox: &facteur::address::Mailbox<'_>| match mailbox.name() {
             Some(name) => format!("{name} <{mailbox}>"),
             None => format!("<{mailbox}>"),
         };

@@ -1,5 +1,7 @@
 //! What is built is valid, and reads back as what was asked.
 
+use std::borrow::Cow;
+
 use facteur::address::{Address, Domain};
 use facteur::base::Timestamp;
 use facteur::message::build::Contact;
@@ -245,7 +247,7 @@ fn a_stamp_is_new_each_time() {
     let one = Message::build().from("a@b.test").stamp("mx.b.test").finish().unwrap();
     let two = Message::build().from("a@b.test").stamp("mx.b.test").finish().unwrap();
     strict(&one, false, false);
-    let id = |message: &Message| message.header().get("message-id").unwrap().ids().remove(0);
+    let id = |message: &Message| message.header().message_id().unwrap().into_owned();
     assert!(id(&one).ends_with("@mx.b.test") && id(&one) != id(&two));
     assert!(one.header().get("date").unwrap().date().unwrap().unix() > 1_700_000_000);
 }
@@ -345,7 +347,10 @@ fn answers_go_where_their_author_asked() {
     assert_eq!(text("cc"), None);
     assert!(text("subject").is_some_and(|subject| subject.starts_with("Re: Café")));
     assert_eq!(text("in-reply-to").as_deref(), Some("<3@a.test>"));
-    assert_eq!(answer.header().get("references").unwrap().ids(), ["1@a.test", "2@a.test", "3@a.test"]);
+    assert_eq!(
+        answer.header().get("references").unwrap().ids().collect::<Vec<_>>(),
+        ["1@a.test", "2@a.test", "3@a.test"]
+    );
 
     // Local parts differ by case, domains do not (RFC 5321 §2.4).
     let (_, recipients) = builder().reply_all(&question).envelope().unwrap();
@@ -358,7 +363,7 @@ fn answers_go_where_their_author_asked() {
         let header = answer.header();
         (
             header.get("subject").map(|field| field.text().into_owned()),
-            header.get("references").map(|field| field.ids()),
+            header.get("references").map(|field| field.ids().map(Cow::into_owned).collect::<Vec<_>>()),
         )
     };
     let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
@@ -507,8 +512,7 @@ fn an_answer_to_very_many_takes_linear_time() {
     let message = Message::parse(format!("From: q@q.test\r\nTo: {to}u7@b.test, q@q.test\r\n\r\nHello.\r\n"));
     let answer = Message::build().date(Timestamp::from_unix(0)).from("a@a.test").reply_all(&message).text("x\n");
     assert_eq!(answer.envelope().unwrap().1.len(), 50_001);
-    let entries = answer.finish().unwrap().header().get("cc").unwrap().addresses();
-    assert_eq!(entries.len(), 50_000);
+    assert_eq!(answer.finish().unwrap().header().cc().count(), 50_000);
 }
 
 fn body(part: NewPart) -> Result<Message, BuildError> {

@@ -30,8 +30,7 @@ fn read(root: &Path, file: &str) -> String {
 
 /// The addresses of a list, as the envelope writes them.
 fn addresses(text: &str) -> Vec<String> {
-    let entries = list::parse(text.as_bytes());
-    let mailboxes = entries.iter().flat_map(|entry| entry.mailboxes().to_vec());
+    let mailboxes = list::mailboxes(text.as_bytes());
     mailboxes.filter_map(|mailbox| mailbox.address().map(|address| address.to_string())).collect()
 }
 

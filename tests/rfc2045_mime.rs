@@ -158,13 +158,13 @@ fn rfc_2047_8_headers() {
          Reply-To: Nathaniel Borenstein <nsb@thumper.bellcore.com>\r\n      (=?iso-8859-8?b?7eXs+SDv4SDp7Oj08A==?=)\r\n\r\n",
     );
     let name =
-        |field: &str| message.header().get(field).unwrap().addresses()[0].mailboxes()[0].name().unwrap().into_owned();
+        |field: &str| message.header().get(field).unwrap().mailboxes().next().unwrap().name().unwrap().into_owned();
     assert_eq!(name("from"), "Keith Moore");
     assert_eq!(name("to"), "Keld Jørn Simonsen");
     assert_eq!(name("cc"), "André Pirard");
     assert_eq!(message.header().get("subject").unwrap().text(), "If you can read this you understand the example.");
-    let reply_to = message.header().get("reply-to").unwrap().addresses();
-    assert_eq!(reply_to[0].mailboxes()[0].comments(), ["םולש ןב ילטפנ"]);
+    let reply_to = message.header().get("reply-to").unwrap().mailboxes().next().unwrap();
+    assert_eq!(reply_to.comments(), ["םולש ןב ילטפנ"]);
 }
 
 #[test]

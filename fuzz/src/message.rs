@@ -88,7 +88,7 @@ fn check_header(header: Header<'_>) {
         assert!(!field.raw().is_empty());
         assert!(header.all(field.name()).any(|same| same == field) || field.name().is_empty());
         assert!(!field.unfolded().contains(&b'\n'));
-        let _ = (field.text(), field.date(), field.ids(), field.content_type(), field.disposition());
+        let _ = (field.text(), field.date(), field.ids().count(), field.content_type(), field.disposition());
         for entry in field.addresses() {
             for mailbox in entry.mailboxes() {
                 let _ = (mailbox.name(), mailbox.address());
@@ -334,12 +334,15 @@ pub fn text(input: &[u8]) {
         let [mailbox] = entry.mailboxes() else { panic!("one mailbox") };
         assert_eq!((mailbox.local(), mailbox.domain()), (strict.local(), strict.domain()));
     }
-    for entry in list::parse(input) {
-        for mailbox in entry.mailboxes() {
-            if let Some(address) = mailbox.address() {
-                let again = list::parse(address.to_string().as_bytes());
-                assert_eq!(again[0].mailboxes()[0].address(), Some(address), "a list of one address");
-            }
+    let entries = list::parse(input);
+    let in_entries: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes()).cloned().collect();
+    assert_eq!(list::mailboxes(input).collect::<Vec<_>>(), in_entries, "the same mailboxes without groups");
+    for mailbox in in_entries {
+        assert_eq!(mailbox.clone().into_owned(), mailbox);
+        if let Some(address) = mailbox.address() {
+            let written = address.to_string();
+            let again = list::mailboxes(written.as_bytes()).next().and_then(|mailbox| mailbox.address());
+            assert_eq!(again, Some(address), "a list of one address");
         }
     }
 }

@@ -2,182 +2,83 @@
 //!
 //! Reading is lenient and loses nothing: what is no address stands in the result as a [`Mailbox`] without a domain.
 //! [`parse_strict`] refuses what is no list by the letter; strict addresses, as the envelope has them, are read by
-//! [`Address::parse`].
+//! [`Address::parse`](crate::address::Address::parse).
 
-use std::borrow::Cow;
-use std::fmt;
-
-use crate::address::{Address, Domain};
+use super::mailbox::{Entry, Group, Mailbox, Odd};
 use crate::base::ParseError;
 use crate::base::parse::octets_of;
 use crate::text::params::comment_end;
 use crate::text::{charset, words};
 
-/// One element of an address list.
+/// The mailboxes of an address list one after the other, those of groups among them, each read when it is asked for.
 ///
 /// ```
-/// use facteur::address::{Entry, list};
+/// use facteur::address::list;
 ///
-/// let to = list::parse(b"A Group:Ed Jones <joe@where.test>,john@one.test;, =?utf-8?q?Andr=C3=A9?= <a@b.test>");
-/// let [Entry::Group(group), Entry::Mailbox(andre)] = &to[..] else { panic!() };
-/// assert_eq!((group.name(), group.members.len()), ("A Group".into(), 2));
-/// assert_eq!(andre.name().as_deref(), Some("André"));
-/// assert_eq!(andre.address().unwrap().to_string(), "a@b.test");
+/// let mut to = list::mailboxes(b"Ada <ada@a.test>, A Group: bob@b.test, cy@c.test;");
+/// assert_eq!(to.next().unwrap().name().as_deref(), Some("Ada"));
+/// assert_eq!(to.map(|mailbox| mailbox.to_string()).collect::<Vec<_>>(), ["bob@b.test", "cy@c.test"]);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)] // RFC 5322: address = mailbox / group
-pub enum Entry {
-    /// `mailbox`
-    Mailbox(Mailbox),
-    /// `group`
-    Group(Group),
+#[derive(Clone, Debug)]
+pub struct Mailboxes<'a> {
+    reader: Reader<'a>,
+    in_group: bool,
+    ended: bool,
 }
 
-/// `mailbox = name-addr / addr-spec`, with what may stand around it.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Mailbox {
-    /// Display name, route, local part and domain, one behind the other in one block of memory; the last three are UTF-8.
-    octets: Box<[u8]>,
-    /// How long each is.
-    raw_name: Option<usize>,
-    route: Option<usize>,
-    local: usize,
-    /// The rest of the octets is a domain.
-    has_domain: bool,
-    comments: Vec<String>,
+/// Reads `address-list` as [`parse`] does, and passes over what belongs to groups as such.
+pub fn mailboxes(text: &[u8]) -> Mailboxes<'_> {
+    Mailboxes { reader: Reader::new(text), in_group: false, ended: text.is_empty() }
 }
 
-/// `group = display-name ":" [group-list] ";"`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Group {
-    /// The display name: quoting removed, encoded words as they stood.
-    pub raw_name: Vec<u8>,
-    /// The mailboxes in the group, none in `undisclosed-recipients:;`.
-    pub members: Vec<Mailbox>,
-    /// The comments around its name and between its members, brackets removed, in their order.
-    pub comments: Vec<String>,
+/// Of no list.
+impl Default for Mailboxes<'_> {
+    fn default() -> Self {
+        mailboxes(b"")
+    }
 }
 
-impl Mailbox {
-    /// All in UTF-8 but the name.
-    pub(super) fn new(
-        raw_name: Option<&[u8]>,
-        route: Option<&[u8]>,
-        local: &[u8],
-        domain: Option<&[u8]>,
-        comments: Vec<String>,
-    ) -> Self {
-        let pieces = [raw_name.unwrap_or_default(), route.unwrap_or_default(), local, domain.unwrap_or_default()];
-        Self {
-            octets: pieces.concat().into_boxed_slice(),
-            raw_name: raw_name.map(<[u8]>::len),
-            route: route.map(<[u8]>::len),
-            local: local.len(),
-            has_domain: domain.is_some(),
-            comments,
+impl<'a> Iterator for Mailboxes<'a> {
+    type Item = Mailbox<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Mailbox<'a>> {
+        while !self.ended {
+            let in_group = self.in_group;
+            let (mailbox, end) = match self.reader.usual(in_group) {
+                Some((mailbox, end)) => (Some(mailbox), end),
+                None => match self.reader.element(in_group) {
+                    (_, End::Group) => (None, End::Group),
+                    (element, end) => (element.mailbox().ok(), end),
+                },
+            };
+            match end {
+                End::Group => self.in_group = true,
+                End::Semicolon => self.in_group = false,
+                End::Text => self.ended = true,
+                End::Comma => {}
+            }
+            if let Some(mut mailbox) = mailbox {
+                if !in_group && !self.ended {
+                    self.ended = self.reader.comments_behind(&mut mailbox);
+                }
+                return Some(mailbox);
+            }
         }
-    }
-
-    /// The display name, decoded.
-    pub fn name(&self) -> Option<Cow<'_, str>> {
-        self.raw_name().map(words::decode_borrowed)
-    }
-
-    /// The display name: quoting removed, encoded words as they stood. Where there is none but a comment behind the
-    /// address, the comment, as old mail has it (`ada@a.test (Ada)`).
-    pub fn raw_name(&self) -> Option<&[u8]> {
-        self.octets.get(..self.raw_name?)
-    }
-
-    /// `obs-route` without its colon, `@a.test,@b.test`.
-    pub fn route(&self) -> Option<&str> {
-        let from = self.raw_name.unwrap_or(0);
-        Some(self.text(from, self.route?))
-    }
-
-    /// The local part, quoting removed. Empty for `<>`, and where there is a name only.
-    pub fn local(&self) -> &str {
-        self.text(self.local_at(), self.local)
-    }
-
-    /// The domain as it stood, without white space and comments; `None` where there was no `@`.
-    pub fn domain(&self) -> Option<&str> {
-        let from = self.local_at() + self.local;
-        self.has_domain.then(|| self.text(from, self.octets.len() - from))
-    }
-
-    /// The comments, brackets removed, in their order.
-    pub fn comments(&self) -> &[String] {
-        &self.comments
-    }
-
-    /// The address, where local part and domain are one that could be written in an envelope.
-    pub fn address(&self) -> Option<Address> {
-        let domain = Domain::parse(self.domain()?.as_bytes()).ok()?;
-        Address::new(self.local(), domain).ok()
-    }
-
-    fn local_at(&self) -> usize {
-        self.raw_name.unwrap_or(0) + self.route.unwrap_or(0)
-    }
-
-    fn text(&self, from: usize, len: usize) -> &str {
-        let octets = self.octets.get(from..from + len).unwrap_or_default();
-        std::str::from_utf8(octets).unwrap_or_default() // UTF-8 as it was put there
-    }
-}
-
-impl fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("name", &self.name())
-            .field("route", &self.route())
-            .field("local", &self.local())
-            .field("domain", &self.domain())
-            .field("comments", &self.comments)
-            .finish()
-    }
-}
-
-impl Group {
-    /// The display name, decoded.
-    pub fn name(&self) -> Cow<'_, str> {
-        words::decode_borrowed(&self.raw_name)
-    }
-}
-
-impl Entry {
-    /// The mailbox, or the mailboxes of the group.
-    pub fn mailboxes(&self) -> &[Mailbox] {
-        match self {
-            Self::Mailbox(mailbox) => std::slice::from_ref(mailbox),
-            Self::Group(group) => &group.members,
-        }
-    }
-}
-
-/// `local@domain` as a rule without quoting and route: for logs and comparisons, see [`Mailbox::address`] for writing.
-impl fmt::Display for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.local())?;
-        match self.domain() {
-            Some(domain) => write!(f, "@{domain}"),
-            None => Ok(()),
-        }
+        None
     }
 }
 
 /// Reads `address-list`, with empty elements, missing commas at the end and unclosed brackets.
-pub fn parse(text: &[u8]) -> Vec<Entry> {
+pub fn parse(text: &[u8]) -> Vec<Entry<'_>> {
     read(text, true)
 }
 
 /// As [`parse`]; the short way for the usual elements is left out for tests.
-fn read(text: &[u8], short: bool) -> Vec<Entry> {
-    let mut reader = Reader { text, at: 0, comments: true, quotes: true };
+fn read(text: &[u8], short: bool) -> Vec<Entry<'_>> {
+    let mut reader = Reader::new(text);
     let mut entries = Vec::new();
-    let mut group: Option<Group> = None;
+    let mut group: Option<Group<'_>> = None;
     loop {
         let (mailbox, end) = match short.then(|| reader.usual(group.is_some())).flatten() {
             Some((mailbox, end)) => (Ok(mailbox), end),
@@ -196,7 +97,7 @@ fn read(text: &[u8], short: bool) -> Vec<Entry> {
             // Comments alone belong to what they stand in or behind.
             (Some(group), Err(comments)) => group.comments.extend(comments),
             (None, Err(comments)) => match entries.last_mut() {
-                Some(Entry::Mailbox(mailbox)) => mailbox.comments.extend(comments),
+                Some(Entry::Mailbox(mailbox)) => mailbox.add_comments(comments),
                 Some(Entry::Group(group)) => group.comments.extend(comments),
                 None => {}
             },
@@ -223,7 +124,7 @@ fn read(text: &[u8], short: bool) -> Vec<Entry> {
 ///
 /// # Errors
 /// What was expected, and where.
-pub fn parse_strict(text: &[u8]) -> Result<Vec<Entry>, ParseError> {
+pub fn parse_strict(text: &[u8]) -> Result<Vec<Entry<'_>>, ParseError> {
     super::spec::address_list(text)?;
     Ok(parse(text))
 }
@@ -273,34 +174,29 @@ impl Element {
     }
 
     /// The mailbox; where there is none, the comments.
-    fn mailbox(self) -> Result<Mailbox, Vec<String>> {
+    fn mailbox(self) -> Result<Mailbox<'static>, Vec<String>> {
         let comments = self.comments();
         let name = Some(self.phrase()).filter(|name| !name.is_empty());
+        let comment = || self.comments.last().filter(|comment| !comment.is_empty()).cloned();
+        let mut odd = Odd { comments, ..Odd::default() };
         if let Some(angle) = &self.angle {
-            let (route, address) = split_route(angle);
-            let (local, domain) = split_address(address);
-            let comment = self.comments.last().filter(|comment| !comment.is_empty());
-            let raw_name = name.as_ref().or(comment).map(Vec::as_slice);
-            let [route, domain] = [&route, &domain].map(|text| text.as_deref().map(str::as_bytes));
-            return Ok(Mailbox::new(raw_name, route, local.as_bytes(), domain, comments));
-        }
-        if self.words.is_empty() {
-            return Err(comments);
-        }
-        let comment = self.comments.last().filter(|comment| !comment.is_empty()).map(Vec::as_slice);
-        if !self.words.iter().any(|word| word.is(b'@')) {
+            let address;
+            (odd.route, address) = split_route(angle);
+            (odd.local, odd.domain) = split_address(address);
+            odd.raw_name = name.or_else(comment);
+        } else if self.words.iter().any(|word| word.is(b'@')) {
+            (odd.local, odd.domain) = split_address(&self.words);
+            odd.raw_name = comment();
+        } else if let [word @ Word { quoted: false, .. }] = &self.words[..] {
             // No address at all. One word may be a local part, as people write it to a neighbour; more are a name.
-            if let [word] = &self.words[..]
-                && !word.quoted
-            {
-                let local = charset::guess(&word.octets);
-                return Ok(Mailbox::new(comment, None, local.as_bytes(), None, comments));
-            }
-            let Some(name) = name else { return Err(comments) };
-            return Ok(Mailbox::new(Some(&name), None, b"", None, comments));
+            odd.local = charset::guess(&word.octets).into_owned();
+            odd.raw_name = comment();
+        } else if name.is_some() {
+            odd.raw_name = name;
+        } else {
+            return Err(odd.comments);
         }
-        let (local, domain) = split_address(&self.words);
-        Ok(Mailbox::new(comment, None, local.as_bytes(), domain.as_deref().map(str::as_bytes), comments))
+        Ok(Mailbox::odd(odd))
     }
 }
 
@@ -347,62 +243,103 @@ fn joined(words: &[Word]) -> String {
     charset::guess(&octets).into_owned()
 }
 
+#[derive(Clone, Debug)]
 struct Reader<'a> {
     text: &'a [u8],
+    /// The same, where it is UTF-8; otherwise nothing.
+    utf8: &'a str,
     at: usize,
     /// Once a comment (a quoted string) was found to have no end, its sign is an ordinary octet: time stays linear.
     comments: bool,
     quotes: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        let utf8 = std::str::from_utf8(text).unwrap_or_default();
+        Self { text, utf8, at: 0, comments: true, quotes: true }
+    }
+
     /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>` or `"Ada" <ada@a.test>` without anything that is
     /// obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
-    fn usual(&mut self, in_group: bool) -> Option<(Mailbox, End)> {
-        let text = unspaced(self.text.get(self.at..)?);
-        let (name, rest) = match text {
-            [b'"', rest @ ..] if self.quotes => {
-                let len = rest.iter().position(|octet| matches!(octet, b'"' | b'\\' | b'\r' | b'\n'))?;
-                let (name, rest) = rest.split_at(len);
-                (name, unspaced(rest.strip_prefix(b"\"")?))
+    #[inline]
+    fn usual(&mut self, in_group: bool) -> Option<(Mailbox<'a>, End)> {
+        let text = self.text;
+        let mut at = unspaced(text, self.at);
+        let mut name = at..at;
+        let quoted = text.get(at) == Some(&b'"');
+        if quoted {
+            let rest = text.get(at + 1..).filter(|_| self.quotes)?;
+            let len = rest.iter().position(|octet| matches!(octet, b'"' | b'\\' | b'\r' | b'\n'))?;
+            name = at + 1..at + 1 + len;
+            at = unspaced(text, name.end + 1);
+            if text.get(name.end) != Some(&b'"') {
+                return None;
             }
-            _ => {
-                // Words with a single space between them.
-                let mut len = 0;
-                loop {
-                    len += word_len(text.get(len..)?);
-                    match text.get(len..)? {
-                        [b' ', next, ..] if !is_special(*next) => len += 1,
-                        rest => break (text.get(..len)?, rest),
-                    }
+        } else {
+            // Words with a single space between them.
+            loop {
+                at = word_end(text, at);
+                name.end = at;
+                match text.get(at..)? {
+                    [b' ', next, ..] if !is_special(*next) => at += 1,
+                    [b' ', b'<', ..] => break at += 1,
+                    _ => break,
                 }
             }
-        };
-        let quoted = text.first() == Some(&b'"');
-        let (name, local, rest, after) = match rest {
-            [b'@', rest @ ..] if !quoted && !name.contains(&b' ') => (&b""[..], name, rest, &b""[..]),
-            [b'<', rest @ ..] | [b' ', b'<', rest @ ..] => {
-                let (local, rest) = rest.split_at(word_len(rest));
-                (name, local, rest.strip_prefix(b"@")?, &b">"[..])
+        }
+        let (local, bracket) = match text.get(at)? {
+            b'<' => (at + 1..word_end(text, at + 1), true),
+            b'@' if !quoted && !text.get(name.clone())?.contains(&b' ') => {
+                (std::mem::replace(&mut name, at..at), false)
             }
             _ => return None,
         };
-        let (domain, rest) = rest.split_at(word_len(rest));
-        let rest = unspaced(rest.strip_prefix(after)?);
-        if local.is_empty() || domain.is_empty() {
+        if text.get(local.end) != Some(&b'@') {
             return None;
         }
-        let (end, rest) = match rest {
-            [] => (End::Text, rest),
-            [b',', rest @ ..] => (End::Comma, rest),
-            [b';', rest @ ..] if in_group => (End::Semicolon, rest),
-            _ => return None,
+        let domain = local.end + 1..word_end(text, local.end + 1);
+        if local.is_empty() || domain.is_empty() || bracket && text.get(domain.end) != Some(&b'>') {
+            return None;
+        }
+        let at = unspaced(text, domain.end + usize::from(bracket));
+        let (end, at) = match text.get(at) {
+            None => (End::Text, at),
+            Some(b',') => (End::Comma, at + 1),
+            Some(b';') if in_group => (End::Semicolon, at + 1),
+            Some(_) => return None,
         };
-        self.at = self.text.len() - rest.len();
-        let (local, domain) = (in_utf8(local), in_utf8(domain));
-        let name = Some(name).filter(|name| !name.is_empty());
-        let mailbox = Mailbox::new(name, None, &local, Some(&domain), Vec::new());
+        // It may be a byte order mark, which addresses lose.
+        if [local.start, domain.start].iter().any(|at| text.get(*at) == Some(&0xef)) {
+            return None;
+        }
+        let mailbox = Mailbox::usual(self.utf8.get(name)?, self.utf8.get(local)?, self.utf8.get(domain)?);
+        self.at = at;
         Some((mailbox, end))
+    }
+
+    /// Gives to a mailbox the comments that stand alone behind its comma; and says whether the list ends with them.
+    fn comments_behind(&mut self, mailbox: &mut Mailbox<'a>) -> bool {
+        // An empty quoted string is no name.
+        while let Some([b'(' | b',' | b';', ..] | [b'"', b'"' | b'\r' | b'\n', ..]) =
+            self.text.get(unspaced(self.text, self.at)..)
+        {
+            let before = self.clone();
+            let (element, end) = self.element(false);
+            match (element.mailbox(), end) {
+                (Err(comments), End::Comma | End::Text) => {
+                    mailbox.add_comments(comments);
+                    if end == End::Text {
+                        return true;
+                    }
+                }
+                _ => {
+                    *self = before;
+                    return false;
+                }
+            }
+        }
+        false
     }
 
     /// Reads up to the next comma, semicolon or group colon outside of brackets and quotes.
@@ -527,24 +464,19 @@ fn is_special(octet: u8) -> bool {
     SPECIAL[usize::from(octet)] // any octet is in it
 }
 
-/// As [`charset::guess`], most being ASCII.
-fn in_utf8(octets: &[u8]) -> Cow<'_, [u8]> {
-    if octets.is_ascii() {
-        return Cow::Borrowed(octets);
-    }
-    Cow::Owned(charset::guess(octets).into_owned().into_bytes())
+/// Where the word at `at` ends; form feeds end it too, which addresses lose.
+fn word_end(text: &[u8], at: usize) -> usize {
+    const ENDS: [bool; 256] = octets_of(b" \t\r\n(\"[,;:<>@\x0c");
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|octet| ENDS[usize::from(*octet)]).unwrap_or(rest.len()) // any octet is in it
 }
 
-/// How many octets at the start are no special ones; form feeds stop it too, which addresses lose.
-fn word_len(text: &[u8]) -> usize {
-    text.iter().position(|octet| is_special(*octet) || *octet == 0x0c).unwrap_or(text.len())
-}
-
-fn unspaced(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
-        text = rest;
+/// Where the white space at `at` ends.
+fn unspaced(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\r' | b'\n') = text.get(at) {
+        at += 1;
     }
-    text
+    at
 }
 
 /// The text of a comment, quoting and folding removed.
@@ -601,13 +533,16 @@ mod tests {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 text.push_str(pieces[(random >> 33) as usize % pieces.len()]);
             }
-            assert_eq!(read(text.as_bytes(), true), read(text.as_bytes(), false), "{text:?}");
+            let entries = read(text.as_bytes(), false);
+            assert_eq!(read(text.as_bytes(), true), entries, "{text:?}");
+            let flat: Vec<_> = entries.iter().flat_map(|entry| entry.mailboxes().to_vec()).collect();
+            assert_eq!(mailboxes(text.as_bytes()).collect::<Vec<_>>(), flat, "{text:?}");
         }
     }
 
     /// `name|route|local|domain` of each mailbox; groups as `name[...]`.
     fn shown(text: &str) -> String {
-        let mailbox = |mailbox: &Mailbox| {
+        let mailbox = |mailbox: &Mailbox<'_>| {
             let name = mailbox.name().map_or(String::new(), |name| format!("{name} "));
             let route = mailbox.route().map_or(String::new(), |route| format!("{route}:"));
             format!("{name}<{route}{mailbox}>")

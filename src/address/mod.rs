@@ -14,10 +14,12 @@ use crate::base::ParseError;
 use crate::base::parse::{Parsed, fail, quoted, whole};
 
 pub mod list;
+mod mailbox;
 mod spec;
 pub(crate) mod unitext;
 
-pub use list::{Entry, Group, Mailbox};
+pub use list::Mailboxes;
+pub use mailbox::{Entry, Group, Mailbox};
 
 /// RFC 5321 §4.5.3.1.1: 64 octets. Longer ones exist and are read; what is checked is [`Address::fits_smtp`].
 pub const MAX_LOCAL: usize = 64;

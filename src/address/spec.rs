@@ -1,10 +1,11 @@
 //! `addr-spec` and `address-list` of RFC 5322 §3.4 read strictly, with the obsolete forms of §4.4: what may stand in a header, and nothing
 //! else. UTF-8 is read (RFC 6532 §3.2).
 
+use super::mailbox::Odd;
 use crate::address::{Mailbox, is_atext};
 use crate::base::ParseError;
 
-impl Mailbox {
+impl Mailbox<'_> {
     /// Reads `addr-spec = local-part "@" domain` with comments, folding white space and the obsolete forms; no display
     /// name.
     ///
@@ -19,7 +20,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// What was expected, and where.
-    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+    pub fn parse(text: &[u8]) -> Result<Mailbox<'static>, ParseError> {
         let mut reader = Reader { text, at: 0, comments: Vec::new() };
         let (local, domain) = reader.addr_spec()?;
         if reader.at < text.len() {
@@ -27,7 +28,7 @@ impl Mailbox {
         }
         match (String::from_utf8(local), String::from_utf8(domain)) {
             (Ok(local), Ok(domain)) => {
-                Ok(Self::new(None, None, local.as_bytes(), Some(domain.as_bytes()), reader.comments))
+                Ok(Mailbox::odd(Odd { local, domain: Some(domain), comments: reader.comments, ..Odd::default() }))
             }
             _ => Err(ParseError { expected: "UTF-8", at: 0 }),
         }

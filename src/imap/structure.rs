@@ -114,10 +114,8 @@ fn write_envelope(header: Header<'_>, out: &mut Vec<u8>) {
     let from = one("from");
     // RFC 3501 §7.4.2: "If the Sender or Reply-To lines are absent in the [RFC-2822] header, or are present but empty, the
     // server sets the corresponding member of the envelope to be the same value as the from member".
-    let or_from = |addresses: Vec<Entry>| if addresses.is_empty() { from.clone() } else { addresses };
-    for addresses in
-        [from.clone(), or_from(one("sender")), or_from(one("reply-to")), every("to"), every("cc"), every("bcc")]
-    {
+    let or_from = |name| Some(one(name)).filter(|addresses| !addresses.is_empty()).unwrap_or_else(|| from.clone());
+    for addresses in [from.clone(), or_from("sender"), or_from("reply-to"), every("to"), every("cc"), every("bcc")] {
         out.push(b' ');
         address_list(&addresses, out);
     }
@@ -130,7 +128,7 @@ fn write_envelope(header: Header<'_>, out: &mut Vec<u8>) {
 }
 
 /// `"(" 1*address ")" / nil`
-fn address_list(entries: &[Entry], out: &mut Vec<u8>) {
+fn address_list(entries: &[Entry<'_>], out: &mut Vec<u8>) {
     if entries.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
@@ -154,7 +152,7 @@ fn address_list(entries: &[Entry], out: &mut Vec<u8>) {
 
 /// `"(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"`. What has no domain is written with an empty host: NIL would
 /// begin a group.
-fn address(mailbox: &Mailbox, out: &mut Vec<u8>) {
+fn address(mailbox: &Mailbox<'_>, out: &mut Vec<u8>) {
     out.push(b'(');
     nstring(mailbox.raw_name().filter(|name| !name.is_empty()), out);
     out.push(b' ');

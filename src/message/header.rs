@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 
 use super::Message;
-use super::fields::{ContentType, Disposition};
+use super::fields::{ContentType, Disposition, Ids};
 use super::scan::{FieldSpan, key};
-use crate::address::list::Mailbox;
-use crate::address::{Entry, list};
+use crate::address::{Entry, Mailboxes, list};
 use crate::base::Timestamp;
 use crate::text::words;
 
@@ -21,8 +20,8 @@ use crate::text::words;
 /// let message = Message::parse("Received: by a\r\nReceived: by b;\r\n Mon, 1 Jan 2024 00:00:00 +0000\r\nto: <ada@b.test>\r\n\r\n");
 /// let header = message.header();
 /// assert_eq!(header.fields().map(|field| field.name()).collect::<Vec<_>>(), ["Received", "Received", "to"]);
-/// assert_eq!(header.get("To").unwrap().addresses()[0].mailboxes()[0].to_string(), "ada@b.test");
-/// assert_eq!(header.to()[0].to_string(), "ada@b.test");
+/// assert_eq!(header.get("To").unwrap().mailboxes().next().unwrap().to_string(), "ada@b.test");
+/// assert_eq!(header.to().next().unwrap().to_string(), "ada@b.test");
 /// assert_eq!(header.all("received").count(), 2);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -78,17 +77,17 @@ impl<'a> Header<'a> {
     }
 
     /// The mailboxes in the first From field, those of groups among them.
-    pub fn from(self) -> Vec<Mailbox> {
+    pub fn from(self) -> Mailboxes<'a> {
         self.mailboxes("from")
     }
 
     /// The mailboxes in the first To field, those of groups among them.
-    pub fn to(self) -> Vec<Mailbox> {
+    pub fn to(self) -> Mailboxes<'a> {
         self.mailboxes("to")
     }
 
     /// The mailboxes in the first Cc field, those of groups among them.
-    pub fn cc(self) -> Vec<Mailbox> {
+    pub fn cc(self) -> Mailboxes<'a> {
         self.mailboxes("cc")
     }
 
@@ -98,17 +97,12 @@ impl<'a> Header<'a> {
     }
 
     /// The identifier in the first Message-ID field, without brackets.
-    pub fn message_id(self) -> Option<String> {
-        self.get("message-id")?.ids().into_iter().next()
+    pub fn message_id(self) -> Option<Cow<'a, str>> {
+        self.get("message-id")?.ids().next()
     }
 
-    fn mailboxes(self, name: &str) -> Vec<Mailbox> {
-        let entries = self.get(name).map(Field::addresses).unwrap_or_default();
-        let mailboxes = entries.into_iter().map(|entry| match entry {
-            Entry::Mailbox(mailbox) => vec![mailbox],
-            Entry::Group(group) => group.members,
-        });
-        mailboxes.flatten().collect()
+    fn mailboxes(self, name: &str) -> Mailboxes<'a> {
+        self.get(name).map(Field::mailboxes).unwrap_or_default()
     }
 
     /// The octets of all fields, without the blank line that ends the header.
@@ -186,8 +180,13 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The addresses in the value of a field such as From, To, Cc.
-    pub fn addresses(self) -> Vec<Entry> {
+    /// The mailboxes in the value of a field such as From, To, Cc, those of groups among them.
+    pub fn mailboxes(self) -> Mailboxes<'a> {
+        list::mailboxes(self.value())
+    }
+
+    /// The addresses in the value of a field such as From, To, Cc: mailboxes, and groups of them.
+    pub fn addresses(self) -> Vec<Entry<'a>> {
         list::parse(self.value())
     }
 
@@ -199,8 +198,8 @@ impl<'a> Field<'a> {
 
     /// The identifiers in the value of a field such as Message-ID, References, In-Reply-To, Content-ID, without their
     /// brackets.
-    pub fn ids(self) -> Vec<String> {
-        super::fields::ids(self.value())
+    pub fn ids(self) -> Ids<'a> {
+        Ids::new(self.value())
     }
 
     /// The value of a Content-Type field; `None` where it is no media type (RFC 2045 §5.2 says what to do then).
@@ -225,7 +224,8 @@ mod tests {
              Subject: =?utf-8?q?=C3=A9?=\n f\nDate: Mon, 1 Jan 2024 00:00:00 +0000\nMessage-ID: <x@a> <y@a>\n\n",
         );
         let header = message.header();
-        let shown = |mailboxes: Vec<Mailbox>| mailboxes.iter().map(Mailbox::to_string).collect::<Vec<_>>().join(" ");
+        let shown =
+            |mailboxes: Mailboxes<'_>| mailboxes.map(|mailbox| mailbox.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(shown(header.from()), "ada@a.test");
         assert_eq!(shown(header.to()), "bob@a.test cy@a.test dan@a.test");
         assert_eq!(shown(header.cc()), "");

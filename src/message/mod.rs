@@ -31,7 +31,7 @@ pub use build::{BuildError, Builder, Contact, NewPart};
 pub use defects::{Defect, DefectKind};
 pub use edit::{Edit, EditError, HeaderEdit, Protected, Recode};
 pub use fields::{
-    AcceptedLanguage, AutoSubmitted, ContentType, Disposition, Encoding, Importance, ListId, MessageContext,
+    AcceptedLanguage, AutoSubmitted, ContentType, Disposition, Encoding, Ids, Importance, ListId, MessageContext,
     NotificationOption, Received, ReceivedHost, Resent, Sensitivity, TypedAddress, ValidSince,
 };
 pub use header::{Field, Header};

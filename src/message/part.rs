@@ -212,8 +212,8 @@ impl<'a> Part<'a> {
     }
 
     /// Its Content-ID, without brackets.
-    pub fn id(self) -> Option<String> {
-        self.header().get("content-id")?.ids().into_iter().next()
+    pub fn id(self) -> Option<Cow<'a, str>> {
+        self.header().get("content-id")?.ids().next()
     }
 
     /// Its Content-Description, decoded.

@@ -67,6 +67,15 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`decode_borrowed`] of what is known to be UTF-8.
+pub(crate) fn decode_text(text: &str) -> Cow<'_, str> {
+    if text.as_bytes().windows(2).any(|pair| pair == b"=?") {
+        decode_borrowed(text.as_bytes())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// As [`decode`], in the memory of the text where nothing is encoded.
 pub(crate) fn decode_owned(text: Vec<u8>) -> String {
     if find(&text).is_some() {

@@ -102,10 +102,8 @@ fn our_bodies(message: &ours::Message) -> u64 {
     message.parts().filter(|part| part.embedded().is_none()).map(body).sum()
 }
 
-fn our_mailboxes(field: ours::Field<'_>) -> u64 {
-    let entries = field.addresses();
-    let mailboxes = entries.iter().flat_map(|entry| entry.mailboxes());
-    let len = |mailbox: &facteur::address::Mailbox| {
+fn our_mailboxes(mailboxes: facteur::address::Mailboxes<'_>) -> u64 {
+    let len = |mailbox: facteur::address::Mailbox<'_>| {
         let name = mailbox.name().map_or(0, |name| name.len());
         name + mailbox.local().len() + mailbox.domain().map_or(0, |domain| domain.len() + 1)
     };
@@ -116,11 +114,11 @@ fn our_reader(raw: &Bytes) -> u64 {
     let message = ours::Message::parse(raw.clone());
     let header = message.header();
     let mut seen = our_bodies(&message);
-    seen += header.get("from").map_or(0, our_mailboxes);
-    seen += header.get("to").map_or(0, our_mailboxes);
-    seen += header.get("subject").map_or(0, |field| field.text().len() as u64);
-    seen += header.get("date").and_then(|field| field.date()).map_or(0, |date| date.unix() as u64);
-    seen += header.get("message-id").and_then(|field| field.ids().pop()).map_or(0, |id| id.len() as u64);
+    seen += our_mailboxes(header.from());
+    seen += our_mailboxes(header.to());
+    seen += header.subject().map_or(0, |text| text.len() as u64);
+    seen += header.date().map_or(0, |date| date.unix() as u64);
+    seen += header.message_id().map_or(0, |id| id.len() as u64);
     seen
 }
 
@@ -144,13 +142,13 @@ fn our_value(field: ours::Field<'_>) -> u64 {
         (2, b't') | (2, b'c') | (3, b'b') | (4, b'f') | (6, b's') | (8, b'r') | (7 | 9 | 16, b'l')
             if is(&["To", "Cc", "Bcc", "From", "Sender", "Reply-To", "List-Id", "List-Post", "List-Unsubscribe"]) =>
         {
-            our_mailboxes(field)
+            our_mailboxes(field.mailboxes())
         }
         (4, b'd') if is(&["Date"]) => field.date().map_or(0, |date| date.unix() as u64),
         (10 | 11, b'm' | b'r' | b'i' | b'c')
             if is(&["Message-ID", "References", "In-Reply-To", "Return-Path", "Content-ID"]) =>
         {
-            field.ids().iter().map(|id| id.len() as u64).sum()
+            field.ids().map(|id| id.len() as u64).sum()
         }
         (8, b'r') if is(&["Received"]) => {
             let received = field.received();

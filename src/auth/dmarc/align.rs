@@ -25,10 +25,9 @@ pub fn author(header: Header<'_>) -> Result<Name, Problem> {
     if fields.next().is_some() {
         return Err(Problem::SeveralFrom);
     }
-    let entries = field.addresses();
     let mut author: Option<Name> = None;
     // Those of groups count too (RFC 6854).
-    for mailbox in entries.iter().flat_map(|entry| entry.mailboxes()) {
+    for mailbox in field.mailboxes() {
         // A mailbox without a domain of the DNS is one that nobody can answer for.
         let domain = mailbox.address().and_then(|address| address.domain().to_ascii());
         let name = domain.and_then(|domain| Name::parse(&domain).ok()).ok_or(Problem::NoAuthor)?;

@@ -1,9 +1,10 @@
 //! Answering a message, and sending one on (RFC 5322 §3.6.2 to §3.6.6).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{BuildError, Builder, Contact, check};
-use crate::address::{Address, Entry};
+use crate::address::Address;
 use crate::message::{Field, Header, Message};
 
 /// How many identifiers an answer has in References at most: the first, and the latest. Conversations of years have more,
@@ -22,7 +23,7 @@ impl Builder {
     /// let answer = Message::build().from("c@c.test").date(Timestamp::from_unix(0)).reply(&question).text("Yes.\n").finish()?;
     /// assert_eq!(answer.header().get("to").unwrap().text(), "Ada <ada@a.test>");
     /// assert_eq!(answer.header().get("subject").unwrap().text(), "Re: Lunch?");
-    /// assert_eq!(answer.header().get("references").unwrap().ids(), ["1@a.test"]);
+    /// assert_eq!(answer.header().get("references").unwrap().ids().collect::<Vec<_>>(), ["1@a.test"]);
     /// # Ok::<(), facteur::message::BuildError>(())
     /// ```
     pub fn reply(mut self, message: &Message) -> Self {
@@ -34,9 +35,8 @@ impl Builder {
         // RFC 5322 §3.6.5: "If this is done, only one instance of the literal string "Re: " ought to be used"
         self.draft.subject = Some(if answered { subject } else { format!("Re: {subject}") });
         let ids = |name: &str| {
-            let mut ids = header.get(name).map(Field::ids).unwrap_or_default();
-            ids.retain(|id| check::foreign_id(name, id, self.draft.utf8).is_ok());
-            ids
+            let ids = header.get(name).into_iter().flat_map(Field::ids).map(Cow::into_owned);
+            ids.filter(|id| check::foreign_id(name, id, self.draft.utf8).is_ok()).collect::<Vec<_>>()
         };
         // RFC 5322 §3.6.4: References of the parent, or else its In-Reply-To where it is one, and then its Message-ID.
         let (parent, mut references) = (ids("message-id").into_iter().next(), ids("references"));
@@ -123,10 +123,7 @@ impl Builder {
 /// Who stands in the address fields of this name, as far as they can be written again.
 fn contacts(header: Header<'_>, name: &str) -> Vec<Contact> {
     let unsound = |name: &str| name.contains(['\r', '\n', '\0']);
-    let mailboxes = header.all(name).flat_map(Field::addresses).flat_map(|entry| match entry {
-        Entry::Mailbox(mailbox) => vec![mailbox],
-        Entry::Group(group) => group.members,
-    });
+    let mailboxes = header.all(name).flat_map(Field::mailboxes);
     mailboxes
         .filter_map(|mailbox| {
             let (name, address) = (mailbox.name(), mailbox.address()?);

@@ -71,23 +71,23 @@ impl From<Address> for Contact {
 }
 
 /// As it was read in a header.
-impl From<&Mailbox> for Contact {
-    fn from(mailbox: &Mailbox) -> Self {
+impl From<&Mailbox<'_>> for Contact {
+    fn from(mailbox: &Mailbox<'_>) -> Self {
         let address = mailbox.address().ok_or(ParseError { expected: "an address", at: 0 });
         Self::mailbox(mailbox.name().map(Cow::into_owned), address)
     }
 }
 
 /// As it was read in a header.
-impl From<&Group> for Contact {
-    fn from(group: &Group) -> Self {
+impl From<&Group<'_>> for Contact {
+    fn from(group: &Group<'_>) -> Self {
         Self::group(group.name(), &group.members)
     }
 }
 
 /// As it was read in a header.
-impl From<&Entry> for Contact {
-    fn from(entry: &Entry) -> Self {
+impl From<&Entry<'_>> for Contact {
+    fn from(entry: &Entry<'_>) -> Self {
         match entry {
             Entry::Mailbox(mailbox) => Self::from(mailbox),
             Entry::Group(group) => Self::from(group),
@@ -104,7 +104,7 @@ impl From<&str> for Contact {
         if text.contains(['\r', '\n', '\0']) {
             return Self::mailbox(None, Err(error));
         }
-        let routed = |mailbox: &Mailbox| mailbox.route().is_some();
+        let routed = |mailbox: &Mailbox<'_>| mailbox.route().is_some();
         match &list::parse(text.as_bytes())[..] {
             [Entry::Mailbox(mailbox)] if text.ends_with('>') && !routed(mailbox) => Self::from(mailbox),
             [Entry::Group(group)] if text.ends_with(';') && !group.members.iter().any(routed) => Self::from(group),

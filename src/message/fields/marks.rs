@@ -3,7 +3,7 @@
 //! blocks of Resent fields (RFC 5322 §3.6.6).
 
 use super::token;
-use crate::address::list::Mailbox;
+use crate::address::Mailbox;
 use crate::message::header::{Field, Header};
 use crate::text::params::skip_cfws;
 use crate::text::{charset, transfer};
@@ -179,9 +179,8 @@ impl<'a> Field<'a> {
     }
 
     /// The path in a Return-Path field: a mailbox whose local part is empty for `<>`. `None` where nothing stands there.
-    pub fn return_path(self) -> Option<Mailbox> {
-        let entries = self.addresses();
-        entries.iter().flat_map(|entry| entry.mailboxes()).next().cloned()
+    pub fn return_path(self) -> Option<Mailbox<'a>> {
+        self.mailboxes().next()
     }
 
     /// The value of a Received field.
@@ -247,8 +246,14 @@ mod tests {
         assert_eq!(with("mi, en-GB (English), ,de", |field| field.languages()), ["mi", "en-GB", "de"]);
         assert_eq!(with("http://a.test/\r\n b.gif", |field| field.location()).as_deref(), Some("http://a.test/b.gif"));
         assert_eq!(with("", |field| field.location()), None);
-        assert_eq!(with("<>", |field| field.return_path()).map(|path| path.local().to_owned()), Some(String::new()));
-        assert_eq!(with("<@a,@b:c@d>", |field| field.return_path()).unwrap().to_string(), "c@d");
+        assert_eq!(
+            with("<>", |field| field.return_path().map(Mailbox::into_owned)).map(|path| path.local().to_owned()),
+            Some(String::new())
+        );
+        assert_eq!(
+            with("<@a,@b:c@d>", |field| field.return_path().map(Mailbox::into_owned)).unwrap().to_string(),
+            "c@d"
+        );
     }
 
     #[test]
@@ -272,7 +277,7 @@ mod tests {
             ("", None),
             ("(nothing)", None),
         ] {
-            let path = with(value, |field| field.return_path()).map(|path| path.to_string());
+            let path = with(value, |field| field.return_path().map(Mailbox::into_owned)).map(|path| path.to_string());
             assert_eq!(path.as_deref(), expected, "{value}");
         }
     }

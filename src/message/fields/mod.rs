@@ -339,54 +339,129 @@ fn token(value: &[u8]) -> Option<(&[u8], &[u8])> {
     (len > 0).then(|| value.split_at(len))
 }
 
-/// `1*msg-id` (RFC 5322 §3.6.4, §4.5.4): what stands between angle brackets, white space and comments taken away. Where
-/// there are no brackets, the words with an `@` in them.
-pub(super) fn ids(value: &[u8]) -> Vec<String> {
-    let mut ids = Vec::new();
-    let mut id: Option<Vec<u8>> = None;
-    let mut comments = true;
-    let mut at = 0;
-    while let Some(octet) = value.get(at).copied() {
-        at += 1;
-        match (octet, &mut id) {
-            (b'(', _) if comments => match comment_end(value, at - 1) {
-                Some(end) => at = end,
-                // An ordinary octet, here and further on.
-                None => (comments, at) = (false, at - 1),
-            },
-            (b'<', _) => {
-                let rest = value.get(at..).unwrap_or_default();
-                match rest.iter().position(|octet| ends_id(*octet)) {
-                    // As it should be.
-                    Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
-                        ids.push(charset::guess(rest.get(..len).unwrap_or_default()).into_owned());
-                        (id, at) = (None, at + len + 1);
+/// The identifiers in a field, each read when it is asked for: `1*msg-id` (RFC 5322 §3.6.4, §4.5.4), what stands between angle
+/// brackets, white space and comments taken away. Where there are no brackets, the words with an `@` in them; or else the only
+/// word.
+///
+/// ```
+/// use facteur::message::Message;
+///
+/// let message = Message::parse("References: <1@a.test> (and)\r\n <2@a.test>\r\n\r\n");
+/// let ids = message.header().get("references").unwrap().ids();
+/// assert_eq!(ids.collect::<Vec<_>>(), ["1@a.test", "2@a.test"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ids<'a> {
+    value: &'a [u8],
+    /// What of it was read.
+    at: usize,
+    look_for: Look,
+    /// Once a comment was found to have no end, its bracket is an ordinary octet: time stays linear.
+    comments: bool,
+}
+
+/// What is looked for, and whether something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Brackets,
+    MoreBrackets,
+    Words,
+    MoreWords,
+    Nothing,
+}
+
+impl<'a> Ids<'a> {
+    pub(super) fn new(value: &'a [u8]) -> Self {
+        Self { value, at: 0, look_for: Look::Brackets, comments: true }
+    }
+
+    fn in_brackets(&mut self) -> Option<Cow<'a, str>> {
+        // What was read of one that is not as it should be.
+        let mut id: Option<Vec<u8>> = None;
+        while let Some(octet) = self.value.get(self.at).copied() {
+            let from = self.at;
+            self.at += 1;
+            match (octet, &mut id) {
+                (b'(', _) if self.comments => match comment_end(self.value, from) {
+                    Some(end) => self.at = end,
+                    // An ordinary octet, here and further on.
+                    None => (self.comments, self.at) = (false, from),
+                },
+                (b'<', _) => {
+                    let rest = self.value.get(self.at..).unwrap_or_default();
+                    match rest.iter().position(|octet| ends_id(*octet)) {
+                        // As it should be.
+                        Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
+                            self.at += len + 1;
+                            return rest.get(..len).map(charset::guess);
+                        }
+                        _ => id = Some(Vec::new()),
                     }
-                    _ => id = Some(Vec::new()),
                 }
-            }
-            (b'>', Some(_)) => {
-                let id = id.take().unwrap_or_default();
-                if !id.is_empty() {
-                    ids.push(charset::guess(&id).into_owned());
+                (b'>', Some(_)) => {
+                    if let Some(id) = id.take().filter(|id| !id.is_empty()) {
+                        return Some(Cow::Owned(charset::guess(&id).into_owned()));
+                    }
                 }
+                (_, Some(id)) if !octet.is_ascii_whitespace() => id.push(octet),
+                _ => {}
             }
-            (_, Some(id)) if !octet.is_ascii_whitespace() => id.push(octet),
-            _ => {}
         }
+        None
     }
-    if ids.is_empty() {
-        let words = value.split(|octet| octet.is_ascii_whitespace() || matches!(octet, b',' | b'<' | b'>'));
-        ids.extend(words.filter(|word| word.contains(&b'@')).map(|word| charset::guess(word).into_owned()));
+
+    /// The next word with an `@` in it.
+    fn word(&mut self) -> Option<Cow<'a, str>> {
+        let ends = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b',' | b'<' | b'>');
+        while let Some(rest) = self.value.get(self.at..).filter(|rest| !rest.is_empty()) {
+            let len = rest.iter().position(ends).unwrap_or(rest.len());
+            self.at += len + 1;
+            if let Some(word) = rest.get(..len).filter(|word| word.contains(&b'@')) {
+                return Some(charset::guess(word));
+            }
+        }
+        None
     }
-    let only = value.trim_ascii();
-    if ids.is_empty()
-        && !only.is_empty()
-        && !only.iter().any(|octet| octet.is_ascii_whitespace() || b"<>".contains(octet))
-    {
-        ids.push(charset::guess(only).into_owned());
+
+    /// What stands there, if it is one word.
+    fn only(&self) -> Option<Cow<'a, str>> {
+        let only = self.value.trim_ascii();
+        let several = |octet: &u8| octet.is_ascii_whitespace() || b"<>".contains(octet);
+        (!only.is_empty() && !only.iter().any(several)).then(|| charset::guess(only))
     }
-    ids
+}
+
+/// Of no field.
+impl Default for Ids<'_> {
+    fn default() -> Self {
+        Self::new(b"")
+    }
+}
+
+impl<'a> Iterator for Ids<'a> {
+    type Item = Cow<'a, str>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Cow<'a, str>> {
+        if matches!(self.look_for, Look::Brackets | Look::MoreBrackets) {
+            if let Some(id) = self.in_brackets() {
+                self.look_for = Look::MoreBrackets;
+                return Some(id);
+            }
+            let none = self.look_for == Look::Brackets;
+            (self.look_for, self.at) = if none { (Look::Words, 0) } else { (Look::Nothing, self.at) };
+        }
+        if matches!(self.look_for, Look::Words | Look::MoreWords) {
+            if let Some(id) = self.word() {
+                self.look_for = Look::MoreWords;
+                return Some(id);
+            }
+            let none = self.look_for == Look::Words;
+            self.look_for = Look::Nothing;
+            return self.only().filter(|_| none);
+        }
+        None
+    }
 }
 
 /// What an identifier in brackets does not hold, or not as it should be.
@@ -472,7 +547,7 @@ mod tests {
             ("<>", vec![]),
             ("", vec![]),
         ] {
-            assert_eq!(ids(value.as_bytes()), expected, "{value}");
+            assert_eq!(Ids::new(value.as_bytes()).collect::<Vec<_>>(), expected, "{value}");
         }
     }
 }

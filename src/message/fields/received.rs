@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use crate::address::Entry;
-use crate::address::list::{self, Mailbox};
+use crate::address::{Mailbox, list};
 use crate::base::Timestamp;
 use crate::base::parse::octets_of;
 use crate::text::charset;
@@ -45,7 +44,7 @@ pub struct Received<'a> {
     /// The name of the message at the server: `id`, without angle brackets.
     pub id: Option<Cow<'a, str>>,
     /// Whom the message was for: `for`. Mostly one; some servers name several.
-    pub recipients: Vec<Mailbox>,
+    pub recipients: Vec<Mailbox<'a>>,
     /// The cipher suite: `tls`.
     pub tls: Option<Cow<'a, str>>,
     /// When it was received: what stands behind the last semicolon.
@@ -143,14 +142,10 @@ impl<'a> Received<'a> {
             let name = part(&name, |name| Some(name.trim())).unwrap_or_default();
             from = Some(ReceivedHost { name, ..Default::default() });
         }
-        let entries = recipients.map_or(Vec::new(), |clause| list::parse(&clause.octets()));
-        let mut recipients = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match entry {
-                Entry::Mailbox(mailbox) => recipients.push(mailbox),
-                Entry::Group(group) => recipients.extend(group.members),
-            }
-        }
+        let recipients = recipients.map_or(Vec::new(), |clause| match clause.octets() {
+            Cow::Borrowed(octets) => list::mailboxes(octets).collect(),
+            Cow::Owned(octets) => list::mailboxes(&octets).map(Mailbox::into_owned).collect(),
+        });
         // RFC 5321 §4.4: ID = CFWS "ID" FWS ( Atom / msg-id ). Haraka goes on with `envelope-from <…>`.
         let id = id.and_then(|clause| Some(charset::guess(clause.first?)));
         let id = id.and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::token;
-use crate::address::list::{self, Mailbox};
+use crate::address::{Mailbox, list};
 use crate::base::Timestamp;
 use crate::message::header::Field;
 use crate::text::params::{comment_end, skip_cfws};
@@ -134,7 +134,7 @@ pub struct TypedAddress {
 #[non_exhaustive]
 pub struct ValidSince {
     /// The address.
-    pub mailbox: Mailbox,
+    pub mailbox: Mailbox<'static>,
     /// When it must have had its owner of today already.
     pub since: Timestamp,
 }
@@ -256,8 +256,8 @@ impl Field<'_> {
     pub fn valid_since(self) -> Option<ValidSince> {
         let value = self.value();
         let at = pieces(value, b';').first()?.len();
-        let entries = list::parse(value.get(..at)?);
-        let mailbox = entries.first()?.mailboxes().first().filter(|mailbox| mailbox.domain().is_some())?.clone();
+        let mailbox =
+            list::mailboxes(value.get(..at)?).next().filter(|mailbox| mailbox.domain().is_some())?.into_owned();
         Some(ValidSince { mailbox, since: Timestamp::parse(value.get(at + 1..)?).ok()? })
     }
 }

@@ -286,7 +286,7 @@ fn path(value: &str) -> Option<Address> {
     if let Ok(address) = bare.parse() {
         return Some(address);
     }
-    list::parse(value.as_bytes()).iter().flat_map(|entry| entry.mailboxes()).next()?.address()
+    list::mailboxes(value.as_bytes()).next()?.address()
 }
 
 /// An address of a host: as it is, as the RFC has it in brackets for some, or with a comment behind.

@@ -196,8 +196,7 @@ impl Typed {
         if let Ok(address) = Address::parse(self.value.as_bytes()) {
             return Some(address);
         }
-        let entries = list::parse(self.value.as_bytes());
-        entries.iter().flat_map(|entry| entry.mailboxes()).next()?.address()
+        list::mailboxes(self.value.as_bytes()).next()?.address()
     }
 }
 

@@ -332,9 +332,8 @@ impl TryFrom<&Message> for Outgoing {
                 .is_some_and(|(start, rest)| start.eq_ignore_ascii_case(prefix) && rest.eq_ignore_ascii_case(name))
         };
         let addresses = |name: &'static str| -> Result<Vec<Address>, NoEnvelope> {
-            let entries = fields().filter(|field| named(field, name)).flat_map(Field::addresses);
-            let mailboxes: Vec<_> = entries.flat_map(|entry| entry.mailboxes().to_vec()).collect();
-            mailboxes.iter().map(|mailbox| mailbox.address().ok_or(NoEnvelope::BadAddress(name))).collect()
+            let mailboxes = fields().filter(|field| named(field, name)).flat_map(Field::mailboxes);
+            mailboxes.map(|mailbox| mailbox.address().ok_or(NoEnvelope::BadAddress(name))).collect()
         };
         // RFC 5322 §3.6.2: "Sender" is "the agent responsible for the actual transmission".
         let mut from = addresses("Sender")?;

@@ -250,8 +250,8 @@ impl<'a> Reader<'a> {
         let opened = text::announces_failure(&self.folded);
         let found = text::recipients(&self.text, opened, self.most);
         let header = self.message.header();
-        let entries: Vec<_> = header.all("x-failed-recipients").flat_map(|field| field.addresses()).collect();
-        let addresses = entries.iter().flat_map(|entry| entry.mailboxes()).filter_map(|mailbox| mailbox.address());
+        let mailboxes = header.all("x-failed-recipients").flat_map(|field| field.mailboxes());
+        let addresses = mailboxes.filter_map(|mailbox| mailbox.address());
         let mut known = HashSet::new();
         let failed: Vec<Address> = addresses.take(self.most).filter(|address| known.insert(address.clone())).collect();
         let mut recipients: Vec<BouncedRecipient> = if failed.is_empty() {
@@ -307,8 +307,7 @@ impl<'a> Reader<'a> {
     /// The one address in To of the returned message. Where it is not a part of its own, it follows the text.
     fn returned_to(&self) -> Option<Address> {
         let only = |message: &Message| {
-            let entries = message.header().get("to")?.addresses();
-            let mut mailboxes = entries.iter().flat_map(|entry| entry.mailboxes());
+            let mut mailboxes = message.header().to();
             let address = mailboxes.next()?.address()?;
             mailboxes.next().is_none().then_some(address)
         };
