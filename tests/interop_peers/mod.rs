@@ -2,8 +2,8 @@
 //! what it was sent; certificates.
 //!
 //! `.ci/peers` unpacks the programs below `target/peers`. They have paths and users built in, so one runs in namespaces of
-//! its own: its `/usr` is laid over the system's, its users are added to a copy of `/etc/passwd`, `/var` and `/run` are
-//! empty. All that it starts ends when its room does. The network is the system's, and only loopback is used.
+//! its own: its `/usr` and `/etc` are laid over the system's, its users are in its own copy of `/etc/passwd`, `/var` and
+//! `/run` are empty. All that it starts ends when its room does. The network is the system's, and only loopback is used.
 #![allow(dead_code)] // each test that includes this file uses a part of it
 
 use std::io::{BufRead, BufReader, Write};
@@ -106,6 +106,16 @@ impl Folder {
         std::fs::write(&path, content).unwrap();
         path
     }
+
+    /// Writes `tests/interop_peers/conf/FROM` to the file `to`, each `@name@` in it replaced.
+    pub fn configure(&self, from: &str, to: &str, values: &[(&str, &str)]) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop_peers/conf").join(from);
+        let mut text = std::fs::read_to_string(path).unwrap().replace("@folder@", self.0.to_str().expect("UTF-8"));
+        for (name, value) in values {
+            text = text.replace(&format!("@{name}@"), value);
+        }
+        self.write(to, text)
+    }
 }
 
 impl Drop for Folder {
@@ -147,7 +157,7 @@ pub fn has(what: &str, programs: &[&str], files: &[&Path]) -> bool {
 /// A program that `.ci/peers` has unpacked, or that the system has.
 #[derive(Clone)]
 pub struct Peer {
-    /// What to lay over `/usr`; `None` where the system has it.
+    /// What to lay over `/usr` and `/etc`; `None` where the system has it.
     layer: Option<PathBuf>,
     users: Vec<(String, u32)>,
 }
@@ -211,29 +221,22 @@ impl Peer {
         let layer = layer.to_str().expect("a path in UTF-8");
         let mut setup = format!(
             "set -e; mount --make-rprivate /; mount -t overlay overlay -o 'lowerdir={layer}/usr:/usr' /usr; \
-             mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var; mkdir -p /var/spool /var/lib /var/log /var/mail /var/tmp; \
-             ln -s /run /var/run; chmod 1777 /var/tmp; "
+             mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var; \
+             mkdir -p /run/etc /run/work /var/spool /var/lib /var/log /var/mail /var/tmp /var/empty; \
+             ln -s /run /var/run; chmod 1777 /var/tmp; etc=/etc; [ ! -d '{layer}/etc' ] || etc='{layer}/etc:/etc'; \
+             mount -t overlay overlay -o \"lowerdir=$etc,upperdir=/run/etc,workdir=/run/work\" /etc; "
         );
-        if !self.users.is_empty() {
-            setup.push_str("mkdir /run/etc; ");
-            for file in ["passwd", "group"] {
-                setup.push_str(&format!("cp /etc/{file} /run/etc/{file}; "));
-                for (name, id) in &self.users {
-                    let line = match file {
-                        "passwd" => format!("{name}:x:{id}:{id}::/var/empty:/bin/false"),
-                        _ => format!("{name}:x:{id}:"),
-                    };
-                    setup.push_str(&format!("echo '{line}' >>/run/etc/{file}; "));
-                }
-                setup.push_str(&format!("mount --bind /run/etc/{file} /etc/{file}; "));
-            }
-            setup.push_str("mkdir -p /var/empty; ");
+        for (name, id) in &self.users {
+            setup.push_str(&format!(
+                "echo '{name}:x:{id}:{id}::/var/empty:/bin/false' >>/etc/passwd; echo '{name}:x:{id}:' >>/etc/group; "
+            ));
         }
         setup.push_str("set +e; ");
         let mut command = Command::new("setpriv");
-        // The room ends with the thread that made it, and everything in it with the room.
+        // The room ends with the thread that made it, and everything in it with the shell, its first process. That is why the
+        // shell stays: a process that gives up its rights would not hear of the end any more.
         command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]);
-        command.args(["sh", "-c", &format!("{setup}{script}"), "sh"]).args(arguments);
+        command.args(["sh", "-c", &format!("{setup}{script}\nexit $?"), "sh"]).args(arguments);
         command
     }
 
@@ -241,7 +244,7 @@ impl Peer {
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut all = vec![program];
         all.extend(arguments);
-        self.shell("exec \"$@\"", &all)
+        self.shell("\"$@\"", &all)
     }
 }
 
