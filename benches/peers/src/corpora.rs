@@ -299,6 +299,44 @@ pub fn headers() -> Vec<Bytes> {
     (0..300).map(message).collect()
 }
 
+/// As many messages to be signed, as a program hands them in: a text of so many octets, or HTML where `markup` says so.
+pub fn unsigned(number: usize, len: usize, markup: bool) -> Vec<Bytes> {
+    let mut seed = Seed::new(12);
+    let message = |n: usize| {
+        let mut out = Vec::new();
+        originator(&mut seed, &mut out, n);
+        field(&mut out, "User-Agent", "Mozilla Thunderbird");
+        field(&mut out, "MIME-Version", "1.0");
+        let kind = if markup { "html" } else { "plain" };
+        field(&mut out, "Content-Type", &format!("text/{kind}; charset=utf-8"));
+        field(&mut out, "Content-Transfer-Encoding", "8bit");
+        out.extend_from_slice(b"\r\n");
+        let body = if markup { indented(&mut seed, len) } else { text(&mut seed, len, 3) };
+        out.extend_from_slice(body.as_bytes());
+        Bytes::from(out)
+    };
+    (0..number).map(message).collect()
+}
+
+/// Relays add these on the way from who signs to who verifies.
+pub fn relayed(n: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    trace(&mut Seed::new(13 + n as u64), &mut out, 2);
+    out
+}
+
+/// HTML that a template made, its lines set in by what they stand in; every tenth has white space at its end.
+fn indented(seed: &mut Seed, len: usize) -> String {
+    let mut out = String::with_capacity(len + 200);
+    while out.len() < len {
+        let words = 20 + seed.below(60);
+        let words = line(seed, words, 3);
+        let end = if seed.below(10) == 0 { "  " } else { "" };
+        out.push_str(&format!("{}<td class=\"x{}\">{words}</td>{end}\r\n", "  ".repeat(seed.below(8)), seed.below(9)));
+    }
+    out
+}
+
 /// Header values with encoded words in them, unfolded.
 pub fn encoded_words() -> Vec<Vec<u8>> {
     let mut seed = Seed::new(6);

@@ -1,5 +1,6 @@
 //! facteur beside the crates that do the same work, in one run. `--help` says how.
 
+mod auth;
 mod build;
 mod codec;
 mod corpora;
@@ -15,11 +16,12 @@ static COUNTER: measure::Counter = measure::Counter;
 /// A group of works: its name, what it measures, and how.
 type Group = (&'static str, &'static str, fn(Rounds));
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     ("message", "parsing: structure, what a reader asks, everything decoded", message::run),
     ("build", "building: a small message, and one with 1 MB attached", build::run),
     ("smtp", "commands, replies, the dots of DATA, a message through the server", smtp::run),
     ("codec", "base64, quoted-printable, encoded words, both ways", codec::run),
+    ("auth", "DKIM verified and signed, SPF evaluated; viaspf and viadkim are GPL and so not here", auth::run),
 ];
 
 fn main() {

@@ -1,6 +1,7 @@
 //! The hashes of a body, each computed once however many signatures want it.
 
-use super::canonical::{BodyLines, Canonicalization};
+use super::Canonicalization;
+use super::lines::BodyLines;
 use crate::base::crypto::Hash;
 
 /// Which hash of the body: of which form, and of how many octets of it.

@@ -1,11 +1,12 @@
 //! Canonicalization (RFC 6376 §3.4): what of a message may change on the way without breaking its signature.
 //!
-//! Bodies go through in pieces of any size and in bounded memory. A line that ends with LF alone counts as ended by CRLF: on
+//! A line that ends with LF alone counts as ended by CRLF: on
 //! the wire there is no such line (RFC 5321 §2.3.8), so it comes from a file in the line ends of its system, and RFC 6376
 //! §5.3 wants it as it was sent. A bare CR is text.
 
 use std::fmt;
 
+use super::lines::BodyLines;
 use crate::base::parse::is_wsp;
 
 /// How much may change (RFC 6376 §3.4).
@@ -107,165 +108,6 @@ fn relaxed(raw: &[u8], out: &mut Vec<u8>) {
     if text.is_some() {
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// A body on its way to its canonical form.
-#[derive(Clone, Debug)]
-pub(super) struct BodyLines {
-    canonicalization: Canonicalization,
-    /// Line ends held back: of empty lines, which count only where something follows.
-    blank: u64,
-    /// The line has text that was given out.
-    text: bool,
-    /// White space held back: it counts only where text follows (relaxed).
-    space: bool,
-    /// A CR held back: it may be half a line end.
-    cr: bool,
-    /// Nothing was given out yet.
-    empty: bool,
-    /// What the slow way gives out, collected.
-    out: Vec<u8>,
-}
-
-impl BodyLines {
-    pub(super) fn new(canonicalization: Canonicalization) -> Self {
-        Self { canonicalization, blank: 0, text: false, space: false, cr: false, empty: true, out: Vec::new() }
-    }
-
-    /// The next octets of the body; `sink` gets what is certain of the canonical form.
-    pub(super) fn feed(&mut self, octets: &[u8], sink: &mut impl FnMut(&[u8])) {
-        let mut rest = octets;
-        loop {
-            if !(self.text || self.space || self.cr) {
-                rest = self.whole_lines(rest, sink);
-            }
-            if rest.is_empty() {
-                return;
-            }
-            let (line, after) = rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
-            for octet in line {
-                self.step(*octet, sink);
-            }
-            self.flush(sink);
-            rest = after;
-        }
-    }
-
-    /// The end of the body. RFC 6376 §§3.4.3 and 3.4.4: empty lines at the end do not count, a last line without a line
-    /// end gets one; of an empty body the simple form is one line end and the relaxed one nothing.
-    pub(super) fn finish(&mut self, sink: &mut impl FnMut(&[u8])) {
-        if std::mem::take(&mut self.cr) {
-            self.push(b'\r', sink);
-        }
-        if std::mem::take(&mut self.text) || (self.canonicalization == Canonicalization::Simple && self.empty) {
-            self.out.extend_from_slice(b"\r\n");
-        }
-        self.flush(sink);
-    }
-
-    /// Lines that are canonical as they stand are given out in one piece. Stops before the first other line.
-    fn whole_lines<'a>(&mut self, octets: &'a [u8], sink: &mut impl FnMut(&[u8])) -> &'a [u8] {
-        let (mut certain, mut at, mut blank) = (0, 0, 0);
-        while let Some(length) = memchr::memchr(b'\n', octets.get(at..).unwrap_or_default()) {
-            let Some(line) = octets.get(at..at + length).and_then(|line| line.strip_suffix(b"\r")) else { break };
-            if line.is_empty() {
-                blank += 1;
-            } else if self.canonicalization == Canonicalization::Relaxed && !is_relaxed(line) {
-                break;
-            } else {
-                if certain == 0 {
-                    self.blank_lines(sink);
-                }
-                certain = at + length + 1;
-                blank = 0;
-            }
-            at += length + 1;
-        }
-        if certain > 0 {
-            self.empty = false;
-            sink(octets.get(..certain).unwrap_or_default());
-        }
-        self.blank += blank;
-        octets.get(at..).unwrap_or_default()
-    }
-
-    fn step(&mut self, octet: u8, sink: &mut impl FnMut(&[u8])) {
-        match octet {
-            b'\n' => {
-                (self.cr, self.space) = (false, false);
-                if std::mem::take(&mut self.text) {
-                    self.out.extend_from_slice(b"\r\n");
-                } else {
-                    self.blank += 1;
-                }
-            }
-            octet => {
-                if std::mem::take(&mut self.cr) {
-                    self.push(b'\r', sink);
-                }
-                match octet {
-                    b'\r' => self.cr = true,
-                    octet if is_wsp(octet) && self.canonicalization == Canonicalization::Relaxed => self.space = true,
-                    octet => self.push(octet, sink),
-                }
-            }
-        }
-    }
-
-    fn push(&mut self, octet: u8, sink: &mut impl FnMut(&[u8])) {
-        if self.blank > 0 {
-            self.flush(sink);
-            self.blank_lines(sink);
-        }
-        if std::mem::take(&mut self.space) {
-            self.out.push(b' ');
-        }
-        self.out.push(octet);
-        self.text = true;
-        // A line may be as long as the body.
-        if self.out.len() >= 4096 {
-            self.flush(sink);
-        }
-    }
-
-    fn blank_lines(&mut self, sink: &mut impl FnMut(&[u8])) {
-        const LINES: [u8; 128] = {
-            let mut lines = [b'\n'; 128];
-            let mut at = 0;
-            while at < lines.len() {
-                lines[at] = b'\r'; // at is below the length
-                at += 2;
-            }
-            lines
-        };
-        while self.blank > 0 {
-            let count = self.blank.min(64);
-            sink(LINES.get(..count as usize * 2).unwrap_or_default());
-            self.blank -= count;
-            self.empty = false;
-        }
-    }
-
-    fn flush(&mut self, sink: &mut impl FnMut(&[u8])) {
-        if !self.out.is_empty() {
-            self.empty = false;
-            sink(&self.out);
-            self.out.clear();
-        }
-    }
-}
-
-/// Whether a line without its end is its own relaxed form: no tabs, no two spaces together, none at the end.
-fn is_relaxed(line: &[u8]) -> bool {
-    if line.last().is_some_and(|octet| is_wsp(*octet)) {
-        return false;
-    }
-    let next = line.get(1..).unwrap_or_default();
-    // Without a branch, so that it is done many octets at a time. The last octet is no white space.
-    let odd = line.iter().zip(next).fold(0, |odd, (octet, next)| {
-        odd | u8::from(*octet == b'\t') | (u8::from(*octet == b' ') & u8::from(is_wsp(*next)))
-    });
-    odd == 0
 }
 
 #[cfg(test)]

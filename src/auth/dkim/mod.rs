@@ -10,6 +10,7 @@
 mod body;
 mod canonical;
 mod keys;
+mod lines;
 mod record;
 mod signature;
 mod signer;
