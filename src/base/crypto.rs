@@ -136,8 +136,10 @@ impl Hash {
         self.0.update(octets);
     }
 
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.0.finish().as_ref().to_vec()
+    pub(crate) fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.finish().as_ref());
+        out
     }
 }
 

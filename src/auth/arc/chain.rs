@@ -147,10 +147,8 @@ impl Chain {
             let parsed = tags(newest.value()).and_then(|tags| {
                 let signature = Signature::of(&tags)?;
                 // RFC 8617 §4.1.2. That the other fields of ARC are there too is against the RFC, and breaks nothing.
-                match signature.fields.iter().any(|name| name == "arc-seal") {
-                    true => Err(dkim::Problem::BadTag("h")),
-                    false => Ok(signature),
-                }
+                let seals = signature.fields().any(|name| name == "arc-seal");
+                if seals { Err(dkim::Problem::BadTag("h")) } else { Ok(signature) }
             });
             let fields = Fields::of(header);
             verifier.push(parsed, now, |signature| dkim::signed(&fields, *newest, signature));

@@ -14,7 +14,7 @@ pub(super) struct Wanted {
 /// A hash of the body, and how long the canonical body was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hashed {
-    pub(super) hash: Vec<u8>,
+    pub(super) hash: [u8; 32],
     /// Of the whole canonical body, whatever part of it was hashed.
     pub(super) length: u64,
 }
@@ -105,7 +105,7 @@ pub(super) fn appended_at(body: &[u8], canonicalization: Canonicalization, signe
         lines.feed(body.get(from..end).unwrap_or_default(), &mut |octets| hash.update(octets));
         from = end;
         let blank = body.get(before..end).is_some_and(|line| line.trim_ascii().is_empty());
-        if !blank && hash.clone().finish() == signed {
+        if !blank && hash.clone().finish() == *signed {
             return Some(end);
         }
     }
@@ -132,7 +132,7 @@ mod tests {
         }
         let finished = hashes.finish();
         for (wanted, text, length) in [(simple, &b"a  b\r\n"[..], 6), (five, b"a  b\r", 6), (relaxed, b"a b\r\n", 5)] {
-            assert_eq!(finished.get(wanted), Some(&Hashed { hash: sha256(text).to_vec(), length }));
+            assert_eq!(finished.get(wanted), Some(&Hashed { hash: sha256(text), length }));
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::lines::BodyLines;
+use super::lines::{BodyLines, FIELD, next_odd};
 use crate::base::parse::is_wsp;
 
 /// How much may change (RFC 6376 §3.4).
@@ -45,6 +45,14 @@ impl Canonicalization {
         out
     }
 
+    /// As `c=` has it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Relaxed => "relaxed",
+        }
+    }
+
     pub(super) fn parse(name: &[u8]) -> Option<Self> {
         match name {
             b"simple" => Some(Self::Simple),
@@ -56,10 +64,7 @@ impl Canonicalization {
 
 impl fmt::Display for Canonicalization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Simple => "simple",
-            Self::Relaxed => "relaxed",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -86,27 +91,40 @@ fn relaxed(raw: &[u8], out: &mut Vec<u8>) {
     out.extend(name.trim_ascii_end().iter().map(u8::to_ascii_lowercase));
     out.push(b':');
     let value = value.get(1..).unwrap_or_default();
-    let start = out.len();
-    let mut space = false;
-    let mut at = 0;
-    while let Some(octet) = value.get(at) {
-        match octet {
-            // Unfolding: a line end within a field is before white space, or the field would have ended.
-            b'\r' if value.get(at + 1) == Some(&b'\n') => {}
-            b'\n' => {}
-            octet if is_wsp(*octet) => space = true,
-            octet => {
-                if space && out.len() > start {
-                    out.push(b' ');
-                }
-                space = false;
-                out.push(*octet);
-            }
+    let mut from = folding(value).0;
+    let mut at = from;
+    while at < value.len() {
+        let odd = next_odd::<FIELD>(value, at);
+        let (run, space) = folding(value.get(odd..).unwrap_or_default());
+        at = odd + run;
+        if run == 0 {
+            // As it should be, and only looked odd; or the end.
+            at += 1;
+            continue;
         }
-        at += 1;
+        out.extend_from_slice(value.get(from..odd).unwrap_or_default());
+        if space && at < value.len() {
+            out.push(b' ');
+        }
+        from = at;
     }
+    out.extend_from_slice(value.get(from..).unwrap_or_default());
     if text.is_some() {
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// How long the white space is that `octets` begin with, line ends counted, and whether there is any but those. A line end
+/// within a field is before white space, or the field would have ended.
+fn folding(octets: &[u8]) -> (usize, bool) {
+    let (mut run, mut space) = (0, false);
+    loop {
+        match octets.get(run..).unwrap_or_default() {
+            [octet, ..] if is_wsp(*octet) => (run, space) = (run + 1, true),
+            [b'\r', b'\n', ..] => run += 2,
+            [b'\n', ..] => run += 1,
+            _ => return (run, space),
+        }
     }
 }
 
@@ -181,6 +199,10 @@ mod tests {
             ("Subject:\r\n", "subject:\r\n"),
             ("Subject:   \n", "subject:\r\n"),
             ("Subject: no end", "subject:no end"),
+            (
+                "Subject:  a\rb \x01 a word of many letters and\r\n a fold \t\r\n",
+                "subject:a\rb \x01 a word of many letters and a fold\r\n",
+            ),
         ] {
             assert_eq!(field(Canonicalization::Relaxed, raw), relaxed, "{raw:?}");
         }

@@ -8,6 +8,13 @@ use wide::u8x16;
 use super::Canonicalization;
 use crate::base::parse::is_wsp;
 
+/// What is looked for: a line end without CR.
+pub(super) const SIMPLE: u8 = 0;
+/// That, and white space that is not one space within a line.
+pub(super) const RELAXED: u8 = 1;
+/// White space that is not one space within a line, and all line ends.
+pub(super) const FIELD: u8 = 2;
+
 /// Slices shorter than this are gathered before they go out: to hash costs more a call than to copy.
 const SHORT: usize = 512;
 /// How much is gathered.
@@ -47,7 +54,7 @@ impl BodyLines {
         if let Some(rest) = self.begin(octets, sink) {
             let end = self.hold_back(rest);
             let piece = rest.get(..end).unwrap_or_default();
-            if self.relaxed { self.piece::<true>(piece, sink) } else { self.piece::<false>(piece, sink) }
+            if self.relaxed { self.piece::<RELAXED>(piece, sink) } else { self.piece::<SIMPLE>(piece, sink) }
         }
         self.out.flush(sink);
     }
@@ -113,7 +120,7 @@ impl BodyLines {
     }
 
     /// Octets of which the last is neither CR nor, relaxed, white space.
-    fn piece<const RELAXED: bool>(&mut self, octets: &[u8], sink: &mut impl FnMut(&[u8])) {
+    fn piece<const FORM: u8>(&mut self, octets: &[u8], sink: &mut impl FnMut(&[u8])) {
         // What begins at `from` has not gone out, and is canonical up to `at`.
         let (mut from, mut at) = (0, 0);
         while at < octets.len() {
@@ -123,11 +130,11 @@ impl BodyLines {
                 (from, at) = (at + 1, at + 1);
                 continue;
             }
-            at = next_odd::<RELAXED>(octets, at);
+            at = next_odd::<FORM>(octets, at);
             let rest = octets.get(at..).unwrap_or_default();
             let certain = octets.get(from..at).unwrap_or_default();
             match rest {
-                [b' ' | b'\t', ..] if RELAXED => {
+                [b' ' | b'\t', ..] if FORM == RELAXED => {
                     let after = past_white_space(rest);
                     self.out.give(certain, sink);
                     if !matches!(after, [b'\n', ..] | [b'\r', b'\n', ..]) {
@@ -198,37 +205,47 @@ impl Out {
     }
 }
 
-/// The next octet that may have to change, from `at` on, or the end: a line end without CR, given by the octet before it;
-/// relaxed, a tab, or a space before more white space or a line end. Some that need not change are among them.
+/// The next octet that may have to change, from `at` on, or the end. Some that need not change are among them.
+///
+/// Of a body these are a line end without CR, given by the octet before it; in its relaxed form a tab too, and a space before
+/// more white space or a line end. Of a relaxed field they are line ends, tabs, and spaces before any of these or a space.
 #[inline]
-fn next_odd<const RELAXED: bool>(octets: &[u8], mut at: usize) -> usize {
+pub(super) fn next_odd<const FORM: u8>(octets: &[u8], mut at: usize) -> usize {
     while let Some(block) = octets.get(at..).and_then(|rest| rest.first_chunk::<17>()) {
         let [this @ .., _] = block;
         let [_, next @ ..] = block;
-        let odd = odd::<RELAXED>(u8x16::new(*this), u8x16::new(*next)).move_mask();
+        let odd = odd::<FORM>(u8x16::new(*this), u8x16::new(*next)).move_mask();
         if odd != 0 {
             return at + odd.trailing_zeros() as usize;
         }
         at += 16;
     }
     let rest = octets.get(at..).unwrap_or_default();
+    // Behind the last octet is the end, which is as white space.
     let odd = rest.iter().zip(rest.iter().skip(1).chain([&0])).position(|(this, next)| {
         let lone = (*next == b'\n') != (*this == b'\r');
-        lone || (RELAXED && (*this == b'\t' || (*this == b' ' && *next <= b' ')))
+        let space = *this == b' ' && *next <= b' ';
+        match FORM {
+            SIMPLE => lone,
+            RELAXED => lone || *this == b'\t' || space,
+            _ => *this < b' ' || space,
+        }
     });
     odd.map_or(octets.len(), |odd| at + odd)
 }
 
 /// Which octets are odd, by the octets behind them.
 #[inline]
-fn odd<const RELAXED: bool>(this: u8x16, next: u8x16) -> u8x16 {
+fn odd<const FORM: u8>(this: u8x16, next: u8x16) -> u8x16 {
     let is = |octets: u8x16, octet| octets.cmp_eq(u8x16::splat(octet));
+    let at_most = |octets: u8x16, octet| octets.min(u8x16::splat(octet)).cmp_eq(octets);
     let lone = is(next, b'\n') ^ is(this, b'\r');
-    if !RELAXED {
-        return lone;
+    let space = is(this, b' ') & at_most(next, b' ');
+    match FORM {
+        SIMPLE => lone,
+        RELAXED => lone | is(this, b'\t') | space,
+        _ => at_most(this, b' ' - 1) | space,
     }
-    let control = next.min(u8x16::splat(b' ')).cmp_eq(next);
-    lone | is(this, b'\t') | (is(this, b' ') & control)
 }
 
 fn past_white_space(octets: &[u8]) -> &[u8] {

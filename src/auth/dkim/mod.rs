@@ -143,6 +143,15 @@ pub enum Problem {
 }
 
 impl Algorithm {
+    /// As `a=` has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::RsaSha1 => "rsa-sha1",
+            Self::RsaSha256 => "rsa-sha256",
+            Self::Ed25519Sha256 => "ed25519-sha256",
+        }
+    }
+
     fn parse(name: &[u8]) -> Option<Self> {
         match name {
             b"rsa-sha1" => Some(Self::RsaSha1),
@@ -173,11 +182,7 @@ impl Problem {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RsaSha1 => "rsa-sha1",
-            Self::RsaSha256 => "rsa-sha256",
-            Self::Ed25519Sha256 => "ed25519-sha256",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Algorithm, Canonicalization, Problem};
 use crate::address::Domain;
-use crate::auth::tags::{Tags, base64, number};
+use crate::auth::tags::{self, Tags, base64, number};
 use crate::dns::Name;
 
 /// How many names `h=` may have. Real signatures name about twenty; each is looked for in the header.
@@ -26,8 +26,8 @@ pub struct Signature {
     pub body: Canonicalization,
     /// `d=`: the domain that answers for the message, in A-labels.
     pub domain: Name,
-    /// `h=`: the names of the fields that are signed, in lower case and in this order.
-    pub fields: Vec<String>,
+    /// `h=`, in lower case and without white space.
+    fields: String,
     /// `i=`: for whom in the domain, as `[local-part]@domain`; `@` and the domain where the field says nothing.
     pub identity: String,
     /// `l=`: how many octets of the canonical body are signed; all where it is `None`.
@@ -70,7 +70,7 @@ impl Signature {
         let selector = domain_name(required("s")?).ok_or(Problem::BadTag("s"))?;
         let fields = fields(required("h")?)?;
         // RFC 6376 §6.1.1: "If the 'h=' tag does not include the From header field, the Verifier MUST ignore".
-        if !fields.iter().any(|name| name == "from") {
+        if !fields.split(':').any(|name| name == "from") {
             return Err(Problem::FromNotSigned);
         }
         let identity = format!("@{domain}");
@@ -122,7 +122,7 @@ impl Signature {
             body: Canonicalization::Relaxed,
             identity: format!("@{domain}"),
             domain,
-            fields: Vec::new(),
+            fields: String::new(),
             length: None,
             selector,
             signed_at,
@@ -130,17 +130,22 @@ impl Signature {
         })
     }
 
+    /// `h=`: the names of the fields that are signed, in lower case and in their order.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.split(':').filter(|name| !name.is_empty())
+    }
+
     /// The name under which the key is kept (RFC 6376 §3.6.2.1); `None` where it would be too long for a name.
     pub fn key_name(&self) -> Option<Name> {
-        Name::parse(&format!("{}._domainkey.{}", self.selector, self.domain)).ok()
+        Name::parse(&[self.selector.as_str(), self.domain.as_str()].join("._domainkey.")).ok()
     }
 }
 
 /// Where in a field the value of `b=` stands, which the signature cannot sign (RFC 6376 §3.5): with the white space around
-/// it. `raw` is the whole field.
+/// it. `raw` is the whole field, which has been read.
 pub(in crate::auth) fn signature_span(raw: &[u8]) -> Option<Range<usize>> {
     let colon = memchr::memchr(b':', raw)?;
-    let span = Tags::parse(raw.get(colon + 1..)?).ok()?.span("b")?;
+    let span = tags::span(raw.get(colon + 1..)?, "b")?;
     let end = colon + 1 + span.end;
     // The line end of the field belongs to the field.
     let value = raw.get(..end)?;
@@ -174,17 +179,20 @@ fn domain_name(value: &[u8]) -> Option<Name> {
 }
 
 /// `sig-h-tag`
-fn fields(value: &[u8]) -> Result<Vec<String>, Problem> {
-    let mut fields = Vec::new();
-    for name in value.split(|octet| *octet == b':') {
+fn fields(value: &[u8]) -> Result<String, Problem> {
+    let mut fields = Vec::with_capacity(value.len());
+    for (n, name) in value.split(|octet| *octet == b':').enumerate() {
         let name = name.trim_ascii();
         let printable = name.iter().all(|octet| octet.is_ascii_graphic());
-        if name.is_empty() || !printable || fields.len() == MAX_FIELDS {
+        if name.is_empty() || !printable || n == MAX_FIELDS {
             return Err(Problem::BadTag("h"));
         }
-        fields.push(String::from_utf8_lossy(name).to_ascii_lowercase()); // ASCII, as just seen
+        if n > 0 {
+            fields.push(b':');
+        }
+        fields.extend(name.iter().map(u8::to_ascii_lowercase));
     }
-    Ok(fields)
+    String::from_utf8(fields).map_err(|_| Problem::BadTag("h")) // ASCII, as just seen
 }
 
 /// `sig-i-tag`: its domain "MUST be the same as, or a subdomain of, the value of the 'd=' tag".
@@ -229,7 +237,7 @@ mod tests {
         assert_eq!(signature.header, Canonicalization::Simple);
         assert_eq!(signature.body, Canonicalization::Simple);
         assert_eq!(signature.identity, "@example.net");
-        assert_eq!(signature.fields, ["from", "to"]);
+        assert_eq!(signature.fields().collect::<Vec<_>>(), ["from", "to"]);
         assert_eq!(signature.key_name().unwrap().as_str(), "brisbane._domainkey.example.net");
         assert_eq!((signature.length, signature.signed_at, signature.expires), (None, None, None));
     }

@@ -114,18 +114,19 @@ impl Signer {
         if fields.count("from") == 0 {
             return Err(SignError::NoFrom);
         }
-        let mut names = names(self, &fields)?;
-        // "Authentication-Results header fields MUST NOT be included", nor those of ARC; DKIM-Signature fields SHOULD be.
-        let kept = |name: &String| !matches!(name.as_str(), "authentication-results" | "dkim-signature");
-        names.retain(|name| kept(name) && !name.starts_with("arc-"));
-        names.extend(std::iter::repeat_n("dkim-signature".to_owned(), fields.count("dkim-signature").min(MAX_SIGNED)));
+        let mut names = names(self, &fields, |name| {
+            // "Authentication-Results header fields MUST NOT be included", nor those of ARC; DKIM-Signature fields SHOULD be.
+            let arc = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arc-"));
+            !arc && !["authentication-results", "dkim-signature"].iter().any(|other| name.eq_ignore_ascii_case(other))
+        })?;
+        names.push_str(&":dkim-signature".repeat(fields.count("dkim-signature").min(MAX_SIGNED)));
         let mut hashes = BodyHashes::default();
         hashes.want(self.wanted());
         hashes.feed(message.root().raw_body());
         let finished = hashes.finish();
-        let hash = finished.get(self.wanted()).map(|hashed| hashed.hash.as_slice()).unwrap_or_default();
+        let hash = finished.get(self.wanted()).map(|hashed| &hashed.hash[..]).unwrap_or_default();
         let field = unsigned(self, Some(instance), &names, hash, now);
-        let mut text = fields.signed(&names, self.header);
+        let mut text = fields.signed(names.split(':'), self.header);
         append_unsigned(field.as_bytes(), self.header, &mut text);
         self.complete(field, &text)
     }
@@ -151,12 +152,15 @@ impl Signer {
     /// The field with the signature of `text` at its end, and its line end.
     fn complete(&self, mut field: String, text: &[u8]) -> Result<String, SignError> {
         let value = BASE64_STANDARD.encode(self.key.sign(text)?);
-        for (n, octet) in value.chars().enumerate() {
-            if n > 0 && n % (LINE - 4) == 0 {
+        let mut rest = value.as_str();
+        while let Some((line, after)) = rest.split_at_checked(LINE - 4) {
+            field.push_str(line);
+            if !after.is_empty() {
                 field.push_str("\r\n\t");
             }
-            field.push(octet);
+            rest = after;
         }
+        field.push_str(rest);
         field.push_str("\r\n");
         Ok(field)
     }
@@ -191,7 +195,8 @@ pub struct Signing<'a> {
 #[derive(Debug)]
 struct Started<'a> {
     signer: &'a Signer,
-    names: Vec<String>,
+    /// As `h=` has them.
+    names: String,
     /// The canonical header, without the signature's own field.
     text: Vec<u8>,
 }
@@ -209,9 +214,9 @@ impl<'a> Signing<'a> {
         let mut hashes = BodyHashes::default();
         let mut started = Vec::with_capacity(signers.len());
         for signer in signers {
-            let names = names(signer, &fields)?;
+            let names = names(signer, &fields, |_| true)?;
             hashes.want(signer.wanted());
-            started.push(Started { signer, text: fields.signed(&names, signer.header), names });
+            started.push(Started { signer, text: fields.signed(names.split(':'), signer.header), names });
         }
         Ok(Self { signers: started, hashes, now })
     }
@@ -229,7 +234,7 @@ impl<'a> Signing<'a> {
         let finished = self.hashes.finish();
         let mut out = String::new();
         for Started { signer, names, mut text } in self.signers {
-            let hash = finished.get(signer.wanted()).map(|hashed| hashed.hash.as_slice()).unwrap_or_default();
+            let hash = finished.get(signer.wanted()).map(|hashed| &hashed.hash[..]).unwrap_or_default();
             let field = unsigned(signer, None, &names, hash, self.now);
             append_unsigned(field.as_bytes(), signer.header, &mut text);
             out.push_str(&signer.complete(field, &text)?);
@@ -238,61 +243,71 @@ impl<'a> Signing<'a> {
     }
 }
 
-/// The names for `h=`, in lower case: each as often as there are such fields, and once more where that is wanted. From is
-/// always among them.
-fn names(signer: &Signer, fields: &Fields<'_>) -> Result<Vec<String>, SignError> {
-    let mut names: Vec<String> = Vec::new();
-    let lower = |list: &[String]| list.iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
-    let oversigned = lower(&signer.oversigned);
-    for name in std::iter::once("from".to_owned()).chain(lower(&signer.fields)).chain(oversigned.clone()) {
+/// The names for `h=`, in lower case: each of those that are `wanted` as often as there are such fields, and once more where
+/// the signer says so. From is always among them.
+fn names(signer: &Signer, fields: &Fields<'_>, wanted: impl Fn(&str) -> bool) -> Result<String, SignError> {
+    let all = || std::iter::once("from").chain(signer.fields.iter().chain(&signer.oversigned).map(String::as_str));
+    let mut names = String::with_capacity(256);
+    for (n, name) in all().enumerate() {
         // ftext of RFC 5322 §3.6.8; a semicolon would end h=.
         if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':' && octet != b';') {
             return Err(SignError::Unwritable);
         }
-        if names.contains(&name) {
+        if !wanted(name) || all().take(n).any(|before| before.eq_ignore_ascii_case(name)) {
             continue;
         }
-        let times = fields.count(&name) + usize::from(oversigned.contains(&name));
-        names.extend(std::iter::repeat_n(name, times));
+        let once_more = signer.oversigned.iter().any(|other| other.eq_ignore_ascii_case(name));
+        for _ in 0..fields.count(name) + usize::from(once_more) {
+            if !names.is_empty() {
+                names.push(':');
+            }
+            names.extend(name.chars().map(|letter| letter.to_ascii_lowercase()));
+        }
     }
     Ok(names)
 }
 
 /// The field up to `b=`, folded: an ARC-Message-Signature where there is an instance.
-fn unsigned(signer: &Signer, instance: Option<u8>, names: &[String], body_hash: &[u8], now: Timestamp) -> String {
-    let mut out = String::from(if instance.is_some() { "ARC-Message-Signature:" } else { "DKIM-Signature:" });
+fn unsigned(signer: &Signer, instance: Option<u8>, names: &str, body_hash: &[u8], now: Timestamp) -> String {
+    let mut out = String::with_capacity(1024);
+    out.push_str(if instance.is_some() { "ARC-Message-Signature:" } else { "DKIM-Signature:" });
     let mut column = out.len();
-    let mut word = |out: &mut String, text: &str, space: bool| {
-        if column + text.len() + usize::from(space) > LINE {
+    let mut word = |pieces: &[&str], space: bool| {
+        let len: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if column + len + usize::from(space) > LINE {
             out.push_str("\r\n\t");
             column = 1;
         } else if space {
             out.push(' ');
             column += 1;
         }
-        out.push_str(text);
-        column += text.len();
+        pieces.iter().for_each(|piece| out.push_str(piece));
+        column += len;
     };
     // RFC 8617 §4.1.2: the instance is first, and there is no version.
-    word(&mut out, &instance.map_or_else(|| "v=1;".to_owned(), |instance| format!("i={instance};")), true);
-    word(&mut out, &format!("a={};", signer.key.algorithm()), true);
-    word(&mut out, &format!("c={}/{};", signer.header, signer.body), true);
-    word(&mut out, &format!("d={};", signer.domain), true);
-    word(&mut out, &format!("s={};", signer.selector), true);
+    match instance {
+        Some(instance) => word(&["i=", &instance.to_string(), ";"], true),
+        None => word(&["v=1;"], true),
+    }
+    word(&["a=", signer.key.algorithm().as_str(), ";"], true);
+    word(&["c=", signer.header.as_str(), "/", signer.body.as_str(), ";"], true);
+    word(&["d=", signer.domain.as_str(), ";"], true);
+    word(&["s=", signer.selector.as_str(), ";"], true);
     if let (Some(identity), None) = (&signer.identity, instance) {
-        word(&mut out, &format!("i={};", quoted_printable(identity)), true);
+        word(&["i=", &quoted_printable(identity), ";"], true);
     }
     let at = u64::try_from(now.unix()).unwrap_or(0);
-    word(&mut out, &format!("t={at};"), true);
+    word(&["t=", &at.to_string(), ";"], true);
     if let Some(lifetime) = signer.lifetime {
-        word(&mut out, &format!("x={};", at.saturating_add(lifetime.max(1))), true);
+        word(&["x=", &at.saturating_add(lifetime.max(1)).to_string(), ";"], true);
     }
-    for (n, name) in names.iter().enumerate() {
-        let before = if n == 0 { "h=" } else { "" };
-        let after = if n + 1 == names.len() { ";" } else { ":" };
-        word(&mut out, &format!("{before}{name}{after}"), n == 0);
+    let mut before = "h=";
+    let mut names = names.split(':').peekable();
+    while let Some(name) = names.next() {
+        word(&[before, name, if names.peek().is_some() { ":" } else { ";" }], !before.is_empty());
+        before = "";
     }
-    word(&mut out, &format!("bh={};", BASE64_STANDARD.encode(body_hash)), true);
+    word(&["bh=", &BASE64_STANDARD.encode(body_hash), ";"], true);
     // The signature on lines of its own.
     out.push_str("\r\n\tb=");
     out

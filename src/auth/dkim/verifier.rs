@@ -1,5 +1,7 @@
 //! Verifying (RFC 6376 §6): the signatures are read, the body hashed once, and the keys asked for.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +15,9 @@ use crate::message::{Field, Header, Message};
 
 /// How many records of one name are tried: more than one key is allowed while one of them is being replaced.
 const MAX_KEYS: usize = 5;
+
+/// How much room is made for the canonical header.
+const USUAL_TEXT: usize = 1024;
 
 /// How signatures are verified.
 #[derive(Clone, Debug)]
@@ -45,7 +50,7 @@ pub struct Verdict {
     /// Why it does not pass.
     pub problem: Option<Problem>,
     /// The signature; `None` where its field cannot be read.
-    pub signature: Option<Signature>,
+    pub signature: Option<Arc<Signature>>,
     /// The text of the key record, where one was looked at.
     pub record: Option<Bytes>,
     /// How large the key is, in bits.
@@ -236,7 +241,7 @@ impl Candidate {
                 Err(problem) => Some(problem),
             },
         };
-        candidate.verdict.signature = Some(signature);
+        candidate.verdict.signature = Some(Arc::new(signature));
         if let Some(problem) = problem {
             candidate.settle(Err(problem));
         }
@@ -301,47 +306,69 @@ pub(in crate::auth) fn signed(
     signature: &Signature,
 ) -> Result<Vec<u8>, Problem> {
     // RFC 6376 §8.15: a second From field is shown to readers and was never signed.
-    if fields.count("from") > signature.fields.iter().filter(|name| *name == "from").count() {
+    if fields.count("from") > signature.fields().filter(|name| *name == "from").count() {
         return Err(Problem::FromAdded);
     }
-    let mut text = fields.signed(&signature.fields, signature.header);
+    let mut text = fields.signed(signature.fields(), signature.header);
     append_unsigned(field.raw(), signature.header, &mut text);
     Ok(text)
 }
 
 /// The fields of a header by name, so that thousands of them are found quickly.
 pub(in crate::auth) struct Fields<'a> {
-    /// By name in lower case, then from top to bottom.
-    sorted: Vec<(String, Field<'a>)>,
+    /// By the number of their name and by their name, then from top to bottom.
+    sorted: Vec<(u32, Field<'a>)>,
+}
+
+/// Tells most names apart, and is the same for all cases of letters.
+fn number(name: &str) -> u32 {
+    name.bytes().fold(0, |number, octet| (number ^ u32::from(octet | 0x20)).wrapping_mul(0x0100_0193))
+}
+
+/// The order of names in any case of letters.
+fn compare(one: (u32, &str), other: (u32, &str)) -> Ordering {
+    let lower = u8::to_ascii_lowercase;
+    one.0.cmp(&other.0).then_with(|| one.1.as_bytes().iter().map(lower).cmp(other.1.as_bytes().iter().map(lower)))
 }
 
 impl<'a> Fields<'a> {
     pub(in crate::auth) fn of(header: Header<'a>) -> Self {
-        let mut sorted: Vec<_> = header.fields().map(|field| (field.name().to_ascii_lowercase(), field)).collect();
+        let mut sorted: Vec<_> = header.fields().map(|field| (number(field.name()), field)).collect();
         // A stable sort keeps the order of equal names.
-        sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sorted.sort_by(|(one, a), (other, b)| compare((*one, a.name()), (*other, b.name())));
         Self { sorted }
     }
 
-    /// Those of this name, which is in lower case, from top to bottom.
-    fn named(&self, name: &str) -> &[(String, Field<'a>)] {
-        let start = self.sorted.partition_point(|(known, _)| known.as_str() < name);
+    /// Where those of this name stand, from top to bottom.
+    fn named(&self, name: &str) -> Range<usize> {
+        let wanted = (number(name), name);
+        let order = |(number, field): &(u32, Field<'_>)| compare((*number, field.name()), wanted);
+        let start = self.sorted.partition_point(|known| order(known).is_lt());
         let rest = self.sorted.get(start..).unwrap_or_default();
-        rest.get(..rest.partition_point(|(known, _)| known == name)).unwrap_or_default()
+        start..start + rest.partition_point(|known| order(known).is_eq())
     }
 
     pub(in crate::auth) fn count(&self, name: &str) -> usize {
         self.named(name).len()
     }
 
-    /// The fields that these names, in lower case, are signatures of. RFC 6376 §5.4.2: of several with a name the last is
-    /// taken first, and a name for which none is left stands for nothing.
-    pub(in crate::auth) fn signed(&self, names: &[String], canonicalization: Canonicalization) -> Vec<u8> {
-        let mut text = Vec::new();
-        for (n, name) in names.iter().enumerate() {
-            let before = names.iter().take(n).filter(|other| *other == name).count();
-            if let Some((_, field)) = self.named(name).iter().rev().nth(before) {
+    /// The fields that these names are signatures of. RFC 6376 §5.4.2: of several with a name the last is taken first, and a
+    /// name for which none is left stands for nothing.
+    pub(in crate::auth) fn signed<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        canonicalization: Canonicalization,
+    ) -> Vec<u8> {
+        let mut text = Vec::with_capacity(USUAL_TEXT);
+        // How many of a name are taken, where its first stands.
+        let mut taken = vec![0; self.sorted.len()];
+        for name in names {
+            let span = self.named(name);
+            let Some(taken) = taken.get_mut(span.start) else { continue };
+            let left = span.len().saturating_sub(*taken);
+            if let Some((_, field)) = left.checked_sub(1).and_then(|last| self.sorted.get(span.start + last)) {
                 canonicalization.field(field.raw(), &mut text);
+                *taken += 1;
             }
         }
         text
