@@ -316,36 +316,41 @@ pub(in crate::auth) fn signed(
 
 /// The fields of a header by name, so that thousands of them are found quickly.
 pub(in crate::auth) struct Fields<'a> {
-    /// By the number of their name and by their name, then from top to bottom.
-    sorted: Vec<(u32, Field<'a>)>,
+    /// By name, then from top to bottom.
+    sorted: Vec<(FieldName<'a>, Field<'a>)>,
 }
 
-/// Tells most names apart, and is the same for all cases of letters.
-fn number(name: &str) -> u32 {
-    name.bytes().fold(0, |number, octet| (number ^ u32::from(octet | 0x20)).wrapping_mul(0x0100_0193))
-}
+/// A name in the case in which it came, with a number that tells most names apart and is the same for all cases of letters.
+#[derive(Clone, Copy)]
+struct FieldName<'a>(u32, &'a [u8]);
 
-/// The order of names in any case of letters.
-fn compare(one: (u32, &str), other: (u32, &str)) -> Ordering {
-    let lower = u8::to_ascii_lowercase;
-    one.0.cmp(&other.0).then_with(|| one.1.as_bytes().iter().map(lower).cmp(other.1.as_bytes().iter().map(lower)))
+impl<'a> FieldName<'a> {
+    fn of(name: &'a str) -> Self {
+        let number = name.bytes().fold(0, |number, octet| (number ^ u32::from(octet | 0x20)).wrapping_mul(0x0100_0193));
+        Self(number, name.as_bytes())
+    }
+
+    /// The same for all cases of letters.
+    fn order(self, other: Self) -> Ordering {
+        let lower = u8::to_ascii_lowercase;
+        self.0.cmp(&other.0).then_with(|| self.1.iter().map(lower).cmp(other.1.iter().map(lower)))
+    }
 }
 
 impl<'a> Fields<'a> {
     pub(in crate::auth) fn of(header: Header<'a>) -> Self {
-        let mut sorted: Vec<_> = header.fields().map(|field| (number(field.name()), field)).collect();
+        let mut sorted: Vec<_> = header.fields().map(|field| (FieldName::of(field.name()), field)).collect();
         // A stable sort keeps the order of equal names.
-        sorted.sort_by(|(one, a), (other, b)| compare((*one, a.name()), (*other, b.name())));
+        sorted.sort_by(|(one, _), (other, _)| one.order(*other));
         Self { sorted }
     }
 
     /// Where those of this name stand, from top to bottom.
     fn named(&self, name: &str) -> Range<usize> {
-        let wanted = (number(name), name);
-        let order = |(number, field): &(u32, Field<'_>)| compare((*number, field.name()), wanted);
-        let start = self.sorted.partition_point(|known| order(known).is_lt());
+        let wanted = FieldName::of(name);
+        let start = self.sorted.partition_point(|(known, _)| known.order(wanted).is_lt());
         let rest = self.sorted.get(start..).unwrap_or_default();
-        start..start + rest.partition_point(|known| order(known).is_eq())
+        start..start + rest.partition_point(|(known, _)| known.order(wanted).is_eq())
     }
 
     pub(in crate::auth) fn count(&self, name: &str) -> usize {
