@@ -247,3 +247,53 @@ fn strangers_may_not_relay_and_unknown_recipients_are_refused_at_rcpt() {
     assert!(!client.smtp("EHLO stranger.test").unwrap().contains("AUTH"), "no AUTH without TLS");
     expect(&client.smtp("MAIL FROM:<x@stranger.test>").unwrap(), "530");
 }
+
+#[test]
+fn no_acknowledged_letter_is_lost_on_its_way_to_the_next_host() {
+    const RELAYED: usize = 120;
+    let folder = Folder::new("relayed");
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let routes = format!("[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"", b.listeners["smtp"]);
+    let data = folder.0.join("a");
+    let mut a = Mailhost::start_with(&data, &routes);
+    let mut random = Random(7);
+    let mut kills = 0;
+    let mut client = a.submission().unwrap();
+    let mut acknowledged = Vec::new();
+    for number in 0..RELAYED {
+        let mut send = || {
+            expect(&client.smtp("MAIL FROM:<ada@example.org>")?, "250");
+            expect(&client.smtp("RCPT TO:<demo@b.test>")?, "250");
+            expect(&client.smtp("DATA")?, "354");
+            client.send(format!("Subject: letter {number}\r\n\r\nOn its way.\r\n").as_bytes())?;
+            expect(&client.smtp(".")?, "250");
+            Ok::<_, io::Error>(())
+        };
+        send().unwrap();
+        acknowledged.push(number);
+        if number % 15 == 14 {
+            // Sessions to the next host are open, some in the middle of a letter.
+            let moment = Instant::now() + Duration::from_micros(random.below(10_000) as u64);
+            while Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            a.kill();
+            kills += 1;
+            a = Mailhost::start_with(&data, &routes);
+            client = a.submission().unwrap();
+        }
+    }
+    assert!(a.settled(0).is_empty(), "no bounces");
+    let mut found: HashMap<usize, usize> = HashMap::new();
+    for letter in b.settled(RELAYED) {
+        let text = String::from_utf8(letter).unwrap();
+        let number = text.split_once("Subject: letter ").unwrap().1.split("\r\n").next().unwrap().parse().unwrap();
+        assert!(text.ends_with("\r\n\r\nOn its way.\r\n"));
+        *found.entry(number).or_default() += 1;
+    }
+    assert!(acknowledged.iter().all(|number| found.contains_key(number)));
+    // Twice only where the process died between the next host's answer and the record of it.
+    let twice: usize = found.values().map(|count| count - 1).sum();
+    assert!(twice <= kills * 5, "{twice} letters more after {kills} kills");
+    println!("{RELAYED} letters relayed, {kills} kills, {twice} twice");
+}

@@ -128,7 +128,16 @@ fn what_is_announced_is_acted_upon() {
     );
     let mut client = host.submission().unwrap();
     let hello = client.smtp("EHLO client.test").unwrap();
-    for keyword in ["CHUNKING", "LIMITS RCPTMAX=1000", "ETRN", "FUTURERELEASE 604800 "] {
+    for keyword in [
+        "CHUNKING",
+        "LIMITS RCPTMAX=1000",
+        "ETRN",
+        "FUTURERELEASE 604800 ",
+        "DSN",
+        "DELIVERBY",
+        "MT-PRIORITY",
+        "REQUIRETLS",
+    ] {
         assert!(hello.contains(keyword), "{keyword} in {hello}");
     }
     assert!(!hello.contains("BINARYMIME"), "{hello}");
@@ -163,4 +172,160 @@ fn what_is_announced_is_acted_upon() {
         std::thread::yield_now();
     }
     expect(&client.smtp("ETRN #slow").unwrap(), "251");
+}
+
+/// A letter with parameters of MAIL and RCPT.
+fn submit_with(client: &mut Client, mail: &str, rcpt: &str) {
+    expect(&client.smtp(&format!("MAIL FROM:<demo@localhost> {mail}")).unwrap(), "250");
+    expect(&client.smtp(&format!("RCPT TO:{rcpt}")).unwrap(), "250");
+    expect(&client.smtp("DATA").unwrap(), "354");
+    expect(&client.smtp("Subject: with wishes\r\n\r\nHello.\r\n.").unwrap(), "250");
+}
+
+/// What the report says that came for the user demo.
+fn report(letter: &[u8]) -> String {
+    let report = Message::parse(letter.to_vec());
+    let parts: Vec<_> = report.root().children().collect();
+    String::from_utf8(parts[1].decode().to_vec()).unwrap()
+}
+
+#[test]
+fn a_silent_host_holds_up_its_own_mail_and_no_other() {
+    let folder = Folder::new("crowd");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let settings = format!(
+        "[queue]\nconnections = 4\nconnections_per_host = 3\n[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n\
+         [[transports]]\ndomain = \"hole.test\"\nhost = \"{}\"",
+        b.listeners["smtp"],
+        silent.local_addr().unwrap()
+    );
+    let a = Mailhost::start_with(&folder.0.join("a"), &settings);
+    let mut client = a.submission().unwrap();
+    for _ in 0..20 {
+        submit(&mut client, &["x@hole.test"]);
+    }
+    let _asked = [accept(&silent), accept(&silent), accept(&silent)];
+    for _ in 0..5 {
+        submit(&mut client, &["demo@b.test"]);
+    }
+    assert_eq!(b.settled(5).len(), 5);
+    // No fourth connection, and nothing is lost: all twenty wait.
+    assert_eq!(silent.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    let queue = std::fs::read_dir(a.data.join("queue")).unwrap();
+    let waiting = queue.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("qf"));
+    assert_eq!(waiting.count(), 20);
+    assert!(a.interrupt().success());
+}
+
+#[test]
+fn success_is_reported_by_who_knows_of_it() {
+    let folder = Folder::new("success");
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    // A host of few words: no DSN, no DELIVERBY.
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!(
+        "[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n[[transports]]\ndomain = \"plain.test\"\nhost = \"{}\"",
+        b.listeners["smtp"],
+        plain.local_addr().unwrap()
+    );
+    std::thread::spawn(move || {
+        use std::io::{BufRead, BufReader, Write};
+        while let Ok((stream, _)) = plain.accept() {
+            let mut lines = BufReader::new(stream);
+            let (mut line, mut text) = (String::new(), false);
+            let _ = lines.get_mut().write_all(b"220 mx.plain.test\r\n");
+            while lines.read_line(&mut line).is_ok_and(|n| n > 0) {
+                let reply: &[u8] = match line.as_str() {
+                    "DATA\r\n" => {
+                        text = true;
+                        b"354 go on\r\n"
+                    }
+                    ".\r\n" => {
+                        text = false;
+                        b"250 queued\r\n"
+                    }
+                    _ if text => b"",
+                    _ => b"250 OK\r\n",
+                };
+                let _ = lines.get_mut().write_all(reply);
+                line.clear();
+            }
+        }
+    });
+    let a = Mailhost::start_with(&folder.0.join("a"), &settings);
+    let mut client = a.submission().unwrap();
+    // Here, where it is delivered; on a host without DSN, where it was relayed. (That of mx.b.test would go to a user there.)
+    submit_with(&mut client, "ENVID=q1", "<demo@localhost> NOTIFY=SUCCESS");
+    submit_with(&mut client, "ENVID=q2", "<x@plain.test> NOTIFY=SUCCESS");
+    submit_with(&mut client, "ENVID=q3", "<demo@b.test> NOTIFY=SUCCESS,FAILURE");
+    submit_with(&mut client, "ENVID=q4 BY=600;N", "<x@plain.test>");
+    submit_with(&mut client, "ENVID=q5 BY=600;R", "<x@plain.test>");
+    // The letter itself, and four reports: of q1, q2, q4, and that q5 cannot go there.
+    let letters = a.settled(5);
+    let reports: Vec<String> =
+        letters.iter().filter(|letter| letter.starts_with(b"Return-Path: <>")).map(|letter| report(letter)).collect();
+    for (envid, words) in [
+        ("q1", ["Action: delivered", "Final-Recipient: rfc822; demo@localhost"]),
+        ("q2", ["Action: relayed", "Final-Recipient: rfc822; x@plain.test"]),
+        ("q4", ["Action: relayed", "Deliver-By-Date: "]),
+        ("q5", ["Action: failed", "Status: 5.4.7"]),
+    ] {
+        let envid = format!("Original-Envelope-Id: {envid}\r\n");
+        let found: Vec<_> = reports.iter().filter(|report| report.contains(&envid)).collect();
+        assert_eq!(found.len(), 1, "{envid}: {reports:?}");
+        words.iter().for_each(|word| assert!(found[0].contains(word), "{word} in {}", found[0]));
+    }
+    assert_eq!(reports.len(), 4);
+    b.settled(1);
+}
+
+#[test]
+fn guessers_wait_whichever_door_they_try() {
+    let folder = Folder::new("guesses");
+    let host = Mailhost::start(&folder.0.join("data"));
+    let mut wrong = 0;
+    while wrong < 10 {
+        let mut client = host.connect("smtps").unwrap();
+        client.start_tls().unwrap();
+        client.smtp_reply().unwrap();
+        client.smtp("EHLO client.test").unwrap();
+        for _ in 0..2 {
+            // demo, wrong
+            expect(&client.smtp("AUTH PLAIN AGRlbW8Ad3Jvbmc=").unwrap(), "535");
+            wrong += 1;
+        }
+    }
+    let mut client = host.connect("smtps").unwrap();
+    client.start_tls().unwrap();
+    client.smtp_reply().unwrap();
+    client.smtp("EHLO client.test").unwrap();
+    expect(&client.smtp("AUTH PLAIN AGRlbW8Ad3Jvbmc=").unwrap(), "454 4.7.0");
+    let mut client = host.connect("pop3s").unwrap();
+    client.start_tls().unwrap();
+    client.line().unwrap();
+    client.send(format!("USER demo\r\nPASS {}\r\n", host.password()).as_bytes()).unwrap();
+    client.line().unwrap();
+    assert!(client.line().unwrap().starts_with("-ERR [SYS/TEMP]"));
+}
+
+#[test]
+fn a_message_from_a_user_gets_the_fields_that_it_lacks() {
+    let folder = Folder::new("fields");
+    let host = Mailhost::start(&folder.0.join("data"));
+    let mut client = host.submission().unwrap();
+    submit_with(&mut client, "", "<demo@localhost>");
+    let letter = Message::parse(host.settled(1).remove(0));
+    let header = letter.header();
+    assert!(header.date().is_some());
+    let id = header.get("Message-ID").unwrap().text().into_owned();
+    assert!(id.trim().starts_with('<') && id.trim().ends_with("@mail.localhost>"), "{id}");
+    // From another host it is what it is.
+    let mut client = host.connect("smtp").unwrap();
+    client.smtp_reply().unwrap();
+    client.smtp("EHLO client.test").unwrap();
+    submit_with(&mut client, "", "<demo@localhost>");
+    let letters = host.settled(2);
+    let bare = letters.iter().filter(|letter| !Message::parse(letter.to_vec()).header().fields().any(|f| f.is("Date")));
+    assert_eq!(bare.count(), 1);
 }

@@ -6,13 +6,13 @@ use crate::address::Domain;
 use crate::base::crypto;
 use crate::dns::mx::{self, Targets, Unreachable};
 use crate::net::resolver::Resolver;
-use crate::net::route::Route;
+use crate::net::route::{NoHost, Route};
 use crate::net::session::{Attempt, Reason, Undecided, needs_tls};
 use crate::net::submit::{SendError, Sender};
 use crate::smtp::{Enhanced, ForwardPath, Outcome, Outgoing, Recipient, Reply, Stage};
 
 /// The port of SMTP between hosts.
-pub(super) const SMTP: u16 = 25;
+const SMTP: u16 = 25;
 
 impl Sender {
     /// Sends a message to the mail hosts of each recipient's domain, one domain after the other, and says what became of
@@ -25,11 +25,11 @@ impl Sender {
         let began = tokio::time::Instant::now();
         let (mut outcomes, parts) = by_domain(message);
         for (domain, mut part) in parts {
-            let targets = self.targets(resolver, &domain).await;
+            let route = self.route(resolver, &domain).await;
             part.age = part.age.saturating_add(began.elapsed());
-            match targets {
-                Ok(targets) => outcomes.extend(self.deliver_to(&targets, SMTP, part).await),
-                Err(why) => outcomes.extend(nowhere(why, part)),
+            match route {
+                Ok(route) => outcomes.extend(self.follow(&route, part).await),
+                Err(none) => outcomes.extend(none.outcomes(part.envelope.recipients)),
             }
         }
         outcomes
@@ -39,8 +39,12 @@ impl Sender {
     /// the one before decided nothing: it was not there, refused the session, broke off, or lacks an extension that the
     /// message cannot go without; not where it may have the message already.
     pub async fn deliver_to(&self, targets: &Targets, port: u16, message: Outgoing) -> Vec<Outcome> {
+        self.follow(&Route::by(targets, port), message).await
+    }
+
+    async fn follow(&self, route: &Route, message: Outgoing) -> Vec<Outcome> {
         let mut journey = Journey::new(message);
-        for stop in Route::by(targets, port).stops(self.max_addresses) {
+        for stop in route.stops(self.max_addresses) {
             let attempt = self.attempt(&stop, journey.message()).await;
             if journey.goes_on(attempt) == Goes::Nowhere {
                 break;
@@ -49,19 +53,25 @@ impl Sender {
         journey.finish()
     }
 
-    /// Where mail for a domain goes that is not ours.
+    /// Where mail for a domain goes that is not ours, at port 25.
     ///
     /// # Errors
     /// Where it cannot go anywhere.
-    pub async fn targets(&self, resolver: &Resolver, domain: &Domain) -> Result<Targets, Unreachable> {
+    pub async fn route(&self, resolver: &Resolver, domain: &Domain) -> Result<Route, NoHost> {
         let mut seed = [0; 8];
         crypto::random(&mut seed);
-        let lookup = mx::Lookup::new(domain, u64::from_ne_bytes(seed));
-        resolver.ask(lookup).await?.before(|host| {
-            // RFC 5321 §5.1: the host itself among them, and mail would go in circles.
-            let own = self.client.name.to_ascii();
-            host.name.as_ref().is_some_and(|name| Some(name.as_str()) == own.as_deref())
-        })
+        let targets = resolver.ask(mx::Lookup::new(domain, u64::from_ne_bytes(seed))).await;
+        let targets = targets.and_then(|targets| {
+            targets.before(|host| {
+                // RFC 5321 §5.1: the host itself among them, and mail would go in circles.
+                let own = self.client.name.to_ascii();
+                host.name.as_ref().is_some_and(|name| Some(name.as_str()) == own.as_deref())
+            })
+        });
+        match targets {
+            Ok(targets) => Ok(Route::by(&targets, SMTP)),
+            Err(why) => Err(NoHost(Reason::ours(Stage::Connect, unreachable(why)))),
+        }
     }
 }
 
@@ -94,11 +104,6 @@ pub(super) fn by_domain(message: &Outgoing) -> (Vec<Outcome>, Vec<(Domain, Outgo
         (domain, part)
     };
     (outcomes, domains.into_values().map(part).collect())
-}
-
-/// The outcomes where there is no host.
-pub(super) fn nowhere(why: Unreachable, message: Outgoing) -> impl Iterator<Item = Outcome> {
-    Undecided::new(message.envelope.recipients, Reason::ours(Stage::Connect, unreachable(why))).into_outcomes()
 }
 
 /// A message on its way from host to host, and what they said.

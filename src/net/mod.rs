@@ -21,6 +21,6 @@ pub mod tls;
 pub use driver::{Driver, Error, Limits};
 pub use pool::{Pool, PoolConfig};
 pub use resolver::Resolver;
-pub use route::Route;
+pub use route::{NoHost, Route};
 pub use serve::{Service, ServiceConfig};
 pub use submit::{SendError, Sender, send};

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::dns::mx::Targets;
+use crate::net::session::Reason;
 use crate::net::submit::SendError;
+use crate::smtp::{Outcome, Recipient};
 
 /// The hosts that a message may go to, in the order in which they are asked, with their addresses and ports. Cheap to clone.
 ///
@@ -25,6 +27,11 @@ pub struct Route {
     at: usize,
 }
 
+/// There is no host that a message could be sent to now: the domain has none, or all are known to be down.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .0.reply)]
+pub struct NoHost(pub(super) Reason);
+
 /// One host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
@@ -33,6 +40,13 @@ pub(super) struct Stop {
     pub(super) addresses: Vec<SocketAddr>,
     /// What tells it from others.
     pub(super) key: String,
+}
+
+impl NoHost {
+    /// What that means for each of these recipients.
+    pub fn outcomes(&self, recipients: impl IntoIterator<Item = Recipient>) -> Vec<Outcome> {
+        recipients.into_iter().map(|recipient| self.0.outcome(recipient)).collect()
+    }
 }
 
 impl Route {

@@ -53,6 +53,17 @@ impl Schedule {
         after(now, wait)
     }
 
+    /// When to try an entry again that was just tried: as [`next_try`](Self::next_try) says, but not later than what `BY=` wants to
+    /// hear of (RFC 2852 §4.1.3).
+    pub fn again(&self, entry: &Entry, now: Timestamp) -> Timestamp {
+        let next = self.next_try(entry.tries.saturating_add(1), now);
+        let until = entry.params.by.map(|by| entry.arrived.unix().saturating_add(by.seconds.into()));
+        match until.filter(|until| (now.unix() + 1..next.unix()).contains(until)) {
+            Some(until) => Timestamp::from_unix(until).at_offset(now.offset().unwrap_or(0)),
+            None => next,
+        }
+    }
+
     /// Whether to give up: the message is as old as one that goes back to its sender, or `BY=` wanted it back by now
     /// (RFC 2852 §4.1.3).
     pub fn is_expired(&self, entry: &Entry, now: Timestamp) -> bool {
@@ -135,6 +146,13 @@ mod tests {
         urgent.warned = false;
         assert!(!schedule.is_expired(&urgent, at(600)) && !schedule.is_late(&urgent, at(599)));
         assert!(schedule.is_late(&urgent, at(600)));
+        // It is tried, or told of, at that point.
+        urgent.tries = 0;
+        assert_eq!(schedule.again(&urgent, at(0)), at(600));
+        assert_eq!(schedule.again(&urgent, at(599)), at(600));
+        assert_eq!(schedule.again(&urgent, at(600)), at(600 + 900));
+        urgent.params.by = None;
+        assert_eq!(schedule.again(&urgent, at(0)), at(900));
         // What was held is not late for that.
         let mut held = entry.clone();
         (held.warned, held.params.hold) = (false, Some(Hold::For(86_400)));

@@ -88,6 +88,10 @@ pub struct Queue {
     pub interval: u64,
     #[serde(default = "queue_workers")]
     pub workers: usize,
+    #[serde(default = "queue_connections")]
+    pub connections: usize,
+    #[serde(default = "queue_connections_per_host")]
+    pub connections_per_host: usize,
     #[serde(default = "queue_warn_after_hours")]
     pub warn_after_hours: u64,
     #[serde(default = "queue_return_after_days")]
@@ -164,8 +168,13 @@ impl Config {
         if config.listen.is_empty() {
             return fault("listen: name one listener at least");
         }
-        if config.queue.workers == 0 || config.queue.interval == 0 || config.max_connections == 0 {
-            return fault("queue.workers, queue.interval and max_connections are at least 1");
+        let queue = &config.queue;
+        if [queue.workers, queue.connections, queue.connections_per_host, config.max_connections].contains(&0)
+            || queue.interval == 0
+        {
+            return fault(
+                "queue.workers, queue.connections, queue.connections_per_host, queue.interval and max_connections are at least 1",
+            );
         }
         for (n, user) in config.users.iter().enumerate() {
             if config.users.iter().take(n).any(|other| other.name == user.name) {
@@ -298,6 +307,8 @@ defaults! {
     queue_path: PathBuf = queue.path;
     queue_interval: u64 = queue.interval;
     queue_workers: usize = queue.workers;
+    queue_connections: usize = queue.connections;
+    queue_connections_per_host: usize = queue.connections_per_host;
     queue_warn_after_hours: u64 = queue.warn_after_hours;
     queue_return_after_days: u64 = queue.return_after_days;
     tls: Tls = tls;

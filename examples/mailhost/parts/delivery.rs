@@ -4,6 +4,9 @@
 //! a recipient is recorded as soon as it is known: after the Maildirs here, and after each next host. Where the process dies
 //! in between, the next one finds the rest in the queue; a Maildir knows by the queue id whether it has a message already. A
 //! next host that had taken the message and was not yet recorded gets it a second time: SMTP has no way to ask.
+//!
+//! Deliveries here have workers. Those to other hosts take turns at them ([`super::relay`]), without holding a worker or the message while
+//! they wait.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -13,8 +16,11 @@ use bytes::Bytes;
 use facteur::address::Domain;
 use facteur::base::Timestamp;
 use facteur::message::Message;
-use facteur::smtp::{self, Enhanced, ForwardPath, trace};
-use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Report, Reporter, Schedule, Spool, SpoolError};
+use facteur::smtp::client::Handover;
+use facteur::smtp::{self, ByMode, Enhanced, ForwardPath, Recipient, trace};
+use facteur::spool::{
+    Claim, Entry, Failure, Pending, Queue, QueueId, Report, Reporter, Schedule, Spool, SpoolError, Success,
+};
 use facteur::store::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
@@ -24,7 +30,7 @@ use super::accounts::Account;
 use super::config::Way;
 use super::host::{Fault, Host};
 use super::log::log;
-use super::relay;
+use super::relay::{Answer, Handed};
 
 /// A message that has passed through more servers goes in a circle.
 const MOST_HOPS: usize = 100;
@@ -37,13 +43,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 enum Outcome {
     /// He has it; the text is for the log.
     Delivered(String),
+    /// Another host has it.
+    Relayed(Handed),
     Failed(Failure),
 }
 
 /// Who works, and on what.
 struct Workers {
-    /// Deliveries here, and deliveries to other hosts: those wait for others, and must not hold these up. (A silent host holds
-    /// up other hosts, where as many messages wait for it as there are workers.)
     local: Arc<Semaphore>,
     remote: Arc<Semaphore>,
     busy: Mutex<HashSet<QueueId>>,
@@ -64,10 +70,9 @@ type QueueClaim = <Queue as Spool>::Claim;
 
 /// Delivers until the host stops, and then ends what is under way.
 pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -> Result<(), Fault> {
-    let count = host.config.queue.workers;
     let workers = Arc::new(Workers {
-        local: Arc::new(Semaphore::new(count)),
-        remote: Arc::new(Semaphore::new(count)),
+        local: Arc::new(Semaphore::new(host.config.queue.workers)),
+        remote: Arc::new(Semaphore::new(host.config.queue.connections)),
         busy: Mutex::default(),
     });
     let mut rounds = tokio::time::interval(Duration::from_secs(host.config.queue.interval));
@@ -102,6 +107,7 @@ pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -
     while let Some(ended) = tasks.join_next().await {
         tell(ended);
     }
+    host.relay.close().await;
     Ok(())
 }
 
@@ -143,6 +149,8 @@ pub fn release(host: &Host, waiting: &smtp::Waiting) -> Result<usize, SpoolError
         _ => false, // there is one queue, and it has no name
     };
     let now = now();
+    // Whoever asks is there again.
+    host.relay.ask_again();
     let mut released = 0;
     for id in host.spool.list()? {
         let Ok(entry) = host.spool.entry(&id) else { continue };
@@ -167,10 +175,10 @@ pub fn release(host: &Host, waiting: &smtp::Waiting) -> Result<usize, SpoolError
 async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
     let Busy(workers, id) = &busy;
     let tried = async {
-        let Some(turn) = wait_turn(&host, &workers.local).await else { return Ok(()) };
-        let elsewhere = here(&host, id, turn, again).await?;
-        if elsewhere && let Some(turn) = wait_turn(&host, &workers.remote).await {
-            there(&host, id, turn, &workers.remote).await?;
+        let Some(turn) = or_stop(&host, Arc::clone(&workers.local).acquire_owned()).await else { return Ok(()) };
+        let elsewhere = here(&host, id, turn?, again).await?;
+        if elsewhere {
+            there(&host, id, &workers.remote).await?;
         }
         Ok::<(), Fault>(())
     };
@@ -179,13 +187,13 @@ async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
     }
 }
 
-/// Waits for a worker; `None` where the host stops first.
-async fn wait_turn(host: &Host, workers: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+/// Waits for something; `None` where the host stops first.
+async fn or_stop<T>(host: &Host, awaited: impl Future<Output = T>) -> Option<T> {
     let mut stop = host.stop.clone();
     tokio::select! {
         biased;
         () = async { drop(stop.wait_for(|stop| *stop).await) } => None,
-        turn = Arc::clone(workers).acquire_owned() => turn.ok(),
+        got = awaited => Some(got),
     }
 }
 
@@ -194,24 +202,21 @@ async fn here(host: &Arc<Host>, id: &QueueId, turn: OwnedSemaphorePermit, again:
     let started = Instant::now();
     let Some(claim) = take(host, id).await? else { return Ok(false) };
     let entry = claim.entry().clone();
-    let is_remote = |pending: &Pending| match &pending.recipient.to {
-        ForwardPath::Address(address) => !host.config.is_local(address.domain()),
-        ForwardPath::Postmaster => false,
-    };
+    let is_remote = |pending: &Pending| self::elsewhere(host, pending).is_some();
     let elsewhere = entry.recipients.iter().any(is_remote);
     if entry.recipients.iter().all(is_remote) {
         return Ok(elsewhere);
     }
     let work = Work::new(claim, started, turn).await?;
-    let looping = goes_in_circles(&work.content);
+    let hopeless = hopeless(&work);
     // Several addresses may be of one user, who wants one copy.
     let mut by_account: HashMap<String, Outcome> = HashMap::new();
     let mut outcomes = Vec::new();
     for (place, pending) in entry.recipients.iter().enumerate().filter(|(_, pending)| !is_remote(pending)) {
-        let outcome = match host.accounts.recipient(&pending.recipient.to) {
-            _ if looping => circle(),
-            None => Outcome::Failed(Failure::new(Enhanced(5, 1, 1), "no such user here")),
-            Some(account) => match by_account.get(&account.name) {
+        let outcome = match (&hopeless, host.accounts.recipient(&pending.recipient.to)) {
+            (Some(outcome), _) => outcome.clone(),
+            (_, None) => Outcome::Failed(Failure::new(Enhanced(5, 1, 1), "no such user here")),
+            (_, Some(account)) => match by_account.get(&account.name) {
                 Some(outcome) => outcome.clone(),
                 None => {
                     let outcome = local(account, &entry, &work.content, again).await?;
@@ -227,63 +232,87 @@ async fn here(host: &Arc<Host>, id: &QueueId, turn: OwnedSemaphorePermit, again:
     Ok(elsewhere)
 }
 
-/// Delivers to other hosts, and records what came of it after each of them.
-async fn there(
-    host: &Arc<Host>,
-    id: &QueueId,
-    turn: OwnedSemaphorePermit,
-    workers: &Arc<Semaphore>,
-) -> Result<(), Fault> {
+/// Delivers to other hosts, one after the other, and records what came of it after each of them.
+async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Result<(), Fault> {
     let started = Instant::now();
-    let Some(claim) = take(host, id).await? else { return Ok(()) };
-    let mut work = Work::new(claim, started, turn).await?;
-    let entry = work.claim.entry().clone();
-    let looping = goes_in_circles(&work.content);
-    let mut ways: BTreeMap<String, (Way<'_>, Vec<usize>)> = BTreeMap::new();
-    let mut outcomes = Vec::new();
-    for (place, pending) in entry.recipients.iter().enumerate() {
-        let ForwardPath::Address(address) = &pending.recipient.to else { continue };
-        if host.config.is_local(address.domain()) {
-            continue;
-        }
-        match host.config.way(address.domain()) {
-            _ if looping => outcomes.push((place, circle())),
-            Some(way) => {
-                // Direct delivery goes domain by domain, a route is told from another by all that is said of it.
-                let key = match way {
-                    Way::Route(_) => format!("{way:?}"),
-                    Way::Direct => address.domain().to_ascii().unwrap_or_else(|| address.domain().to_string()),
-                };
-                ways.entry(key).or_insert_with(|| (way, Vec::new())).1.push(place);
-            }
-            None => {
-                outcomes.push((place, Outcome::Failed(Failure::new(Enhanced(5, 4, 4), "no route to this domain"))));
-            }
+    let (of, wanted) = (Arc::clone(host), id.clone());
+    let entry = match spawn_blocking(move || of.spool.entry(&wanted)).await? {
+        Ok(entry) => entry,
+        Err(SpoolError::NoEntry(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut ways: BTreeMap<String, (Option<Way<'_>>, Domain)> = BTreeMap::new();
+    for pending in &entry.recipients {
+        if let Some((way, domain)) = elsewhere(host, pending) {
+            ways.entry(key(host, way, domain)).or_insert_with(|| (way, domain.clone()));
         }
     }
     let mut left = ways.len();
-    // Places count in the entry as it was taken; what is recorded before the last way are recipients that are done.
-    let mut done = Vec::new();
-    for (way, places) in ways.into_values() {
+    for (key, (way, domain)) in &ways {
         left -= 1;
-        let results = relay::send(host, way, &entry, &work.content, &places).await;
-        let results = results.into_iter().map(|result| match result {
-            Ok(text) => Outcome::Delivered(text),
-            Err(failure) => Outcome::Failed(failure),
-        });
-        outcomes.extend(places.into_iter().zip(results));
-        if left > 0 {
-            let (delivered, rest): (Vec<_>, Vec<_>) =
-                outcomes.into_iter().partition(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
-            outcomes = rest;
-            done.extend(delivered.iter().map(|(place, _)| *place));
-            work = work.leave_out(host, workers, &entry, &done, delivered).await?;
+        let tried = if left == 0 { Tried::Whole } else { Tried::InPart };
+        let mut hop = match way {
+            None => Err(Failure::new(Enhanced(5, 4, 4), "no route to this domain")),
+            Some(way) => host.relay.hop(*way, domain, &entry).await,
+        };
+        // Those who wait for another turn, where they are not all.
+        let mut only: Option<Vec<Recipient>> = None;
+        loop {
+            let turn = match &hop {
+                Err(failure) => Err(failure.clone()),
+                Ok(hop) => match or_stop(host, hop.turn()).await {
+                    Some(turn) => turn,
+                    None => return Ok(()),
+                },
+            };
+            let Some(worker) = or_stop(host, Arc::clone(workers).acquire_owned()).await else { return Ok(()) };
+            let Some(claim) = take(host, id).await? else { return Ok(()) };
+            let work = Work::new(claim, started, worker?).await?;
+            let entry = work.claim.entry().clone();
+            let is_for = |pending: &Pending| {
+                elsewhere(host, pending).is_some_and(|(way, domain)| self::key(host, way, domain) == *key)
+                    && only.as_ref().is_none_or(|only| only.contains(&pending.recipient))
+            };
+            let places: Vec<usize> =
+                entry.recipients.iter().enumerate().filter(|(_, one)| is_for(one)).map(|(place, _)| place).collect();
+            let all = |outcome: Outcome| places.iter().map(|place| (*place, outcome.clone())).collect::<Vec<_>>();
+            let (outcomes, waiting) = match (hopeless(&work), turn, &mut hop) {
+                (Some(outcome), ..) => (all(outcome), None),
+                (None, Ok(turn), Ok(hop)) => {
+                    let (answers, waiting) = hop.send(turn, &entry, &work.content, &places).await;
+                    let outcome = |answer: Answer| match answer {
+                        Ok(handed) => Outcome::Relayed(handed),
+                        Err(failure) => Outcome::Failed(failure),
+                    };
+                    (answers.into_iter().map(|(place, answer)| (place, outcome(answer))).collect(), waiting)
+                }
+                (None, Err(failure), _) => (all(Outcome::Failed(failure)), None),
+                (None, _, Err(failure)) => (all(Outcome::Failed(failure.clone())), None),
+            };
+            let tried = if waiting.is_some() { Tried::InPart } else { tried };
+            work.record(host, outcomes, tried).await?;
+            match waiting {
+                Some(waiting) => only = Some(waiting),
+                None => break,
+            }
         }
     }
-    // The claim may hold fewer recipients by now: count as it does.
-    let shift = |place: usize| place - done.iter().filter(|gone| **gone < place).count();
-    let outcomes = outcomes.into_iter().map(|(place, outcome)| (shift(place), outcome)).collect();
-    work.record(host, outcomes, Tried::Whole).await
+    Ok(())
+}
+
+/// Where a recipient's mail goes that is not for here: `None` for the way where there is none.
+fn elsewhere<'a, 'b>(host: &'a Host, pending: &'b Pending) -> Option<(Option<Way<'a>>, &'b Domain)> {
+    match &pending.recipient.to {
+        ForwardPath::Address(address) if !host.config.is_local(address.domain()) => {
+            Some((host.config.way(address.domain()), address.domain()))
+        }
+        _ => None,
+    }
+}
+
+/// What tells the next host for this domain from others.
+fn key(host: &Host, way: Option<Way<'_>>, domain: &Domain) -> String {
+    way.map_or_else(String::new, |way| host.relay.key(way, domain))
 }
 
 /// Takes hold of an entry that is due; `None` where another runner has it, or it is done.
@@ -320,10 +349,17 @@ impl Work {
         let mut outcomes: BTreeMap<usize, Outcome> = outcomes.into_iter().collect();
         let mut remaining = entry.clone();
         remaining.recipients.clear();
-        let mut failed = Vec::new();
+        let (mut failed, mut delivered) = (Vec::new(), Vec::new());
+        let mut relayed: Vec<(Handover, Vec<Pending>)> = Vec::new();
         for (place, mut pending) in entry.recipients.iter().cloned().enumerate() {
             match outcomes.remove(&place) {
-                Some(Outcome::Delivered(_)) => {}
+                Some(Outcome::Delivered(_)) => delivered.push(pending),
+                Some(Outcome::Relayed(handed)) => {
+                    match relayed.iter_mut().find(|(handover, _)| *handover == handed.handover) {
+                        Some((_, told)) => told.push(pending),
+                        None => relayed.push((handed.handover, vec![pending])),
+                    }
+                }
                 Some(Outcome::Failed(failure)) => {
                     let gone = failure.is_permanent() || schedule.is_expired(&entry, now);
                     pending.failure = Some(failure);
@@ -334,6 +370,9 @@ impl Work {
         }
         let reporter = Reporter::new(host.name.clone());
         let mut reports: Vec<Report> = reporter.failed(&entry, &failed, &self.content, now).into_iter().collect();
+        reports.extend(reporter.arrived(&entry, &delivered, &self.content, now, Success::Delivered));
+        let handed = |(handover, told)| reporter.relayed(&entry, told, &self.content, now, handover);
+        reports.extend(relayed.iter().filter_map(|(handover, told)| handed((handover, told))));
         if tried == Tried::Whole {
             if !remaining.recipients.is_empty() && schedule.is_late(&remaining, now) {
                 let until =
@@ -344,47 +383,11 @@ impl Work {
             if let Some(first) = remaining.recipients.iter().find_map(|pending| pending.failure.as_ref()) {
                 remaining.message = Some(format!("Deferred: {}", first.text));
             }
-            remaining.tried(now, schedule.next_try(remaining.tries + 1, now));
+            remaining.tried(now, schedule.again(&remaining, now));
         }
         // What follows needs neither the message nor a worker.
         let Self { claim, turn, .. } = self;
         settle(host, claim, turn, remaining, reports).await
-    }
-
-    /// Leaves out the recipients that have it, whose places are those in `entry`, before others are tried.
-    async fn leave_out(
-        self,
-        host: &Arc<Host>,
-        workers: &Arc<Semaphore>,
-        entry: &Entry,
-        done: &[usize],
-        delivered: Vec<(usize, Outcome)>,
-    ) -> Result<Self, Fault> {
-        if delivered.is_empty() {
-            return Ok(self);
-        }
-        self.log(entry, &delivered, now());
-        let mut rest = self.claim.entry().clone();
-        let left = entry.recipients.iter().enumerate().filter(|(place, _)| !done.contains(place));
-        rest.recipients = left.map(|(_, pending)| pending.clone()).collect();
-        let Self { claim, content, started, turn } = self;
-        let (claim, error) = update(claim, rest.clone()).await?;
-        let Some(error) = error else { return Ok(Self { claim, content, started, turn }) };
-        // Others may free what is missing meanwhile: they get the turn and the memory.
-        drop((content, turn));
-        let mut waiting = Waiting::new(&rest.id);
-        waiting.after(host, error).await?;
-        let mut claim = claim;
-        loop {
-            let error;
-            (claim, error) = update(claim, rest.clone()).await?;
-            match error {
-                Some(error) => waiting.after(host, error).await?,
-                None => break,
-            }
-        }
-        let turn = wait_turn(host, workers).await.ok_or("stopped before the other hosts were asked")?;
-        Self::new(claim, started, turn).await
     }
 
     /// A line a recipient.
@@ -395,7 +398,7 @@ impl Work {
             let Some(Pending { recipient, .. }) = entry.recipients.get(*place) else { continue };
             let to = &recipient.to;
             match outcome {
-                Outcome::Delivered(text) => {
+                Outcome::Delivered(text) | Outcome::Relayed(Handed { text, .. }) => {
                     log!(entry.id, "to={to}, delay={since}, xdelay={spent}, dsn=2.0.0, stat=Sent ({text})");
                 }
                 Outcome::Failed(Failure { status, text, .. }) => {
@@ -460,15 +463,6 @@ async fn settle(
     }
 }
 
-/// One try at an update, and the claim back; the error is for the caller to wait on.
-async fn update(mut claim: QueueClaim, entry: Entry) -> Result<(QueueClaim, Option<SpoolError>), Fault> {
-    Ok(spawn_blocking(move || {
-        let updated = claim.update(entry);
-        (claim, updated.err())
-    })
-    .await?)
-}
-
 /// The pauses before a disk is asked again, each longer than the one before.
 struct Waiting {
     id: QueueId,
@@ -518,13 +512,18 @@ async fn local(account: &Arc<Account>, entry: &Entry, content: &[u8], again: boo
     })
 }
 
-/// RFC 5321 §6.3: a count of Received fields finds loops, and should be no less than 100.
-fn goes_in_circles(content: &Bytes) -> bool {
-    Message::parse(content.clone()).header().all("Received").count() > MOST_HOPS
-}
-
-fn circle() -> Outcome {
-    Outcome::Failed(Failure::new(Enhanced(5, 4, 6), "too many hops: the message goes in a circle"))
+/// Why a message is not even tried.
+fn hopeless(work: &Work) -> Option<Outcome> {
+    let failed = |status, text| Some(Outcome::Failed(Failure::new(status, text)));
+    // RFC 5321 §6.3: a count of Received fields finds loops, and should be no less than 100.
+    if Message::parse(work.content.clone()).header().all("Received").count() > MOST_HOPS {
+        return failed(Enhanced(5, 4, 6), "too many hops: the message goes in a circle");
+    }
+    // RFC 2852 §4.1.3: "no further delivery attempts may be made".
+    let entry = work.claim.entry();
+    let by = entry.params.by.filter(|by| by.mode == ByMode::Return)?;
+    let is_over = entry.arrived.unix().saturating_add(by.seconds.into()) <= now().unix();
+    if is_over { failed(Enhanced(5, 4, 7), "delivery time expired") } else { None }
 }
 
 fn schedule(host: &Host) -> Schedule {

@@ -61,9 +61,14 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
-            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::Ask(question)) => driver.tell(host.answer(peer.ip(), &question)),
             Some(ServerEvent::AuthFailed(identity)) => {
+                host.guesses.wrong(peer.ip(), Instant::now());
                 log!("imap", "login refused: user={}, relay={peer}", identity.name());
+            }
+            Some(ServerEvent::Login { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
+                log!("imap", "login refused: relay={peer}, too many wrong passwords");
+                driver.no(None, "too many wrong passwords from there, try again later");
             }
             Some(ServerEvent::Login { identity, credentials }) => {
                 let (of, user) = (Arc::clone(&host), identity.name().to_owned());
@@ -82,6 +87,7 @@ pub async fn session(
                         driver.no(None, "the mailboxes cannot be opened now");
                     }
                     None => {
+                        host.guesses.wrong(peer.ip(), Instant::now());
                         log!("imap", "login refused: user={user}, relay={peer}");
                         driver.refuse();
                     }

@@ -11,6 +11,7 @@ use facteur::spool::{Queue, QueueConfig};
 pub mod accounts;
 pub mod config;
 pub mod delivery;
+pub mod guesses;
 pub mod host;
 pub mod imap;
 pub mod log;

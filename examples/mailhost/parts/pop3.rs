@@ -44,14 +44,20 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
-            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::Ask(question)) => driver.tell(host.answer(peer.ip(), &question)),
             Some(ServerEvent::AuthFailed(identity)) => {
+                host.guesses.wrong(peer.ip(), Instant::now());
                 log!("pop3", "login refused: user={}, relay={peer}", identity.name());
+            }
+            Some(ServerEvent::Login { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
+                log!("pop3", "login refused: relay={peer}, too many wrong passwords");
+                driver.refuse(Refusal::Temporary);
             }
             Some(ServerEvent::Login { identity, credentials }) => {
                 let user = identity.name().to_owned();
                 let of = Arc::clone(&host);
                 let Some(account) = spawn_blocking(move || of.accounts.check(&identity, &credentials)).await? else {
+                    host.guesses.wrong(peer.ip(), Instant::now());
                     log!("pop3", "login refused: user={user}, relay={peer}");
                     driver.refuse(Refusal::Credentials);
                     continue;

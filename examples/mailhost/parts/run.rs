@@ -17,8 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::accounts::Accounts;
 use super::config::{Config, Listen, Service};
+use super::guesses::Guesses;
 use super::host::{Fault, Host};
 use super::log::{self, log};
+use super::relay::Relay;
 use super::setup::{self, Site};
 use super::{delivery, imap, pop3, smtp};
 
@@ -55,8 +57,9 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
     raise_file_limit();
     runtime.block_on(async {
         let resolver = if config.direct { Some(Resolver::system().map_err(|error| error.to_string())?) } else { None };
-        let data = data.to_owned();
-        let host = Arc::new(Host { config, data, name, accounts, tls, resolver, spool, runner, stop: stopping });
+        let relay = Relay::new(&config, data, resolver)?;
+        let guesses = Guesses::default();
+        let host = Arc::new(Host { config, name, accounts, tls, relay, guesses, spool, runner, stop: stopping });
         let mut listeners = Vec::new();
         for Listen { service, address } in wanted {
             let listener =

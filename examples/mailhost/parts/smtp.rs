@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use facteur::address::Domain;
 use facteur::base::Timestamp;
 use facteur::message::Message;
 use facteur::net::Driver;
@@ -35,6 +36,11 @@ pub fn config(config: &Config, offer: &Offer, service: Service) -> Result<Arc<Se
     }
     server.require_auth = service != Service::Smtp;
     server.etrn = true;
+    // What the queue and the client act upon: reports, a time to deliver, TLS all the way, and who goes first.
+    server.dsn = true;
+    server.deliver_by = Some(0);
+    server.require_tls = true;
+    server.priority = Some(String::new());
     if service != Service::Smtp {
         // RFC 4865 §4.2: on submission ports only. The queue holds such a message; a week is what people ask for.
         server.future_release = Some(Duration::from_secs(7 * 86_400));
@@ -73,18 +79,28 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
+            Some(ServerEvent::Auth { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
+                log!("auth", "refused: service={service}, relay={peer}, too many wrong passwords");
+                driver.reply(Reply::new(
+                    454,
+                    Enhanced(4, 7, 0),
+                    "too many wrong passwords from there, try again later",
+                ));
+            }
             Some(ServerEvent::Auth { identity, credentials }) => match check(&host, identity, credentials).await? {
                 Ok(name) => {
                     log!("auth", "service={service}, user={name}, relay={peer}");
                     driver.accept_as(name);
                 }
                 Err(name) => {
+                    host.guesses.wrong(peer.ip(), Instant::now());
                     log!("auth", "refused: service={service}, user={name}, relay={peer}");
                     driver.reply(Reply::new(535, Enhanced(5, 7, 8), "name or password is wrong"));
                 }
             },
-            Some(ServerEvent::Ask(question)) => driver.tell(host.accounts.answer(&question)),
+            Some(ServerEvent::Ask(question)) => driver.tell(host.answer(peer.ip(), &question)),
             Some(ServerEvent::AuthFailed(identity)) => {
+                host.guesses.wrong(peer.ip(), Instant::now());
                 log!("auth", "refused: service={service}, user={}, relay={peer}", identity.name());
             }
             Some(ServerEvent::Mail { .. }) => driver.accept(),
@@ -121,7 +137,8 @@ pub async fn session(
                     None => block_in_place(|| host.spool.begin()), // an empty message
                 };
                 let now = Timestamp::from(SystemTime::now());
-                let msgid = message_id(std::mem::take(&mut head));
+                let fields = Message::parse(std::mem::take(&mut head));
+                let msgid = message_id(&fields);
                 let session = driver.session().clone();
                 let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
                 let committed = match begun {
@@ -131,6 +148,9 @@ pub async fn session(
                         let received = session.received(name, begun.id().as_str(), &mail.envelope, now).to_string();
                         let mut submission = Submission::new(mail.envelope, now);
                         submission.trace.push(received.trim_end().to_owned());
+                        if service != Service::Smtp {
+                            submission.trace.extend(missing(&fields, begun.id().as_str(), &host.name, now));
+                        }
                         submission.peer = Some(format!("[{}]", peer.ip()));
                         submission.protocol = Some(session.with(&submission.envelope.params).to_owned());
                         submission.helo =
@@ -194,9 +214,27 @@ pub async fn session(
 }
 
 /// What stands in the Message-ID field, empty where there is none.
-fn message_id(head: Vec<u8>) -> String {
-    let head = Message::parse(head);
+fn message_id(head: &Message) -> String {
     head.header().get("Message-ID").map(|field| field.text().trim().to_owned()).unwrap_or_default()
+}
+
+/// The fields that a message from a user should have and lacks (RFC 6409 §8.2, §8.3). Where its header does not end in what was
+/// looked at, nobody knows.
+fn missing(head: &Message, id: &str, host: &Domain, now: Timestamp) -> Vec<String> {
+    let header = head.header();
+    if head.raw().len() >= HEAD && header.raw().len() == head.raw().len() {
+        return Vec::new();
+    }
+    let mut fields = Vec::new();
+    if header.get("Date").is_none() {
+        fields.push(format!("Date: {now}"));
+    }
+    if header.get("Message-ID").is_none() {
+        // Ids of the queue come again after years.
+        let host = host.to_ascii().unwrap_or_else(|| "localhost".to_owned());
+        fields.push(format!("Message-ID: <{id}.{}@{host}>", now.unix()));
+    }
+    fields
 }
 
 /// Whether the client is who it says: the name of the user, or of who failed to be one.

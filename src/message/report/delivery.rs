@@ -36,6 +36,8 @@ pub struct DeliveryReport {
     pub received_from: Option<Typed>,
     /// Arrival-Date: when it did.
     pub arrival: Option<Timestamp>,
+    /// Deliver-By-Date: by when it was to be delivered (RFC 2852 §5).
+    pub deliver_by: Option<Timestamp>,
     /// Other fields of the message, in their order; also those of groups that speak of no recipient.
     pub other: Fields,
     /// The recipients, in their order.
@@ -179,6 +181,7 @@ impl DeliveryReport {
             "dsn-gateway" => put(&mut self.gateway, text(value).map(|value| Typed::parse(&value))),
             "received-from-mta" => put(&mut self.received_from, text(value).map(|value| Typed::parse(&value))),
             "arrival-date" => put(&mut self.arrival, date(value)),
+            "deliver-by-date" => put(&mut self.deliver_by, date(value)),
             _ => false,
         }
     }
@@ -197,6 +200,7 @@ impl DeliveryReport {
         out.typed("DSN-Gateway", self.gateway.as_ref())?;
         out.typed("Received-From-MTA", self.received_from.as_ref())?;
         out.optional("Arrival-Date", self.arrival)?;
+        out.optional("Deliver-By-Date", self.deliver_by)?;
         out.fields(&self.other)?;
         for recipient in &self.recipients {
             out.end_group();

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::dns::mx::Targets;
 use crate::net::Resolver;
 use crate::net::deliver::{self, Goes, Journey};
-use crate::net::route::{Route, Stop};
+use crate::net::route::{NoHost, Route, Stop};
 use crate::net::session::{Attempt, Opened, Reason, Session, needs_tls, unopened};
 use crate::net::submit::{SendError, Sender};
 use crate::smtp::{Enhanced, Outcome, Outgoing, Recipient, Reply, Stage};
@@ -110,11 +110,6 @@ pub struct Waiting {
     pub route: Route,
 }
 
-/// No host of a route is to be asked now: all are known to be down.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.reply)]
-pub struct Down(Reason);
-
 #[derive(Debug)]
 struct Shared {
     sender: Sender,
@@ -152,13 +147,6 @@ impl Default for PoolConfig {
             pause: Duration::from_secs(30),
             longest_pause: Duration::from_secs(600),
         }
-    }
-}
-
-impl Down {
-    /// What that means for each of these recipients: to be tried again later.
-    pub fn outcomes(&self, recipients: impl IntoIterator<Item = Recipient>) -> Vec<Outcome> {
-        recipients.into_iter().map(|recipient| self.0.outcome(recipient)).collect()
     }
 }
 
@@ -201,11 +189,11 @@ impl Pool {
         let began = Instant::now();
         let (mut outcomes, parts) = deliver::by_domain(message);
         for (domain, mut part) in parts {
-            let targets = self.0.sender.targets(resolver, &domain).await;
+            let route = self.0.sender.route(resolver, &domain).await;
             part.age = part.age.saturating_add(began.elapsed());
-            match targets {
-                Ok(targets) => outcomes.extend(self.follow(Route::by(&targets, deliver::SMTP), part).await),
-                Err(why) => outcomes.extend(deliver::nowhere(why, part)),
+            match route {
+                Ok(route) => outcomes.extend(self.follow(route, part).await),
+                Err(none) => outcomes.extend(none.outcomes(part.envelope.recipients)),
             }
         }
         outcomes
@@ -223,8 +211,8 @@ impl Pool {
             let began = Instant::now();
             let turn = match self.turn(&route).await {
                 Ok(turn) => turn,
-                Err(down) => {
-                    outcomes.extend(down.outcomes(message.envelope.recipients));
+                Err(none) => {
+                    outcomes.extend(none.outcomes(message.envelope.recipients));
                     return outcomes;
                 }
             };
@@ -245,7 +233,7 @@ impl Pool {
     ///
     /// # Errors
     /// Where all hosts are down, or the pool is closed.
-    pub async fn turn(&self, route: &Route) -> Result<Turn, Down> {
+    pub async fn turn(&self, route: &Route) -> Result<Turn, NoHost> {
         let shared = &self.0;
         let mut why = Reason::no_connection(&SendError::Resolve(std::io::ErrorKind::NotFound.into()));
         for (skip, stop) in route.stops(shared.sender.max_addresses).enumerate() {
@@ -263,7 +251,7 @@ impl Pool {
                 Err(reason) => why = reason,
             }
         }
-        Err(Down(why))
+        Err(NoHost(why))
     }
 
     /// Asks hosts again that are known to be down: somebody says that one is back (ETRN, RFC 1985), or the network is.

@@ -26,7 +26,7 @@ mod transaction;
 pub use crate::sasl::Login;
 pub use config::{ClientConfig, EightBit, Pipelining, StartTls, Timeouts};
 use login::Exchange;
-pub use outcome::{By, ClientEvent, Outcome};
+pub use outcome::{By, ClientEvent, Handover, Outcome};
 pub use outgoing::{NoEnvelope, Outgoing};
 use outgoing::{Refusal, Terms};
 use transaction::Transaction;

@@ -34,6 +34,19 @@ pub struct Outcome {
     pub reply: Reply,
     /// Whose words these are.
     pub by: By,
+    /// How the message was handed over, where it was.
+    pub handover: Handover,
+}
+
+/// How a message was handed over: what the server was told of the sender's wishes, so that somebody else may see to the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Handover {
+    /// The server has DSN, and was told what is to be reported. Where it has not, who hands a message over reports that itself
+    /// (RFC 3461 §5.2.2).
+    pub dsn: bool,
+    /// The server has DELIVERBY, and was told of the time where there is one (RFC 2852 §4.1.4).
+    pub deliver_by: bool,
 }
 
 /// Who decided something.
@@ -48,7 +61,7 @@ pub enum By {
 
 impl Outcome {
     pub(crate) fn new(to: ForwardPath, stage: Stage, reply: Reply, by: By) -> Self {
-        Self { to, stage, reply, by }
+        Self { to, stage, reply, by, handover: Handover::default() }
     }
 
     /// Whether it is the client's own judgement of this server: another may be able to do what this one cannot.
@@ -95,7 +108,7 @@ mod tests {
             (Stage::Message, 552, By::Server, false),
             (Stage::Message, 451, By::Server, true),
         ] {
-            let outcome = Outcome { to: ForwardPath::Postmaster, stage, reply: Reply::new(code, None, ""), by };
+            let outcome = Outcome::new(ForwardPath::Postmaster, stage, Reply::new(code, None, ""), by);
             assert_eq!(outcome.is_temporary(), expected, "{stage} {code} {by:?}");
         }
     }

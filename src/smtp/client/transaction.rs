@@ -11,7 +11,7 @@ use crate::smtp::{
 };
 
 use super::outgoing::{self, Refusal, Terms};
-use super::{By, Client, ClientEvent, Outcome, Outgoing, Pipelining, State, Timeouts};
+use super::{By, Client, ClientEvent, Handover, Outcome, Outgoing, Pipelining, State, Timeouts};
 
 mod text;
 
@@ -31,6 +31,7 @@ pub(super) struct Transaction {
     fates: Vec<Fate>,
     /// Whether the text goes by BDAT.
     chunked: bool,
+    handover: Handover,
     /// The recipients that go to the server, by their place in the envelope, with their parameters.
     asked: Vec<(usize, RcptParams)>,
     /// How much was outgoing when the server was last seen to take a block.
@@ -120,7 +121,8 @@ impl Transaction {
         let from = message.envelope.from.clone();
         let from = if terms.offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
         let fates = vec![Fate::Open; recipients];
-        Self { message, from, params, fates, chunked, asked: Vec::new(), outgoing: 0, phase }
+        let handover = Handover { dsn: terms.offered.dsn, deliver_by: terms.offered.deliver_by.is_some() };
+        Self { message, from, params, fates, chunked, handover, asked: Vec::new(), outgoing: 0, phase }
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -195,7 +197,7 @@ impl Transaction {
     fn outcome(&mut self, at: usize, stage: Stage, reply: Reply, by: By) -> Option<Step<ClientEvent>> {
         *self.fates.get_mut(at)? = Fate::Told;
         let to: ForwardPath = self.message.envelope.recipients.get(at)?.to.clone();
-        Some(Step::Event(ClientEvent::Outcome(Outcome { to, stage, reply, by })))
+        Some(Step::Event(ClientEvent::Outcome(Outcome { to, stage, reply, by, handover: self.handover })))
     }
 }
 
