@@ -1,12 +1,11 @@
 //! The evaluation: which questions are asked, and what follows from the answers (RFC 9989 §4.10).
 
-use super::{Identifier, Mechanism, Outcome, Policy, Problem, Record, Verdict};
-use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
+use super::tree::{Step, Tree, WALK};
+use super::{Identifier, Mechanism, Outcome, Policy, Problem, Verdict};
+use crate::dns::{Answer, Ask, Failure, Inquiry, Name, Question, RecordType};
 
 /// How many domains of SPF and DKIM are looked at: one of SPF, and as many as signatures are verified.
 pub const MAX_IDENTIFIERS: usize = 11;
-/// How many questions a tree walk can ask (RFC 9989 §4.10).
-const WALK: u32 = 8;
 /// How many questions one evaluation can ask: a walk from the author domain, whether that exists, and a walk from each
 /// identifier, the last step of which the first walk took already.
 pub const MAX_QUESTIONS: u32 = WALK + 1 + MAX_IDENTIFIERS as u32 * (WALK - 1);
@@ -31,27 +30,12 @@ pub const MAX_QUESTIONS: u32 = WALK + 1 + MAX_IDENTIFIERS as u32 * (WALK - 1);
 pub struct Evaluation {
     author: Result<Name, Problem>,
     identifiers: Vec<Identifier>,
-    /// What is known of domains.
-    known: Vec<(Name, Found)>,
+    tree: Tree,
     exists: Option<bool>,
     asked: Vec<Question>,
     /// What was asked last and not answered.
     open: Option<(Name, Question)>,
 }
-
-/// The record of a domain.
-#[derive(Clone, Debug)]
-struct Found {
-    record: Result<Option<Record>, Failure>,
-    /// There is no such name as `_dmarc` below the domain.
-    no_name: bool,
-}
-
-/// A step of the evaluation: done, or in want of an answer about a domain.
-type Step<T> = Result<T, (Name, Question)>;
-
-/// What a walk found: the records from the longest name to the shortest, or that the DNS failed.
-type Walked<'a> = Result<Vec<(Name, &'a Record)>, Failure>;
 
 impl Evaluation {
     /// The evaluation for a message of [`author`](super::author) with these identifiers.
@@ -61,66 +45,7 @@ impl Evaluation {
         if let Ok(author) = &author {
             identifiers.sort_by_key(|one| (one.unproved, one.domain != *author));
         }
-        Self { author, identifiers, known: Vec::new(), exists: None, asked: Vec::new(), open: None }
-    }
-
-    /// The record of `domain`.
-    fn record(&self, domain: &Name) -> Step<&Found> {
-        if let Some((_, found)) = self.known.iter().find(|(known, _)| known == domain) {
-            return Ok(found);
-        }
-        match domain.child("_dmarc") {
-            Ok(name) => Err((domain.clone(), Question::new(name, RecordType::Txt))),
-            // A name that is too long for the label has no record below it.
-            Err(_) => Ok(const { &Found { record: Ok(None), no_name: true } }),
-        }
-    }
-
-    /// `DNS Tree Walk`: the records above `start` and its own.
-    fn walk(&self, start: &Name) -> Step<Walked<'_>> {
-        let mut found = Vec::new();
-        let mut target = start.clone();
-        loop {
-            match &self.record(&target)?.record {
-                Err(failure) => return Ok(Err(*failure)),
-                Ok(Some(record)) => {
-                    found.push((target.clone(), record));
-                    // Step 2: "If a single record remains and it contains a "psd=n" or "psd=y" tag, stop."
-                    if record.suffix.is_some() {
-                        return Ok(Ok(found));
-                    }
-                }
-                Ok(None) => {}
-            }
-            // Step 4: of eight labels and more seven remain, of fewer all but the first.
-            let labels = target.labels().count();
-            for _ in 0..labels.saturating_sub(7).max(1) {
-                target = target.parent().unwrap_or_default();
-            }
-            if target.is_root() {
-                return Ok(Ok(found));
-            }
-        }
-    }
-
-    /// `Organizational Domain` by what a walk found (RFC 9989 §4.10.2).
-    fn organization(start: &Name, found: &[(Name, &Record)]) -> Name {
-        for (name, record) in found {
-            match record.suffix {
-                Some(false) => return name.clone(),
-                // The domain one label below a public suffix.
-                Some(true) if name != start => {
-                    let above = name.labels().count();
-                    let mut below = start.clone();
-                    while below.labels().count() > above + 1 {
-                        below = below.parent().unwrap_or_default();
-                    }
-                    return below;
-                }
-                _ => {}
-            }
-        }
-        found.last().map_or(start, |(name, _)| name).clone()
+        Self { author, identifiers, tree: Tree::default(), exists: None, asked: Vec::new(), open: None }
     }
 
     /// All that follows from what is known; or the next question.
@@ -151,15 +76,15 @@ impl Evaluation {
         };
 
         // Policy discovery (RFC 9989 §4.10.1): the author domain, its organization, its public suffix.
-        let (domain, record) = match &self.record(author)?.record {
+        let (domain, record) = match &self.tree.record(author)?.record {
             Err(failure) => return fault(verdict, *failure),
             Ok(Some(record)) => (author.clone(), record),
             Ok(None) => {
-                let found = match self.walk(author)? {
+                let found = match self.tree.walk(author)? {
                     Ok(found) => found,
                     Err(failure) => return fault(verdict, failure),
                 };
-                let organization = Self::organization(author, &found);
+                let organization = Tree::organization(author, &found);
                 let of = |wanted: &Name| found.iter().find(|(name, _)| name == wanted).cloned();
                 let suffix = || found.iter().find(|(_, record)| record.suffix == Some(true)).cloned();
                 verdict.organization = Some(organization.clone());
@@ -225,8 +150,7 @@ impl Evaluation {
         Ok(verdict)
     }
 
-    /// Whether a domain is of the author's organization. It must stand below the organizational domain for that; what does not
-    /// is not asked for.
+    /// Whether a domain is of the author's organization.
     fn same_organization(
         &self,
         author: &Name,
@@ -235,40 +159,20 @@ impl Evaluation {
     ) -> Step<Result<bool, Failure>> {
         let own = match organization {
             Some(own) => own.clone(),
-            None => match self.walk(author)? {
-                Ok(found) => organization.insert(Self::organization(author, &found)).clone(),
+            None => match self.tree.organization_of(author)? {
+                Ok(own) => organization.insert(own).clone(),
                 Err(failure) => return Ok(Err(failure)),
             },
         };
-        if !domain.is_within(&own) {
-            return Ok(Ok(false));
-        }
-        Ok(self.walk(domain)?.map(|found| Self::organization(domain, &found) == own))
+        self.tree.belongs(&own, domain)
     }
 
     /// Whether the author domain exists (RFC 9989 §3.2.13): one below which something is does (RFC 8020).
     fn exists(&self, author: &Name) -> Step<bool> {
-        if !self.record(author)?.no_name {
+        if !self.tree.record(author)?.no_name {
             return Ok(true);
         }
         self.exists.ok_or_else(|| (author.clone(), Question::new(author.clone(), RecordType::A)))
-    }
-}
-
-impl Found {
-    fn of(found: Result<Vec<Data>, Failure>) -> Self {
-        let texts = match found {
-            Ok(texts) => texts,
-            Err(failure) if failure.is_temporary() => return Self { record: Err(failure), no_name: false },
-            Err(failure) => return Self { record: Ok(None), no_name: failure == Failure::NxDomain },
-        };
-        let mut records = texts.iter().filter_map(|data| match data {
-            Data::Txt(text) => Record::parse(text),
-            _ => None,
-        });
-        // "If multiple DMARC Policy Records are returned for a single target, they are all discarded."
-        let record = records.next().filter(|_| records.next().is_none());
-        Self { record: Ok(record), no_name: false }
     }
 }
 
@@ -288,7 +192,7 @@ impl Inquiry for Evaluation {
     fn answer(&mut self, answer: Answer) {
         let Some((domain, question)) = self.open.take() else { return };
         match question.kind {
-            RecordType::Txt => self.known.push((domain, Found::of(answer.found))),
+            RecordType::Txt => self.tree.learn(domain, answer.found),
             // Where the DNS says nothing, the domain is given the better of two policies.
             _ => self.exists = Some(answer.found != Err(Failure::NxDomain)),
         }

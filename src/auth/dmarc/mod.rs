@@ -9,6 +9,7 @@
 mod align;
 mod evaluation;
 mod record;
+mod tree;
 
 use std::fmt;
 
