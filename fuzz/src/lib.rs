@@ -2,6 +2,7 @@
 //! crate calls them all on everything under `corpus/`.
 
 mod auth;
+mod auth_reports;
 mod base;
 mod build;
 mod dns;
@@ -65,6 +66,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("received_spf", auth::received_spf),
     ("arc", auth::arc),
     ("dmarc", auth::dmarc),
+    ("dmarc_aggregate", auth_reports::dmarc_aggregate),
 ];
 
 /// Runs the target of that name.

@@ -9,6 +9,7 @@ pub mod dkim;
 pub mod dmarc;
 pub mod dnsbl;
 pub mod iprev;
+pub mod parcel;
 mod reader;
 pub mod results;
 pub mod spf;

@@ -4,9 +4,13 @@
 //! [`Inquiry`](crate::dns::Inquiry) after the records: the tree walk, alignment and the policy. Records of RFC 7489 are read;
 //! what RFC 9989 took away of them (`pct=`, `rf=`, `ri=`) changes nothing.
 //!
-//! Left out on purpose: the list of public suffixes of RFC 7489, for which the tree walk stands now, and reports.
+//! [`aggregate`] has the reports of what was seen in a day, and [`Destinations`] says to whom reports may go.
+//!
+//! Left out on purpose: the list of public suffixes of RFC 7489, for which the tree walk stands now.
 
+pub mod aggregate;
 mod align;
+mod destination;
 mod evaluation;
 mod record;
 mod tree;
@@ -14,6 +18,7 @@ mod tree;
 use std::fmt;
 
 pub use align::{Identifier, Mechanism, author};
+pub use destination::{Allowed, Destination, Destinations, MAX_DESTINATION_QUESTIONS, MAX_DESTINATIONS, Refusal};
 pub use evaluation::{Evaluation, MAX_IDENTIFIERS, MAX_QUESTIONS};
 pub use record::{MAX_RECORD, MAX_URIS, Record, Uri};
 
