@@ -1,6 +1,8 @@
 //! ARC by what RFC 8617 §§4.2, 5.1 and 5.2 say: chains that are sealed, changed and broken.
 
-use facteur::auth::arc::{self, MAX_QUESTIONS, MAX_SETS, Outcome, Part, Problem, SealError, Verdict};
+use facteur::auth::arc::{
+    self, Depth, MAX_QUESTIONS, MAX_SETS, Outcome, Part, Problem, SealError, Sealing, Verdict, Verifier,
+};
 use facteur::auth::dkim::{self, Signer, SigningKey};
 use facteur::auth::{Method, Results};
 use facteur::base::Timestamp;
@@ -32,6 +34,13 @@ impl Sealers {
 
     fn verify(&self, raw: &str) -> Verdict {
         self.zone.ask(arc::verify(&Message::parse(raw.to_owned()), now(), &dkim::Config::default()))
+    }
+
+    fn oldest(&self, raw: &str) -> Option<u8> {
+        let message = Message::parse(raw.to_owned());
+        let mut verifier = Verifier::with(message.header(), now(), &dkim::Config::default(), Depth::Oldest);
+        verifier.body(message.root().raw_body());
+        self.zone.ask(verifier.finish()).oldest_pass
     }
 
     /// `raw` with one more set.
@@ -190,4 +199,64 @@ fn hostile_chains_are_bounded() {
     // The newest signature fails by its body, so its key is not asked for.
     assert_eq!(questions, u32::from(MAX_SETS));
     assert!(questions <= MAX_QUESTIONS);
+}
+
+/// RFC 8617 §5.2, step 5.
+#[test]
+fn the_oldest_message_signature_that_passes_is_found() {
+    let sealers = Sealers::new();
+    assert_eq!(sealers.oldest(MAIL), None, "no chain");
+    for times in [1, 2, 5] {
+        assert_eq!(sealers.oldest(&sealers.sealed(times)), Some(0), "all pass");
+    }
+    // A list between the second and the third host: what was signed before does not stand.
+    let list = |raw: &str, n: usize| {
+        let before = sealers.verify(raw);
+        let changed = raw.replace("noon?", "noon? (list)");
+        let results = Results::new("r.example", [Method::new("arc", before.outcome.to_string())]);
+        let set =
+            arc::seal(&Message::parse(changed.clone()), &before, &results, &sealers.signers[n % 3], now()).unwrap();
+        set + &changed
+    };
+    let changed = list(&sealers.sealed(2), 2);
+    assert_eq!(sealers.oldest(&changed), Some(3));
+    assert_eq!(sealers.verify(&changed).oldest_pass, None, "nobody asked");
+    let more = sealers.seal(&sealers.seal(&changed, 0).unwrap(), 1).unwrap();
+    assert_eq!(sealers.oldest(&more), Some(3));
+    // It does not matter for the outcome (5 A), and a chain that fails has none.
+    assert_eq!(found(sealers.verify(&more)), (Outcome::Pass, None));
+    assert_eq!(sealers.oldest(&more.replace("Lunch", "Dinner")), None);
+    // The questions have their bound.
+    let message = Message::parse(sealers.sealed(usize::from(MAX_SETS)));
+    let verifier = Verifier::with(message.header(), now(), &dkim::Config::default(), Depth::Oldest);
+    let mut evaluation = verifier.finish();
+    let mut asked = 0;
+    while let Ask::Question(_) = evaluation.poll() {
+        evaluation.answer(Err(facteur::dns::Failure::NoData).into());
+        asked += 1;
+    }
+    assert!(asked < 2 * u32::from(MAX_SETS), "{asked}");
+}
+
+#[test]
+fn a_body_in_pieces_is_sealed_as_the_same() {
+    let sealers = Sealers::new();
+    for times in 0..3 {
+        let raw = sealers.sealed(times);
+        let message = Message::parse(raw.clone());
+        let verdict = sealers.verify(&raw);
+        let results = Results::new("r.example", [Method::new("spf", "pass")]);
+        let whole = arc::seal(&message, &verdict, &results, &sealers.signers[0], now()).unwrap();
+        for size in [1, 2, 7, 1000] {
+            let mut sealing = Sealing::new(message.header(), &sealers.signers[0], now()).unwrap();
+            message.root().raw_body().chunks(size).for_each(|piece| sealing.body(piece));
+            // Ed25519 signs the same the same.
+            assert_eq!(sealing.finish(&verdict, &results).unwrap(), whole);
+        }
+    }
+    let ended = sealers.sealed(1).replace("cv=none", "cv=fail");
+    let message = Message::parse(ended);
+    assert_eq!(Sealing::new(message.header(), &sealers.signers[0], now()).err(), Some(SealError::Ended));
+    let nobody = Message::parse("Subject: x\r\n\r\n");
+    assert!(matches!(Sealing::new(nobody.header(), &sealers.signers[0], now()), Err(SealError::Sign(_))));
 }

@@ -1,6 +1,6 @@
 //! A chain as it stands in a header: its sets in order, each with its three fields once (RFC 8617 §§4.2 and 5.2).
 
-use super::{MAX_CHAIN, MAX_SETS, Outcome, Part, Problem, Set, Verdict};
+use super::{Depth, MAX_CHAIN, MAX_SETS, Outcome, Part, Problem, Set, Verdict};
 use crate::auth::dkim::{self, Canonicalization, Fields, Signature, append_unsigned};
 use crate::auth::results::Results;
 use crate::auth::tags::{Tags, number};
@@ -123,35 +123,52 @@ fn status(value: &[u8]) -> &[u8] {
 pub(in crate::auth) struct Chain {
     verdict: Verdict,
     first: usize,
+    /// Whether the older message signatures were looked at.
+    oldest: bool,
 }
 
 impl Chain {
     /// Reads the chain of `header` and gives its signatures to `verifier`.
-    pub(in crate::auth) fn read(header: Header<'_>, now: Timestamp, verifier: &mut dkim::Verifier) -> Self {
-        let first = verifier.len();
+    pub(in crate::auth) fn read(
+        header: Header<'_>,
+        now: Timestamp,
+        verifier: &mut dkim::Verifier,
+        depth: Depth,
+    ) -> Self {
+        let (first, oldest) = (verifier.len(), depth == Depth::Oldest);
         let sets = Sets::read(header);
-        let mut verdict = Verdict { outcome: Outcome::None, problem: None, instance: sets.len(), sets: Vec::new() };
+        let mut verdict = Verdict {
+            outcome: Outcome::None,
+            problem: None,
+            instance: sets.len(),
+            sets: Vec::new(),
+            oldest_pass: None,
+        };
         if sets.sets.is_empty() && sets.problem.is_none() {
-            return Self { verdict, first };
+            return Self { verdict, first, oldest };
         }
         let whole = match sets.whole() {
             Ok(whole) => whole,
             Err(problem) => {
                 (verdict.outcome, verdict.problem) = (Outcome::Fail, Some(problem));
-                return Self { verdict, first };
+                return Self { verdict, first, oldest };
             }
         };
         verdict.outcome = Outcome::Pass;
-        // Step 4: the newest message signature; step 6: every seal.
-        if let Some([_, newest, _]) = whole.last() {
-            let parsed = tags(newest.value()).and_then(|tags| {
+        // Step 4: the newest message signature; step 6: every seal; step 5, where it is wanted: the other message signatures.
+        let fields = Fields::of(header);
+        let message_signature = |field: &Field<'_>, verifier: &mut dkim::Verifier| {
+            let parsed = tags(field.value()).and_then(|tags| {
                 let signature = Signature::of(&tags)?;
                 // RFC 8617 §4.1.2. That the other fields of ARC are there too is against the RFC, and breaks nothing.
                 let seals = signature.fields().any(|name| name == "arc-seal");
                 if seals { Err(dkim::Problem::BadTag("h")) } else { Ok(signature) }
             });
-            let fields = Fields::of(header);
-            verifier.push(parsed, now, |signature| dkim::signed(&fields, *newest, signature));
+            verifier.push(parsed, now, |signature| dkim::signed(&fields, *field, signature));
+        };
+        let mut newest_first = whole.iter().rev().map(|[_, message, _]| message);
+        if let Some(newest) = newest_first.next() {
+            message_signature(newest, verifier);
         }
         let mut before = Vec::new();
         for (set, instance) in whole.iter().zip(1..) {
@@ -174,7 +191,10 @@ impl Chain {
             });
             Canonicalization::Relaxed.field(seal.raw(), &mut before);
         }
-        Self { verdict, first }
+        if oldest {
+            newest_first.for_each(|older| message_signature(older, verifier));
+        }
+        Self { verdict, first, oldest }
     }
 
     /// Where among the verdicts of the verifier those of the chain begin.
@@ -189,13 +209,22 @@ impl Chain {
         if verdict.outcome != Outcome::Pass {
             return verdict;
         }
+        let sets = usize::from(verdict.instance);
         let newest = own.next().map(|signature| (Part::Signature, verdict.instance, signature));
-        let seals = (1..=verdict.instance).zip(own).map(|(instance, seal)| (Part::Seal, instance, seal)).rev();
+        let seals: Vec<_> = own.by_ref().take(sets).collect();
+        let seals = (1..=verdict.instance).zip(seals).map(|(instance, seal)| (Part::Seal, instance, seal)).rev();
         let failed = newest.into_iter().chain(seals).find(|(_, _, one)| one.outcome != dkim::Outcome::Pass);
         if let Some((part, instance, one)) = failed {
             let problem = one.problem.unwrap_or(dkim::Problem::NoKey); // what does not pass has a problem
             verdict.outcome = Outcome::Fail;
             verdict.problem = Some(Problem::Signature(part, instance, problem));
+            return verdict;
+        }
+        // RFC 8617 §5.2, step 5: from N-1 to 1, the last that passed before one that does not; 0 where all pass.
+        let mut older = (1..verdict.instance).rev().zip(own);
+        if self.oldest {
+            let failed = older.find(|(_, one)| one.outcome != dkim::Outcome::Pass);
+            verdict.oldest_pass = Some(failed.map_or(0, |(instance, _)| instance + 1));
         }
         verdict
     }

@@ -3,15 +3,16 @@
 //! [`verify`] looks at the whole chain and is an [`Inquiry`] after its keys; [`seal`] adds a set to it. Whom to believe is for
 //! the reader to say: a chain that passes says only that each of its sealers did write what stands there.
 //!
-//! Left out on purpose: the oldest set whose signature still passes (step 5 of RFC 8617 §5.2, optional), and signing with more
-//! than one key a set, of which RFC 8617 knows nothing.
+//! [`Verifier`] and [`Sealing`] do the same with a body that comes in pieces.
+//!
+//! Left out on purpose: signing with more than one key a set, of which RFC 8617 knows nothing.
 
 mod chain;
 mod seal;
 
 use std::fmt;
 
-pub use seal::{SealError, seal};
+pub use seal::{SealError, Sealing, seal};
 
 pub(in crate::auth) use chain::Chain;
 
@@ -25,8 +26,20 @@ pub const MAX_SETS: u8 = 50;
 /// How many octets the fields of a chain may have together: fifty sets of the usual 3 KB are 150 KB. A seal is of all sets
 /// before it, so the work grows with the square of the sets.
 pub const MAX_CHAIN: usize = 256 * 1024;
-/// How many questions one chain can cause: for the key of the newest signature, and that of each seal.
+/// How many questions one chain can cause: for the key of the newest signature, and that of each seal. With
+/// [`Depth::Oldest`] it is twice as many, less two.
 pub const MAX_QUESTIONS: u32 = 1 + MAX_SETS as u32;
+
+/// Which message signatures of a chain are verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Depth {
+    /// The newest, which the outcome depends on.
+    #[default]
+    Newest,
+    /// All, for [`Verdict::oldest_pass`]: the host after whose set nothing was changed. Up to fifty verifications more.
+    Oldest,
+}
 
 /// What came of a chain: its `cv` (RFC 8617 §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +121,9 @@ pub struct Verdict {
     pub instance: u8,
     /// The sets from the first to the last, where each is whole. They are to be believed only with [`Outcome::Pass`].
     pub sets: Vec<Set>,
+    /// The lowest instance of which, and of all above it, the message signature passes; 0 where all do: the message is as
+    /// it was then (RFC 8617 §5.2, step 5). `None` where the chain does not pass, or it was not looked for.
+    pub oldest_pass: Option<u8>,
 }
 
 impl Verdict {
@@ -166,8 +182,27 @@ pub struct Verifier {
 impl Verifier {
     /// Reads the chain in `header`. Of `config` the keys count.
     pub fn new(header: Header<'_>, now: Timestamp, config: &dkim::Config) -> Self {
+        Self::with(header, now, config, Depth::default())
+    }
+
+    /// As [`new`](Self::new), so deep.
+    ///
+    /// ```
+    /// use facteur::auth::arc::{Depth, Verifier};
+    /// use facteur::auth::dkim;
+    /// use facteur::base::Timestamp;
+    /// use facteur::dns::Zone;
+    /// use facteur::message::Message;
+    ///
+    /// let message = Message::parse("From: ada@example.org\r\n\r\nAt noon?\r\n");
+    /// let now = Timestamp::from_unix(1_790_000_000);
+    /// let mut verifier = Verifier::with(message.header(), now, &dkim::Config::default(), Depth::Oldest);
+    /// verifier.body(message.root().raw_body());
+    /// assert_eq!(Zone::new().ask(verifier.finish()).oldest_pass, None);
+    /// ```
+    pub fn with(header: Header<'_>, now: Timestamp, config: &dkim::Config, depth: Depth) -> Self {
         let mut signatures = dkim::Verifier::empty(config);
-        let chain = Chain::read(header, now, &mut signatures);
+        let chain = Chain::read(header, now, &mut signatures, depth);
         Self { chain, signatures }
     }
 

@@ -103,34 +103,6 @@ impl Signer {
         }
     }
 
-    /// An ARC-Message-Signature field of `message` (RFC 8617 §4.1.2).
-    pub(in crate::auth) fn message_signature(
-        &self,
-        message: &Message,
-        instance: u8,
-        now: Timestamp,
-    ) -> Result<String, SignError> {
-        let fields = Fields::of(message.header());
-        if fields.count("from") == 0 {
-            return Err(SignError::NoFrom);
-        }
-        let mut names = names(self, &fields, |name| {
-            // "Authentication-Results header fields MUST NOT be included", nor those of ARC; DKIM-Signature fields SHOULD be.
-            let arc = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arc-"));
-            !arc && !["authentication-results", "dkim-signature"].iter().any(|other| name.eq_ignore_ascii_case(other))
-        })?;
-        names.push_str(&":dkim-signature".repeat(fields.count("dkim-signature").min(MAX_SIGNED)));
-        let mut hashes = BodyHashes::default();
-        hashes.want(self.wanted());
-        hashes.feed(message.root().raw_body());
-        let finished = hashes.finish();
-        let hash = finished.get(self.wanted()).map(|hashed| &hashed.hash[..]).unwrap_or_default();
-        let field = unsigned(self, Some(instance), &names, hash, now);
-        let mut text = fields.signed(names.split(':'), self.header);
-        append_unsigned(field.as_bytes(), self.header, &mut text);
-        self.complete(field, &text)
-    }
-
     /// An ARC-Seal field (RFC 8617 §4.1.3). `set` is the canonical form of all that it is of but itself.
     pub(in crate::auth) fn seal(
         &self,
@@ -221,6 +193,28 @@ impl<'a> Signing<'a> {
         Ok(Self { signers: started, hashes, now })
     }
 
+    /// Begins an ARC-Message-Signature field (RFC 8617 §4.1.2).
+    pub(in crate::auth) fn message_signature(
+        header: Header<'_>,
+        signer: &'a Signer,
+        now: Timestamp,
+    ) -> Result<Self, SignError> {
+        let fields = Fields::of(header);
+        if fields.count("from") == 0 {
+            return Err(SignError::NoFrom);
+        }
+        let mut names = names(signer, &fields, |name| {
+            // "Authentication-Results header fields MUST NOT be included", nor those of ARC; DKIM-Signature fields SHOULD be.
+            let arc = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arc-"));
+            !arc && !["authentication-results", "dkim-signature"].iter().any(|other| name.eq_ignore_ascii_case(other))
+        })?;
+        names.push_str(&":dkim-signature".repeat(fields.count("dkim-signature").min(MAX_SIGNED)));
+        let mut hashes = BodyHashes::default();
+        hashes.want(signer.wanted());
+        let started = Started { signer, text: fields.signed(names.split(':'), signer.header), names };
+        Ok(Self { signers: vec![started], hashes, now })
+    }
+
     /// The next piece of the body.
     pub fn body(&mut self, octets: &[u8]) {
         self.hashes.feed(octets);
@@ -231,11 +225,20 @@ impl<'a> Signing<'a> {
     /// # Errors
     /// Where a key fails.
     pub fn finish(self) -> Result<String, SignError> {
+        self.complete(None)
+    }
+
+    /// The ARC-Message-Signature field of a set.
+    pub(in crate::auth) fn finish_set(self, instance: u8) -> Result<String, SignError> {
+        self.complete(Some(instance))
+    }
+
+    fn complete(self, instance: Option<u8>) -> Result<String, SignError> {
         let finished = self.hashes.finish();
         let mut out = String::new();
         for Started { signer, names, mut text } in self.signers {
             let hash = finished.get(signer.wanted()).map(|hashed| &hashed.hash[..]).unwrap_or_default();
-            let field = unsigned(signer, None, &names, hash, self.now);
+            let field = unsigned(signer, instance, &names, hash, self.now);
             append_unsigned(field.as_bytes(), signer.header, &mut text);
             out.push_str(&signer.complete(field, &text)?);
         }
