@@ -4,7 +4,8 @@
 //! [`Inquiry`](crate::dns::Inquiry) after the records: the tree walk, alignment and the policy. Records of RFC 7489 are read;
 //! what RFC 9989 took away of them (`pct=`, `rf=`, `ri=`) changes nothing.
 //!
-//! [`aggregate`] has the reports of what was seen in a day, and [`Destinations`] says to whom reports may go.
+//! [`aggregate`] has the reports of what was seen in a day, [`failure`] those of single messages, and [`Destinations`] says to
+//! whom reports may go.
 //!
 //! Left out on purpose: the list of public suffixes of RFC 7489, for which the tree walk stands now.
 
@@ -12,6 +13,7 @@ pub mod aggregate;
 mod align;
 mod destination;
 mod evaluation;
+pub mod failure;
 mod record;
 mod tree;
 

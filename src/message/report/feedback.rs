@@ -60,7 +60,8 @@ pub struct FeedbackReport {
     pub auth_failure: Option<AuthFailure>,
     /// Delivery-Result: what became of the message.
     pub delivery_result: Option<DeliveryResult>,
-    /// Identity-Alignment: the methods whose identity was aligned, in lower case; none for `none`.
+    /// Identity-Alignment, in lower case; none for `none`: the methods that failed to authenticate an aligned identity
+    /// (RFC 9991 §4; RFC 7489 had those that did).
     pub identity_alignment: Option<Vec<String>>,
     /// DKIM-Domain: the `d=` of the signature.
     pub dkim_domain: Option<String>,
