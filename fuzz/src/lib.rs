@@ -67,6 +67,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("arc", auth::arc),
     ("dmarc", auth::dmarc),
     ("dmarc_aggregate", auth_reports::dmarc_aggregate),
+    ("redaction", auth_reports::redaction),
+    ("tls_rpt", auth_reports::tls_rpt),
 ];
 
 /// Runs the target of that name.

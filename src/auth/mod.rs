@@ -14,6 +14,7 @@ mod reader;
 pub mod results;
 pub mod spf;
 mod tags;
+pub mod tls_rpt;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -248,7 +249,7 @@ impl Check {
     pub fn with(session: &Session, message: &Message, now: Timestamp, config: &Config) -> Self {
         let (header, body) = (message.header(), message.root().raw_body());
         let mut signatures = dkim::Verifier::new(header, now, &config.dkim);
-        let chain = arc::Chain::read(header, now, &mut signatures);
+        let chain = arc::Chain::read(header, now, &mut signatures, arc::Depth::Newest);
         if signatures.wants_body() {
             signatures.body(body);
         }
@@ -482,8 +483,10 @@ impl Report {
     fn arc_method(&self) -> Option<Method> {
         let method = Method::new("arc", self.arc.outcome.to_string());
         let method = self.arc.problem.iter().fold(method, |method, problem| method.reason(problem.to_string()));
-        (self.arc.outcome != arc::Outcome::None)
-            .then(|| method.property("smtp", "remote-ip", self.iprev.ip.to_string()))
+        let method = method.property("smtp", "remote-ip", self.iprev.ip.to_string());
+        let oldest = self.arc.oldest_pass.iter();
+        let method = oldest.fold(method, |method, oldest| method.property("header", "oldest-pass", oldest.to_string()));
+        (self.arc.outcome != arc::Outcome::None).then_some(method)
     }
 
     /// RFC 9989 §9.1.

@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(table.oldest(Some("b")), Some(5));
         assert_eq!(table.oldest(None), Some(3));
         assert_eq!(table.oldest(None), None);
-        assert_eq!(table.drain(), []);
+        assert!(table.drain().is_empty());
     }
 
     #[test]
