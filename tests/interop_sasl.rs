@@ -1,5 +1,7 @@
 //! GNU SASL's client (`gsasl`), curl and Python's smtplib against our server, each mechanism that they speak, in the clear and over TLS.
-#![cfg(feature = "net")]
+#![cfg(all(feature = "net", unix))]
+
+mod interop_peers;
 
 use std::num::NonZeroU32;
 use std::process::{Command, Stdio};
@@ -12,6 +14,7 @@ use facteur::net::tls::Acceptor;
 use facteur::sasl::{Answer, Credentials, Hash, Mechanism, Offer, Question, Verifier};
 use facteur::smtp::server::{AuthPolicy, StartTls};
 use facteur::smtp::{Enhanced, Reply, Server, ServerConfig, ServerEvent};
+use interop_peers::{Peer, has};
 use tokio::net::TcpListener;
 
 const PASSWORD: &str = "tanstaaf";
@@ -56,16 +59,6 @@ async fn serve(listener: &TcpListener, config: Arc<ServerConfig>, acceptor: Acce
     driver.session().identity.clone()
 }
 
-/// Whether the program is there; a line that says so where it is not.
-fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        println!("skipped: there is no {program} here");
-    }
-    found
-}
-
 /// Runs the program against a server that offers one mechanism; whether the server has let it in.
 async fn runs(mechanism: Mechanism, tls: bool, program: impl Fn(u16, &str) -> Command) -> bool {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -89,9 +82,9 @@ async fn runs(mechanism: Mechanism, tls: bool, program: impl Fn(u16, &str) -> Co
     name.is_some()
 }
 
-fn gsasl(mechanism: Mechanism, tls: bool, password: &str) -> impl Fn(u16, &str) -> Command {
+fn gsasl(peer: &Peer, mechanism: Mechanism, tls: bool, password: &str) -> impl Fn(u16, &str) -> Command {
     move |port, authority| {
-        let mut command = Command::new("gsasl");
+        let mut command = peer.command("gsasl", &[]);
         command.args(["--smtp", "--connect", &format!("localhost:{port}"), "--quality-of-protection=qop-auth"]);
         command.args(["--authentication-id=ada", "--authorization-id=ada", &format!("--password={password}")]);
         command.args(["--anonymous-token=ada@example.org", "--realm=localhost"]);
@@ -110,9 +103,8 @@ fn gsasl(mechanism: Mechanism, tls: bool, password: &str) -> impl Fn(u16, &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gnu_sasl_logs_in_by_each_mechanism() {
-    if !has("gsasl") {
-        return;
-    }
+    let Some(peer) = Peer::find("gsasl", "gsasl") else { return };
+    let gsasl = |mechanism, tls, password| gsasl(&peer, mechanism, tls, password);
     let passwords = [
         Mechanism::Plain,
         Mechanism::Login,
@@ -134,7 +126,7 @@ async fn gnu_sasl_logs_in_by_each_mechanism() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_logs_in_by_each_mechanism() {
-    if !has("curl") {
+    if !has("curl", &["curl"], &[]) {
         return;
     }
     let curl = |mechanism: Mechanism, secret: &str| {
@@ -162,7 +154,7 @@ async fn curl_logs_in_by_each_mechanism() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_logs_in_by_each_mechanism() {
-    if !has("python3") {
+    if !has("python3", &["python3"], &[]) {
         return;
     }
     const SCRIPT: &str = "import smtplib, sys; smtp = smtplib.SMTP('localhost', int(sys.argv[1]), timeout=20); \

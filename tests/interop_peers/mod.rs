@@ -140,6 +140,11 @@ pub fn node_path() -> PathBuf {
     peers().join("node/node_modules")
 }
 
+/// Says so past the test harness, which keeps to itself what a test that passes prints.
+fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
+}
+
 /// Whether all of these files and programs are there; a line that says so where not.
 pub fn has(what: &str, programs: &[&str], files: &[&Path]) -> bool {
     let runs = |program: &&str| {
@@ -149,7 +154,7 @@ pub fn has(what: &str, programs: &[&str], files: &[&Path]) -> bool {
     };
     let found = programs.iter().all(runs) && files.iter().all(|file| file.exists());
     if !found {
-        println!("skipped: {what} is not here");
+        skipped(&format!("{what} is not here"));
     }
     found
 }
@@ -171,14 +176,12 @@ impl Peer {
             return match peer.shell("true", &[]).output() {
                 Ok(output) if output.status.success() => Some(peer),
                 Ok(output) => {
-                    println!(
-                        "skipped: {package} is here, and cannot be given a room: {}",
-                        String::from_utf8_lossy(&output.stderr).trim()
-                    );
+                    let why = String::from_utf8_lossy(&output.stderr);
+                    skipped(&format!("{package} is here, and cannot be given a room: {}", why.trim()));
                     None
                 }
                 Err(error) => {
-                    println!("skipped: {package} is here, and cannot be given a room: {error}");
+                    skipped(&format!("{package} is here, and cannot be given a room: {error}"));
                     None
                 }
             };
@@ -188,7 +191,7 @@ impl Peer {
         if installed.is_ok_and(|status| status.success()) {
             return Some(Self { layer: None, users: Vec::new() });
         }
-        println!("skipped: {package} is not here");
+        skipped(&format!("{package} is not here"));
         None
     }
 
@@ -198,7 +201,7 @@ impl Peer {
         match peer.layer {
             Some(_) => Some(peer),
             None => {
-                println!("skipped: {package} is not unpacked here");
+                skipped(&format!("{package} is not unpacked here"));
                 None
             }
         }
