@@ -55,6 +55,9 @@ pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS
 pub struct Config {
     /// How signatures are verified, those of ARC too.
     pub dkim: dkim::Config,
+    /// Which message signatures of an ARC chain are verified. Default the newest: the others cost up to 49 questions and
+    /// verifications, and say only since when the message has not been changed.
+    pub arc: arc::Depth,
     /// Which lists are asked about client and message. Default `None`. Share one for all checks: it remembers which lists
     /// work.
     pub lists: Option<Arc<dnsbl::Lists>>,
@@ -65,7 +68,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { dkim: dkim::Config::default(), lists: None, patience: Duration::from_secs(20) }
+        Self { dkim: dkim::Config::default(), arc: arc::Depth::Newest, lists: None, patience: Duration::from_secs(20) }
     }
 }
 
@@ -75,7 +78,8 @@ impl Config {
     pub fn max_questions(&self) -> u32 {
         let signatures = u32::try_from(self.dkim.signatures).unwrap_or(u32::MAX);
         let lists = if self.lists.is_some() { dnsbl::MAX_QUESTIONS } else { 0 };
-        (MAX_QUESTIONS - dkim::Config::SIGNATURES as u32 + lists).saturating_add(signatures)
+        let older = if self.arc == arc::Depth::Newest { 0 } else { u32::from(arc::MAX_SETS) - 1 };
+        (MAX_QUESTIONS - dkim::Config::SIGNATURES as u32 + lists + older).saturating_add(signatures)
     }
 }
 
@@ -249,7 +253,7 @@ impl Check {
     pub fn with(session: &Session, message: &Message, now: Timestamp, config: &Config) -> Self {
         let (header, body) = (message.header(), message.root().raw_body());
         let mut signatures = dkim::Verifier::new(header, now, &config.dkim);
-        let chain = arc::Chain::read(header, now, &mut signatures, arc::Depth::Newest);
+        let chain = arc::Chain::read(header, now, &mut signatures, config.arc);
         if signatures.wants_body() {
             signatures.body(body);
         }
