@@ -7,6 +7,7 @@ use facteur::auth::dmarc::aggregate::{
     Collector, CollectorLimits, Disposition, FaultKind, Handling, Limits, Override, OverrideKind, ReadError, Record,
     Report, Reporter, Scope, Text, WriteError,
 };
+use facteur::auth::parcel::PackError;
 use facteur::auth::{Check, Session};
 use facteur::base::Timestamp;
 use facteur::dns::Zone;
@@ -347,4 +348,35 @@ fn extensions_can_be_looked_at() {
     let mut expected = Record::default();
     expected.extensions = report.records[0].extensions.clone();
     assert_eq!(report.records, [expected]);
+}
+
+/// What comes by mail may be anything: a bomb is refused before it is large, and no second part is tried.
+#[test]
+fn bombs_in_messages_are_refused() {
+    use std::io::Write;
+    let packed = |octets: &mut dyn Iterator<Item = Vec<u8>>| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        octets.for_each(|octets| encoder.write_all(&octets).unwrap());
+        encoder.finish().unwrap()
+    };
+    // 128 MiB of spaces, and as much of records that are nothing.
+    let spaces = packed(&mut std::iter::repeat_n(vec![b' '; 1 << 20], 128));
+    let start = b"<feedback>".to_vec();
+    let records = packed(&mut std::iter::once(start).chain(std::iter::repeat_n(b"<record/>".repeat(1 << 16), 220)));
+    for octets in [spaces, records] {
+        assert!(octets.len() < 4 << 20, "{}", octets.len());
+        let message = Message::build()
+            .date(Timestamp::from_unix(0))
+            .from("a@x.example")
+            .text("Here is your report.\n")
+            .attach("a.example!x.example!1!2.xml.gz", "application/gzip", octets)
+            .attach("b.xml", "text/xml", "<feedback><record/></feedback>")
+            .finish()
+            .unwrap();
+        let error = Report::mailed(&message, &Limits::default()).unwrap_err();
+        assert!(matches!(error, ReadError::Pack(PackError::Bomb | PackError::TooLarge)), "{error}");
+    }
+    // A million records that are not packed: the limit of records is met.
+    let million = [b"<feedback>".as_slice(), &b"<record></record>".repeat(1_000_000), b"</feedback>"].concat();
+    assert_eq!(Report::parse(&million).unwrap_err(), ReadError::TooManyRecords);
 }

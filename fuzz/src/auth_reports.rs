@@ -10,7 +10,8 @@ use facteur::base::Secret;
 pub fn dmarc_aggregate(input: &[u8]) {
     names(&String::from_utf8_lossy(input));
     let mut limits = Limits::default();
-    (limits.records, limits.results, limits.text, limits.depth, limits.faults) = (20, 3, 50, 8, 10);
+    (limits.records, limits.results, limits.total) = (20, 3, 30);
+    (limits.text, limits.depth, limits.faults) = (50, 8, 10);
     limits.parcel.octets = 100_000;
     let Ok(report) = Report::parse_with(input, &limits) else { return };
     assert!(report.records.len() <= 20 && report.faults.len() <= 10 && report.organization.len() <= 50);

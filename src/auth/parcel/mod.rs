@@ -193,6 +193,8 @@ pub(in crate::auth) fn mailto(uri: &str) -> Option<Address> {
 
 /// How many parts of a message are looked at for a report: real ones have it in the first five.
 const MAX_PARTS: usize = 50;
+/// How many of them are unpacked.
+const MAX_CANDIDATES: usize = 5;
 
 /// The parts of a message that a report may be in, the likely ones first: by their media type, or by the extension of
 /// their file.
@@ -216,7 +218,7 @@ pub(in crate::auth) fn parts<'a>(message: &'a Message, extension: &str) -> Vec<P
     let parts = message.parts().filter(|part| !part.is_multipart()).take(MAX_PARTS);
     let mut parts: Vec<_> = parts.filter_map(|part| Some((likely(&part)?, part))).collect();
     parts.sort_by_key(|(rank, _)| *rank);
-    parts.into_iter().map(|(_, part)| part).collect()
+    parts.into_iter().map(|(_, part)| part).take(MAX_CANDIDATES).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Limits, ReadError, Report, WriteError};
 use crate::address::{Address, Domain};
-use crate::auth::parcel::{self, FileName, Subject};
+use crate::auth::parcel::{self, FileName, PackError, Subject};
 use crate::message::fields::AutoSubmitted;
 use crate::message::{Builder, Message, NewPart};
 
@@ -78,6 +78,8 @@ impl Report {
                         submitter: field("TLS-Report-Submitter"),
                     });
                 }
+                // Who sends a bomb does not get another part unpacked.
+                Err(error @ ReadError::Pack(PackError::Bomb | PackError::TooLarge)) => return Err(error),
                 Err(error) if why == ReadError::NoPart => why = error,
                 Err(_) => {}
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Limits, ReadError, Report, Text, WriteError};
 use crate::address::{Address, Domain};
-use crate::auth::parcel::{self, FileName, Subject};
+use crate::auth::parcel::{self, FileName, PackError, Subject};
 use crate::message::Message;
 use crate::message::build::Builder;
 use crate::message::fields::AutoSubmitted;
@@ -69,6 +69,8 @@ impl Report {
                     let subject = message.header().subject().and_then(|subject| Subject::parse(&subject));
                     return Ok(Mailed { report, file, subject });
                 }
+                // Who sends a bomb does not get another part unpacked.
+                Err(error @ ReadError::Pack(PackError::Bomb | PackError::TooLarge)) => return Err(error),
                 Err(error) if why == ReadError::NoPart => why = error,
                 Err(_) => {}
             }

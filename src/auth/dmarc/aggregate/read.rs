@@ -26,6 +26,9 @@ pub struct Limits {
     /// How many signatures, results of SPF, reasons or extensions one record may have; others are left out. Default 100, as
     /// many as RFC 9990 §3.1.3 wants reported.
     pub results: usize,
+    /// How many of them the report may have in all. Default 500,000: some 100 MB. An element of eight octets is kept in a
+    /// hundred, so the size of the document bounds nothing.
+    pub total: usize,
     /// How many octets a text may have; what follows is left out. Default 2,000: real ones are one sentence.
     pub text: usize,
     /// How deep elements may stand in each other. Default 20; the schema needs six.
@@ -36,7 +39,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parcel: parcel::Limits::default(), records: 100_000, results: 100, text: 2_000, depth: 20, faults: 100 }
+        Self {
+            parcel: parcel::Limits::default(),
+            records: 100_000,
+            results: 100,
+            total: 500_000,
+            text: 2_000,
+            depth: 20,
+            faults: 100,
+        }
     }
 }
 
@@ -62,6 +73,9 @@ pub enum ReadError {
     /// It has more records than [`Limits::records`].
     #[error("more records than the limit")]
     TooManyRecords,
+    /// It has more results than [`Limits::total`].
+    #[error("more results than the limit")]
+    TooManyResults,
     /// Elements stand in each other more deeply than [`Limits::depth`].
     #[error("elements too deep in each other")]
     TooDeep,
@@ -185,6 +199,8 @@ struct Reading<'a> {
     seen: [Vec<&'static str>; 2],
     stack: Vec<Place>,
     at: usize,
+    /// How many results, reasons and extensions there are.
+    results: usize,
 }
 
 fn read(xml: &str, limits: &Limits) -> Result<Report, ReadError> {
@@ -201,6 +217,7 @@ fn read(xml: &str, limits: &Limits) -> Result<Report, ReadError> {
         seen: [Vec::new(), Vec::new()],
         stack: Vec::new(),
         at: 0,
+        results: 0,
     };
     let mut done = false;
     loop {
@@ -268,6 +285,12 @@ impl Reading<'_> {
         let (name, local) = (element.name(), element.local_name());
         let parent = self.stack.last().copied().unwrap_or(Place::Other);
         let place = parent.child(local.as_ref(), name.as_ref().contains(':'));
+        if matches!(place, Place::Dkim | Place::Spf | Place::Reason | Place::Extension) {
+            self.results += 1;
+            if self.results > self.limits.total {
+                return Err(ReadError::TooManyResults);
+            }
+        }
         match place {
             Place::Leaf(_) => {
                 self.text.clear();
@@ -638,5 +661,7 @@ mod tests {
         let report = parse(&many).unwrap();
         assert_eq!((report.records[0].dkim.len(), report.faults.len()), (3, 5));
         assert!(report.faults.iter().all(|fault| (fault.element, fault.kind) == ("dkim", FaultKind::TooMany)));
+        let limits = Limits { total: 8, ..limits.clone() };
+        assert_eq!(Report::parse_with(many.as_bytes(), &limits), Err(ReadError::TooManyResults));
     }
 }

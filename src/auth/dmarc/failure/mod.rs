@@ -1,6 +1,6 @@
 //! Failure reports (RFC 9991, in the form of RFC 6591): what of one message did not pass, told to the domain at once.
 //!
-//! [`Wanted`] reads what a domain asked for with `fo`, [`Report::of`] makes the reports, [`Redaction`] takes out of them who
+//! [`Options`] reads what a domain asked for with `fo`, [`Report::of`] makes the reports, [`Redaction`] takes out of them who
 //! wrote to whom, [`Limiter`] holds back what is too much, and [`Destinations::of_failure`](super::Destinations::of_failure)
 //! says where they may go. [`Report::mailed`] is the way back.
 //!
