@@ -5,6 +5,7 @@
 //! DMARC, whether the client's name leads back to its address, and, where the [`Config`] has lists, what these say.
 
 pub mod arc;
+pub mod dane;
 pub mod dkim;
 pub mod dmarc;
 pub mod dnsbl;

@@ -8,6 +8,8 @@ use aws_lc_rs::signature::{self, KeyPair};
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
 use zeroize::Zeroizing;
 
+use crate::base::der::element;
+
 /// A hash function of SCRAM (RFC 5802).
 ///
 /// ```
@@ -191,21 +193,6 @@ impl PublicKey {
 /// How long the modulus of an RSA key is: the first INTEGER of the innermost SEQUENCE that has one. Enough of DER for keys,
 /// so that a key of the wrong size is told from what is no key.
 fn rsa_bits(der: &[u8]) -> Option<usize> {
-    /// One element: its tag, its content, what follows.
-    fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-        let (tag, rest) = der.split_first()?;
-        let (first, rest) = rest.split_first()?;
-        let (length, rest) = match first {
-            0..=0x7f => (usize::from(*first), rest),
-            0x81..=0x84 => {
-                let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        Some((*tag, content, rest))
-    }
     let (0x30, outer, _) = element(der)? else { return None };
     let modulus = match element(outer)? {
         (0x02, modulus, _) => modulus,

@@ -23,6 +23,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub(crate) mod crypto;
+pub(crate) mod der;
 pub mod network;
 pub mod parse;
 pub mod proxy;

@@ -4,6 +4,9 @@
 //! order: `TIMEOUT`, `SERVFAIL` and `BOGUS` in the place of a type, alone for every type that the name has no records of,
 //! or followed by the type that they are for. Names are answered for as RFC 1034 §4.3.2 has it, with wildcards
 //! (RFC 4592) and aliases; every name that is not there does not exist.
+//!
+//! `$SECURE NAME` has the answers for that name and those below it proved by DNSSEC, and `$INSECURE NAME` takes it back from
+//! there downwards, as a delegation without a signature does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -42,6 +45,8 @@ pub struct Zone {
     names: BTreeMap<Name, Node>,
     /// Names that exist because there is one below them (RFC 4592 §2.2.2).
     above: BTreeSet<Name>,
+    /// From where downwards answers are proved, or no longer.
+    signed: BTreeMap<Name, bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,6 +92,24 @@ impl Zone {
         self.node(name).faults.push((kind, failure));
     }
 
+    /// Has answers for this name and all below it be [secure](Answer::secure).
+    pub fn sign(&mut self, name: Name) {
+        self.signed.insert(name, true);
+    }
+
+    /// Takes [`sign`](Self::sign) back for this name and all below it.
+    pub fn unsign(&mut self, name: Name) {
+        self.signed.insert(name, false);
+    }
+
+    fn is_signed(&self, name: &Name) -> bool {
+        if self.signed.is_empty() {
+            return false;
+        }
+        let names = std::iter::successors(Some(name.clone()), Name::parent);
+        names.into_iter().find_map(|name| self.signed.get(&name).copied()).unwrap_or(false)
+    }
+
     fn node(&mut self, name: Name) -> &mut Node {
         let mut above = name.parent();
         while let Some(name) = above {
@@ -98,19 +121,23 @@ impl Zone {
         self.names.entry(name).or_default()
     }
 
-    /// Answers a question.
+    /// Answers a question. It is secure where each name on the way is, aliases among them (RFC 4035 §3.2.3), and there is no
+    /// fault.
     pub fn answer(&self, question: &Question) -> Answer {
         let mut name = question.name.clone();
+        let mut secure = true;
         for _ in 0..=MAX_ALIASES {
-            let Some(node) = self.find(&name) else { return Err(Failure::NxDomain).into() };
-            let Some(node) = node else { return Err(Failure::NoData).into() };
+            secure &= self.is_signed(&name);
+            let absent = |failure| Answer { secure, ..Answer::from(Err(failure)) };
+            let Some(node) = self.find(&name) else { return absent(Failure::NxDomain) };
+            let Some(node) = node else { return absent(Failure::NoData) };
             if let Some((_, failure)) = node.faults.iter().find(|(kind, _)| *kind == Some(question.kind)) {
                 return Err(*failure).into();
             }
             let wanted = node.records.iter().filter(|(data, _)| data.kind() == question.kind);
             let (found, ttls): (Vec<Data>, Vec<u32>) = wanted.cloned().unzip();
             if !found.is_empty() {
-                return Answer { ttl: ttls.into_iter().min().unwrap_or(0), ..Answer::from(Ok(found)) };
+                return Answer { found: Ok(found), ttl: ttls.into_iter().min().unwrap_or(0), secure };
             }
             let alias = node.records.iter().find_map(|(data, _)| match data {
                 Data::Cname(alias) => Some(alias),
@@ -119,7 +146,7 @@ impl Zone {
             match (alias, node.faults.iter().find(|(kind, _)| kind.is_none())) {
                 (Some(alias), _) => name = alias.clone(),
                 (None, Some((_, failure))) => return Err(*failure).into(),
-                (None, None) => return Err(Failure::NoData).into(),
+                (None, None) => return absent(Failure::NoData),
             }
         }
         Err(Failure::ServFail).into()
@@ -258,6 +285,12 @@ impl Reader {
             b"$ORIGIN" => {
                 words.next();
                 self.origin = self.name(word(&mut words, first, "a name")?)?;
+                return end(words.next());
+            }
+            b"$SECURE" | b"$INSECURE" => {
+                words.next();
+                let name = self.name(word(&mut words, first, "a name")?)?;
+                zone.signed.insert(name, first.octets == b"$SECURE");
                 return end(words.next());
             }
             b"$TTL" => {
@@ -502,5 +535,28 @@ mod tests {
         assert_eq!(ask(&zone, "b.x", RecordType::A), Err(Failure::Bogus));
         assert_eq!(ask(&zone, "b.x", RecordType::Mx), Err(Failure::ServFail));
         assert_eq!(ask(&zone, "b.x", RecordType::Txt), Err(Failure::NoData));
+    }
+
+    #[test]
+    fn answers_are_secure_where_each_name_on_the_way_is() {
+        let zone: Zone = "$SECURE x\n$INSECURE off.x\na.x A 192.0.2.1\nb.off.x A 192.0.2.1\nc.x CNAME b.off.x\n\
+                          d.off.x CNAME a.x\ne.x CNAME a.x\nf.x SERVFAIL\ng.y A 192.0.2.1\n"
+            .parse()
+            .unwrap();
+        for (name, secure) in [
+            ("a.x", true),
+            ("none.x", true),
+            ("b.off.x", false),
+            ("none.off.x", false),
+            ("c.x", false),
+            ("d.off.x", false),
+            ("e.x", true),
+            ("f.x", false),
+            ("g.y", false),
+        ] {
+            assert_eq!(zone.answer(&Question::new(name.parse().unwrap(), RecordType::A)).secure, secure, "{name}");
+        }
+        let alias = Question::new("c.x".parse().unwrap(), RecordType::Cname);
+        assert!(zone.answer(&alias).secure);
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rustls::pki_types::{AlgorithmIdentifier, alg_id};
 
 use crate::base::crypto::{self, CertificateHash};
+use crate::base::der::sequence;
 
 /// What a certificate may be signed with, and the hash of its binding.
 const SIGNATURES: [(AlgorithmIdentifier, CertificateHash); 9] = [
@@ -38,21 +39,6 @@ pub(super) fn end_point(certificate: &[u8]) -> Option<Bytes> {
     let known = SIGNATURES.iter().find(|(known, _)| known.as_ref() == algorithm).map(|(_, hash)| *hash);
     let old = || OLD.iter().any(|known| algorithm.starts_with(known)).then_some(CertificateHash::Sha256);
     Some(crypto::certificate_digest(known.or_else(old)?, certificate).into())
-}
-
-/// What is in the SEQUENCE in DER that `input` begins with, and what follows it.
-fn sequence(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [0x30, length, rest @ ..] = input else { return None };
-    let (length, rest) = match usize::from(*length) {
-        short @ 0..=0x7f => (short, rest),
-        // The length in one to three octets: no certificate is larger.
-        long @ 0x81..=0x83 => {
-            let (octets, rest) = rest.split_at_checked(long - 0x80)?;
-            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]
