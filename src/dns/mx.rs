@@ -49,7 +49,7 @@ pub struct Host {
     pub preference: u16,
     /// Its addresses, in the order in which to try them.
     pub addresses: Vec<IpAddr>,
-    /// The answers that gave the addresses were proved by DNSSEC.
+    /// The answers for its addresses were proved by DNSSEC, as far as there were any (RFC 7672 §2.2.2).
     pub secure: bool,
 }
 
@@ -186,12 +186,17 @@ impl Lookup {
         for Candidate { name, preference, aaaa, a } in std::mem::take(candidates) {
             let mut host = Host { name: Some(name), preference, addresses: Vec::new(), secure: true };
             for answer in [aaaa, a].into_iter().flatten() {
-                host.secure &= answer.secure;
+                let secure = answer.secure;
                 match answer.found {
                     Ok(records) => host.addresses.extend(records.iter().filter_map(Data::address)),
-                    Err(failure) if failure.is_temporary() => temporary = Some(failure),
+                    // It says nothing of the zone: who breaks the question for one family must not have DANE passed over.
+                    Err(failure) if failure.is_temporary() => {
+                        temporary = Some(failure);
+                        continue;
+                    }
                     Err(_) => {}
                 }
+                host.secure &= secure;
             }
             host.addresses.truncate(MAX_ADDRESSES);
             if !host.addresses.is_empty() {
