@@ -10,11 +10,13 @@ pub mod dkim;
 pub mod dmarc;
 pub mod dnsbl;
 pub mod iprev;
+pub mod mta_sts;
 pub mod parcel;
 mod reader;
 pub mod results;
 pub mod spf;
 mod tags;
+pub mod tls_policy;
 pub mod tls_rpt;
 
 use std::net::IpAddr;
@@ -31,6 +33,7 @@ use crate::message::Message;
 use crate::smtp::{self, ReversePath};
 
 pub use results::{Method, Property, Results};
+pub use tls_policy::TlsPolicy;
 
 /// How many questions one [`Check`] with the default [`Config`] can ask; [`Config::max_questions`] says it of others.
 pub const MAX_QUESTIONS: u32 = iprev::MAX_QUESTIONS
