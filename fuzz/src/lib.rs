@@ -20,6 +20,7 @@ mod spool;
 mod store;
 mod tnef;
 mod transfer;
+mod transport;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
@@ -69,6 +70,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dmarc_aggregate", auth_reports::dmarc_aggregate),
     ("redaction", auth_reports::redaction),
     ("tls_rpt", auth_reports::tls_rpt),
+    ("tlsa", transport::tlsa),
+    ("mta_sts", transport::mta_sts),
 ];
 
 /// Runs the target of that name.

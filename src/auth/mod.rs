@@ -2,7 +2,9 @@
 //! [`Inquiry`].
 //!
 //! [`Check`] runs those that apply and gives one [`Report`]: SPF of both identities, the DKIM signatures, the ARC chain,
-//! DMARC, whether the client's name leads back to its address, and, where the [`Config`] has lists, what these say.
+//! DMARC, whether the client's name leads back to its address, and, where the [`Config`] has lists, what these say. The other
+//! way round, a [`TlsPolicy`] says what a mail host must prove before it gets a message, out of DANE ([`dane`]) and MTA-STS
+//! ([`mta_sts`]).
 
 pub mod arc;
 pub mod dane;
