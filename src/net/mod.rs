@@ -7,6 +7,7 @@
 //! so over sessions that stay open. [`blocking`] is for programs without a runtime.
 
 pub mod blocking;
+pub mod dane;
 mod deliver;
 pub mod driver;
 mod end_point;
