@@ -199,7 +199,7 @@ impl fmt::Display for TlsPolicy {
 /// It asks at most [`MAX_QUESTIONS`], none for hosts whose addresses are not signed. The example of [`TlsPolicy`] uses it.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    hosts: Vec<(dane::Lookup, TlsPolicy)>,
+    hosts: Vec<(Option<dane::Lookup>, TlsPolicy)>,
 }
 
 impl Lookup {
@@ -215,15 +215,25 @@ impl Lookup {
             let policy = mta_sts.as_ref().filter(|policy| policy.mode != Mode::None).zip(host.name.as_ref());
             let mta_sts =
                 policy.map(|(policy, name)| Named { allows: policy.allows(name), policy: Arc::clone(policy) });
-            (dane::Lookup::new(domain, targets, host, port), TlsPolicy { dane: None, mta_sts, chosen })
+            (Some(dane::Lookup::new(domain, targets, host, port)), TlsPolicy { dane: None, mta_sts, chosen })
         };
         Self { hosts: targets.hosts.iter().map(of).collect() }
     }
 
     /// The same with another mind of hosts that MX records name which are not proved.
     pub fn redirected(mut self, redirection: Redirection) -> Self {
-        self.hosts.iter_mut().for_each(|(lookup, _)| lookup.redirection = redirection);
+        self.lookups().for_each(|lookup| lookup.redirection = redirection);
         self
+    }
+
+    /// The same without a question to the DNS.
+    pub fn without_dane(mut self) -> Self {
+        self.hosts.iter_mut().for_each(|(lookup, _)| *lookup = None);
+        self
+    }
+
+    fn lookups(&mut self) -> impl Iterator<Item = &mut dane::Lookup> {
+        self.hosts.iter_mut().filter_map(|(lookup, _)| lookup.as_mut())
     }
 }
 
@@ -233,10 +243,12 @@ impl Inquiry for Lookup {
     fn poll(&mut self) -> Ask<Self::Verdict> {
         let mut policies = Vec::with_capacity(self.hosts.len());
         for (lookup, policy) in &mut self.hosts {
-            match lookup.poll() {
-                Ask::Question(question) => return Ask::Question(question),
-                Ask::Verdict(finding) => policies.push(TlsPolicy { dane: Some(finding), ..policy.clone() }),
-            }
+            let dane = match lookup.as_mut().map(Inquiry::poll) {
+                Some(Ask::Question(question)) => return Ask::Question(question),
+                Some(Ask::Verdict(finding)) => Some(finding),
+                None => None,
+            };
+            policies.push(TlsPolicy { dane, ..policy.clone() });
         }
         Ask::Verdict(policies)
     }
@@ -249,7 +261,7 @@ impl Inquiry for Lookup {
 
     fn open(&mut self) -> Vec<Question> {
         let mut open: Vec<Question> = Vec::new();
-        for question in self.hosts.iter_mut().flat_map(|(lookup, _)| lookup.open()) {
+        for question in self.lookups().flat_map(Inquiry::open) {
             if !open.contains(&question) {
                 open.push(question);
             }
@@ -259,7 +271,7 @@ impl Inquiry for Lookup {
 
     fn answer_to(&mut self, question: &Question, answer: Answer) {
         // Hosts that are aliases for one, and the domain's own aliases, make for one question of several.
-        self.hosts.iter_mut().for_each(|(lookup, _)| lookup.answer_to(question, answer.clone()));
+        self.lookups().for_each(|lookup| lookup.answer_to(question, answer.clone()));
     }
 }
 

@@ -90,9 +90,11 @@ impl Verifier {
     }
 }
 
-/// Whether a certificate's name is for a host. RFC 7672 §3.2.3: a star is "the entire first label", and stands for one.
+/// Whether a certificate's name is for a host. RFC 7672 §3.2.3: a star is "the entire first label", and stands for one; not for
+/// all names of a top-level domain, with webpki, which looks at the other names.
 fn is_for(presented: &str, name: &str) -> bool {
     match presented.strip_prefix("*.") {
+        Some(below) if !below.contains('.') => false,
         Some(below) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(below)),
         None => presented.eq_ignore_ascii_case(name),
     }
@@ -283,12 +285,14 @@ mod tests {
             (named(&["mx.test"]), &["mx.test"][..], true),
             (named(&["d.test"]), &["mx.test", "d.test"], true),
             (named(&["mx.test"]), &["my.test"], false),
-            (named(&["*.test"]), &["mx.test"], true),
-            (named(&["*.test"]), &["a.mx.test"], false),
+            (named(&["*.d.test"]), &["mx.d.test"], true),
+            (named(&["*.d.test"]), &["a.mx.d.test"], false),
+            (named(&["*.test"]), &["mx.test"], false),
             (named(&["*.mx.test"]), &["mx.test"], false),
             (common("mx.test", &[]), &["mx.test"], true),
-            (common("*.test", &[]), &["MX.test"], true),
-            (common("*.test", &[]), &["a.mx.test"], false),
+            (common("*.d.test", &[]), &["MX.d.test"], true),
+            (common("*.d.test", &[]), &["a.mx.d.test"], false),
+            (common("*.test", &[]), &["mx.test"], false),
             (common("my.test", &[]), &["mx.test"], false),
             (common("mx.test", &["my.test"]), &["mx.test"], false),
         ] {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::address::Domain;
+use crate::auth::tls_policy;
 use crate::base::crypto;
+use crate::dns::Name;
 use crate::dns::mx::{self, Targets, Unreachable};
 use crate::net::resolver::Resolver;
 use crate::net::route::{NoHost, Route};
-use crate::net::session::{Attempt, Reason, Undecided, needs_tls};
+use crate::net::session::{Attempt, Reason, Undecided};
 use crate::net::submit::{SendError, Sender};
 use crate::smtp::{Enhanced, ForwardPath, Outcome, Outgoing, Recipient, Reply, Stage};
 
@@ -19,8 +21,9 @@ impl Sender {
     /// each recipient. Nothing is kept: whoever got a [temporary](Outcome::is_temporary) answer is to be tried again
     /// later.
     ///
-    /// A message with REQUIRETLS is refused: RFC 8689 §4.2.1 wants the names of mail hosts proved by DNSSEC or MTA-STS, and
-    /// neither is looked at here. Who has such proof calls [`deliver_to`](Self::deliver_to).
+    /// Mail hosts are held to what DANE and MTA-STS say of them, as [`Sender::dane`] and [`Sender::mta_sts`] have it. A message with
+    /// REQUIRETLS goes only where one of the two proves that the host is one for the domain, and the host its name (RFC 8689
+    /// §4.2.1).
     pub async fn deliver(&self, resolver: &Resolver, message: &Outgoing) -> Vec<Outcome> {
         let began = tokio::time::Instant::now();
         let (mut outcomes, parts) = by_domain(message);
@@ -28,7 +31,7 @@ impl Sender {
             let route = self.route(resolver, &domain).await;
             part.age = part.age.saturating_add(began.elapsed());
             match route {
-                Ok(route) => outcomes.extend(self.follow(&route, part).await),
+                Ok(route) => outcomes.extend(self.deliver_along(&route, part).await),
                 Err(none) => outcomes.extend(none.outcomes(part.envelope.recipients)),
             }
         }
@@ -38,11 +41,14 @@ impl Sender {
     /// Sends a message to the first of these hosts that takes it, at this port. The next host is asked for those for whom
     /// the one before decided nothing: it was not there, refused the session, broke off, or lacks an extension that the
     /// message cannot go without; not where it may have the message already.
+    ///
+    /// That these are hosts for the recipients is taken for known; nothing is asked of the DNS.
     pub async fn deliver_to(&self, targets: &Targets, port: u16, message: Outgoing) -> Vec<Outcome> {
-        self.follow(&Route::by(targets, port), message).await
+        self.deliver_along(&Route::by(targets, port), message).await
     }
 
-    async fn follow(&self, route: &Route, message: Outgoing) -> Vec<Outcome> {
+    /// The same along a [`route`](Self::route).
+    pub async fn deliver_along(&self, route: &Route, message: Outgoing) -> Vec<Outcome> {
         let mut journey = Journey::new(message);
         for stop in route.stops(self.max_addresses) {
             let attempt = self.attempt(&stop, journey.message()).await;
@@ -53,7 +59,7 @@ impl Sender {
         journey.finish()
     }
 
-    /// Where mail for a domain goes that is not ours, at port 25.
+    /// Where mail for a domain goes that is not ours, at port 25, and what each host must prove before it gets any.
     ///
     /// # Errors
     /// Where it cannot go anywhere.
@@ -68,20 +74,24 @@ impl Sender {
                 host.name.as_ref().is_some_and(|name| Some(name.as_str()) == own.as_deref())
             })
         });
-        match targets {
-            Ok(targets) => Ok(Route::by(&targets, SMTP)),
-            Err(why) => Err(NoHost(Reason::ours(Stage::Connect, unreachable(why)))),
-        }
+        let targets = targets.map_err(|why| NoHost(Reason::ours(Stage::Connect, unreachable(why))))?;
+        let name = domain.to_ascii().and_then(|name| Name::parse(&name).ok());
+        // An address has no policy (RFC 8461 §3.4), and no name either.
+        let kept = match (&self.mta_sts, name) {
+            (Some(mta_sts), Some(name)) => mta_sts.policy(resolver, &name).await.policy,
+            _ => None,
+        };
+        let lookup = tls_policy::Lookup::new(domain, &targets, SMTP, kept);
+        let lookup = match self.dane {
+            Some(redirection) => lookup.redirected(redirection),
+            None => lookup.without_dane(),
+        };
+        Ok(Route::by(&targets, SMTP).with_policies(resolver.ask(lookup).await))
     }
 }
 
-/// The message for the recipients of each domain, and the outcomes of those that have none, or must not go by the DNS.
+/// The message for the recipients of each domain, and the outcomes of those that have none.
 pub(super) fn by_domain(message: &Outgoing) -> (Vec<Outcome>, Vec<(Domain, Outgoing)>) {
-    if needs_tls(&message.envelope) {
-        let reply = Reply::new(550, Enhanced(5, 7, 10), "TLS is required, and the names of mail hosts are not proved");
-        let why = Reason::ours(Stage::Connect, reply);
-        return (Undecided::new(message.envelope.recipients.clone(), why).into_outcomes().collect(), Vec::new());
-    }
     let mut outcomes = Vec::new();
     let mut domains: BTreeMap<String, (Domain, Vec<Recipient>)> = BTreeMap::new();
     for recipient in &message.envelope.recipients {

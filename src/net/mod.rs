@@ -11,6 +11,7 @@ pub mod dane;
 mod deliver;
 pub mod driver;
 mod end_point;
+pub mod mta_sts;
 pub mod pool;
 pub mod resolver;
 mod route;
@@ -20,6 +21,7 @@ pub mod submit;
 pub mod tls;
 
 pub use driver::{Driver, Error, Limits};
+pub use mta_sts::MtaSts;
 pub use pool::{Pool, PoolConfig};
 pub use resolver::Resolver;
 pub use route::{NoHost, Route};

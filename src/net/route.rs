@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::auth::TlsPolicy;
 use crate::dns::mx::Targets;
 use crate::net::session::Reason;
 use crate::net::submit::SendError;
@@ -40,6 +41,8 @@ pub(super) struct Stop {
     pub(super) addresses: Vec<SocketAddr>,
     /// What tells it from others.
     pub(super) key: String,
+    /// What it must prove.
+    pub(super) policy: Arc<TlsPolicy>,
 }
 
 impl NoHost {
@@ -73,6 +76,16 @@ impl Route {
         Self { stops: targets.hosts.iter().map(stop).collect(), at: 0 }
     }
 
+    /// The same hosts, each with what it must prove before it gets a message: those of the targets, in their order. A host without
+    /// a policy must prove nothing; to whom it belongs is taken for known.
+    #[must_use]
+    pub fn with_policies(self, policies: impl IntoIterator<Item = TlsPolicy>) -> Self {
+        let policies =
+            policies.into_iter().map(Arc::new).chain(std::iter::repeat_with(|| Arc::new(TlsPolicy::given())));
+        let with = |(stop, policy): (&Stop, _)| Stop { policy, ..stop.clone() };
+        Self { stops: self.stops.iter().zip(policies).map(with).collect(), at: self.at }
+    }
+
     /// The hosts with their addresses, of which no more are tried in all.
     pub(super) fn stops(&self, max_addresses: usize) -> impl Iterator<Item = Stop> {
         let mut left = max_addresses;
@@ -93,6 +106,7 @@ impl Route {
 
 impl Stop {
     fn new(host: &str, port: u16, addresses: Vec<SocketAddr>) -> Self {
-        Self { host: host.to_owned(), key: format!("{}:{port}", host.to_ascii_lowercase()), addresses }
+        let (key, policy) = (format!("{}:{port}", host.to_ascii_lowercase()), Arc::new(TlsPolicy::given()));
+        Self { host: host.to_owned(), key, addresses, policy }
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::auth::tls_policy::{Demand, Refusal};
 use crate::net::driver::{self, Driver};
 use crate::net::route::Stop;
 use crate::net::submit::{Encryption, SendError, Sender};
@@ -82,6 +83,17 @@ impl Reason {
         };
         Self::ours(Stage::Connect, Reply::new(451, enhanced, error.to_string()))
     }
+
+    /// A host that is not to have it, in a server's words. RFC 3463 §3.5: X.4.3 where the directory did not answer; §3.8: X.7.5
+    /// for what is about proof; RFC 8689 §4.2.1: 5.7.10.
+    fn refusal(host: &str, refusal: Refusal) -> Self {
+        let (code, enhanced) = match refusal {
+            Refusal::Unknown(_) => (451, Enhanced(4, 4, 3)),
+            refusal if refusal.is_temporary() => (451, Enhanced(4, 7, 5)),
+            _ => (550, Enhanced(5, 7, 10)),
+        };
+        Self::ours(Stage::Connect, Reply::new(code, enhanced, format!("{host}: {refusal}")))
+    }
 }
 
 /// A conversation in which the server has let us in, and asks for the next message.
@@ -92,6 +104,8 @@ pub(super) struct Session {
     pub(super) sent: u32,
     /// The conversation goes on.
     open: bool,
+    /// What the server had to prove.
+    demand: Demand,
 }
 
 /// What came of beginning a conversation.
@@ -157,9 +171,17 @@ impl Session {
         self.open && self.smtp.takes_more()
     }
 
-    /// Whether the server has proved its name.
-    pub(super) fn is_proved(&self) -> bool {
-        self.smtp.tls().is_some_and(|tls| tls.verified)
+    /// Whether the server has proved at least this.
+    pub(super) fn meets(&self, demand: &Demand) -> bool {
+        let tls = self.smtp.tls();
+        match demand {
+            Demand::Nothing => true,
+            Demand::Encryption => tls.is_some(),
+            // By the same records. Those of before may have been withdrawn.
+            Demand::Records(_) => self.demand == *demand,
+            Demand::Authorities => tls.is_some_and(|tls| tls.verified) && !matches!(self.demand, Demand::Records(_)),
+            _ => false,
+        }
     }
 
     /// Says goodbye, and waits for the answer, not for long.
@@ -175,7 +197,7 @@ impl Sender {
     /// Tries the addresses of one host until one takes the connection, and sends the message over it.
     pub(super) async fn attempt(&self, stop: &Stop, mut message: Outgoing) -> Result<Attempt, SendError> {
         let began = Instant::now();
-        let opened = self.open(stop, needs_tls(&message.envelope)).await;
+        let opened = self.open(stop, &self.demand(stop, &message.envelope)).await;
         message.age = message.age.saturating_add(began.elapsed());
         match opened {
             Ok(Opened::Ready(mut session)) => {
@@ -187,26 +209,42 @@ impl Sender {
         }
     }
 
-    /// Tries the addresses of one host until one takes the connection, and converses until it asks for a message. Where TLS is no
-    /// more than a bonus, a host that has it and cannot do it is spoken to without.
-    pub(super) async fn open(&self, stop: &Stop, must: bool) -> Result<Opened, SendError> {
-        let connector = match must && !self.connector.verifies() {
-            true => &Connector::system()?,
-            false => &self.connector,
+    /// What a host must prove before it gets a message with this envelope.
+    pub(super) fn demand(&self, stop: &Stop, envelope: &Envelope) -> Demand {
+        match (needs_tls(envelope), self.client.starttls) {
+            (true, _) => stop.policy.strict(),
+            (false, StartTls::Never) => Demand::Nothing,
+            (false, _) => stop.policy.demand(),
+        }
+    }
+
+    /// Tries the addresses of one host until one takes the connection, and converses until it asks for a message. A host of which
+    /// nothing is demanded, and which has TLS and cannot do it, is spoken to without.
+    pub(super) async fn open(&self, stop: &Stop, demand: &Demand) -> Result<Opened, SendError> {
+        let mut host = stop.host.as_str();
+        let connector = match demand {
+            Demand::Nothing | Demand::Encryption => self.connector.clone(),
+            Demand::Authorities => self.verifying()?,
+            Demand::Records(found) => {
+                // RFC 7672 §8.1: the server is asked for by the TLSA base domain.
+                host = found.base.as_str();
+                self.connector.by_records(found.clone())
+            }
+            Demand::Refusal(refusal) => return Ok(Opened::Refused(Reason::refusal(host, *refusal))),
         };
-        let host = (stop.host.as_str(), connector);
+        let mut config = Arc::clone(&self.client);
+        if !demand.allows_plain() && config.starttls != StartTls::Required {
+            Arc::make_mut(&mut config).starttls = StartTls::Required;
+        }
         let (stream, address) = self.connect(&stop.addresses).await?;
-        match self.begin(host, stream, &self.client).await {
+        match self.begin((host, &connector, demand), stream, &config).await {
             // RFC 7435 §3: where TLS is a bonus its failure is no reason not to send.
             Err(SendError::Tls(_))
-                if !must
-                    && self.client.starttls == StartTls::Opportunistic
-                    && self.encryption == Encryption::ByCommand =>
+                if config.starttls == StartTls::Opportunistic && self.encryption == Encryption::ByCommand =>
             {
-                let mut client = ClientConfig::clone(&self.client);
-                client.starttls = StartTls::Never;
+                Arc::make_mut(&mut config).starttls = StartTls::Never;
                 let (stream, _) = self.connect(&[address]).await?;
-                self.begin(host, stream, &Arc::new(client)).await
+                self.begin((host, &connector, demand), stream, &config).await
             }
             result => result,
         }
@@ -231,7 +269,7 @@ impl Sender {
     /// A conversation up to the first message, with a host that has this name and proves it in this way.
     async fn begin(
         &self,
-        (host, connector): (&str, &Connector),
+        (host, connector, demand): (&str, &Connector, &Demand),
         stream: TcpStream,
         config: &Arc<ClientConfig>,
     ) -> Result<Opened, SendError> {
@@ -246,7 +284,9 @@ impl Sender {
         let mut why = None;
         loop {
             match smtp.next().await {
-                Ok(Some(ClientEvent::Ready)) => return Ok(Opened::Ready(Session { smtp, sent: 0, open: true })),
+                Ok(Some(ClientEvent::Ready)) => {
+                    return Ok(Opened::Ready(Session { smtp, sent: 0, open: true, demand: demand.clone() }));
+                }
                 Ok(Some(ClientEvent::Refused { stage, reply, by })) => why = Some(Reason { stage, reply, by }),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(Opened::Refused(why.unwrap_or_else(ended_early))),
@@ -273,10 +313,11 @@ pub(super) fn unopened(opened: Result<Opened, SendError>, message: Outgoing) -> 
     let why = match opened {
         // RFC 8689 §4.2.1: who cannot prove its name does not get it, now or later.
         Err(SendError::Tls(error)) if must && error.kind() == io::ErrorKind::InvalidData => {
-            let reply = Reply::new(550, Enhanced(5, 7, 10), format!("TLS is required: {error}"));
-            let why = Reason::ours(Stage::StartTls, reply);
-            let outcomes = recipients.into_iter().map(|recipient| why.outcome(recipient)).collect();
-            return Ok(Attempt { outcomes, undecided: None });
+            return Ok(never(recipients, &error));
+        }
+        // Nor does who has no TLS.
+        Ok(Opened::Refused(why)) if must && why.stage == Stage::StartTls && why.by == By::Client => {
+            return Ok(never(recipients, &"the server has no STARTTLS"));
         }
         Err(error) => return Err(error),
         Ok(Opened::Refused(why)) => why,
@@ -284,6 +325,13 @@ pub(super) fn unopened(opened: Result<Opened, SendError>, message: Outgoing) -> 
     };
     let undecided = (!recipients.is_empty()).then(|| Undecided::new(recipients, why));
     Ok(Attempt { outcomes: Vec::new(), undecided })
+}
+
+/// A host that cannot have a message with REQUIRETLS.
+fn never(recipients: Vec<Recipient>, why: &dyn std::fmt::Display) -> Attempt {
+    let reply = Reply::new(550, Enhanced(5, 7, 10), format!("TLS is required: {why}"));
+    let why = Reason::ours(Stage::StartTls, reply);
+    Attempt { outcomes: recipients.into_iter().map(|recipient| why.outcome(recipient)).collect(), undecided: None }
 }
 
 /// Whether it must not go but over TLS to who has proved its name. A bounce would rather be read by others than be lost (RFC

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::auth::dane::Redirection;
 use crate::net::driver::Limits;
+use crate::net::mta_sts::MtaSts;
 use crate::net::route::Route;
 use crate::net::session::Undecided;
 use crate::net::tls::{self, Connector};
@@ -76,6 +78,15 @@ pub struct Sender {
     pub max_addresses: usize,
     /// The driver's limits.
     pub limits: Limits,
+    /// Whether mail hosts that the DNS names must prove who they are by TLSA records, where they have any (RFC 7672). Default
+    /// `Some`: it costs those that have none nothing. It takes a resolver that says what DNSSEC has proved; with any other, and
+    /// where the client's STARTTLS is [`StartTls::Never`], there is no DANE.
+    pub dane: Option<Redirection>,
+    /// The MTA-STS policies of domains, to which their mail hosts are then held (RFC 8461). Default `None`: it takes a program that
+    /// may ask web servers.
+    pub mta_sts: Option<MtaSts>,
+    /// The authorities of this system, read when somebody first had to prove a name to them.
+    authorities: Arc<OnceLock<Connector>>,
 }
 
 /// When TLS begins.
@@ -146,7 +157,28 @@ impl Sender {
             connect_timeout: Duration::from_secs(30),
             max_addresses: 8,
             limits: Limits::default(),
+            dane: Some(Redirection::Any),
+            mta_sts: None,
+            authorities: Arc::default(),
         }
+    }
+
+    /// A connector that believes no more than authorities: that of the sender, or one by those of this system.
+    ///
+    /// # Errors
+    /// Where this system has none.
+    pub(super) fn verifying(&self) -> Result<Connector, tls::Error> {
+        if self.connector.verifies() {
+            return Ok(self.connector.clone());
+        }
+        let system = match self.authorities.get() {
+            Some(system) => system.clone(),
+            None => {
+                let system = self.connector.as_believing(&Connector::system()?);
+                self.authorities.get_or_init(|| system).clone()
+            }
+        };
+        Ok(system)
     }
 
     /// As [`send`].

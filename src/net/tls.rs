@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
@@ -20,8 +21,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStor
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{Accept, Connect, TlsAcceptor, TlsConnector, TlsStream};
 
-use super::end_point::end_point;
+use crate::auth::dane::Association;
 use crate::base::{Secret, Tls, crypto};
+use crate::net::dane::Verifier;
+use crate::net::end_point::end_point;
 
 /// Where systems keep the authorities that they trust, as one PEM file.
 const BUNDLES: &[&str] = &[
@@ -165,8 +168,12 @@ impl Connector {
     /// # Errors
     /// Where there is no authority in `roots`.
     pub fn with_roots(roots: &[u8]) -> Result<Self, Error> {
-        let believes = Believes::Roots(Arc::new(authorities(roots)?));
-        Ok(Self { config: Arc::new(believes.clone().config().with_no_client_auth()), believes })
+        let roots = Arc::new(authorities(roots)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto::tls_provider())
+            .build()
+            .map_err(|_| Error::Missing("certificate of an authority"))?;
+        let believes = Believes::Roots(verifier);
+        Ok(Self { config: Arc::new(believes.config().with_no_client_auth()), believes })
     }
 
     /// A client that believes the authorities of this system: the file named by `SSL_CERT_FILE`, or else the first of
@@ -188,7 +195,25 @@ impl Connector {
     /// only listens, and not who stands between.
     pub fn unverified() -> Self {
         let believes = Believes::Everyone;
-        Self { config: Arc::new(believes.clone().config().with_no_client_auth()), believes }
+        Self { config: Arc::new(believes.config().with_no_client_auth()), believes }
+    }
+
+    /// The same client, believing a server by its TLSA records (RFC 7672 §3.2) and nobody else.
+    pub fn by_records(&self, association: Association) -> Self {
+        self.believing(Believes::Records(Arc::new(Verifier::new(association))))
+    }
+
+    /// The same client, believing whom `other` believes.
+    pub fn as_believing(&self, other: &Self) -> Self {
+        self.believing(other.believes.clone())
+    }
+
+    fn believing(&self, believes: Believes) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(believes.verifier());
+        // A session that others have believed in must not be taken up again here.
+        config.resumption = Resumption::default();
+        Self { config: Arc::new(config), believes }
     }
 
     /// The same client with a certificate of its own to show where it is asked.
@@ -196,7 +221,7 @@ impl Connector {
     /// # Errors
     /// What is wrong with the chain or the key.
     pub fn with_identity(self, chain: &[u8], key: &Secret) -> Result<Self, Error> {
-        let builder = self.believes.clone().config();
+        let builder = self.believes.config();
         let identity = Identity(RwLock::new(certified_key(chain, key)?));
         Ok(Self { config: Arc::new(builder.with_client_cert_resolver(Arc::new(identity))), believes: self.believes })
     }
@@ -216,7 +241,7 @@ impl Connector {
 impl Connector {
     /// Whether servers have to prove their names.
     pub(super) fn verifies(&self) -> bool {
-        matches!(self.believes, Believes::Roots(_))
+        !matches!(self.believes, Believes::Everyone)
     }
 }
 
@@ -301,19 +326,26 @@ impl rustls::client::ResolvesClientCert for Identity {
 
 #[derive(Clone, Debug)]
 enum Believes {
-    Roots(Arc<RootCertStore>),
+    Roots(Arc<WebPkiServerVerifier>),
+    Records(Arc<Verifier>),
     Everyone,
 }
 
 impl Believes {
-    fn config(self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-        let builder = ClientConfig::builder_with_provider(crypto::tls_provider())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for the default versions"); // it is ours, and has
+    fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
         match self {
-            Self::Roots(roots) => builder.with_root_certificates(roots),
-            Self::Everyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified)),
+            Self::Roots(verifier) => Arc::<WebPkiServerVerifier>::clone(verifier),
+            Self::Records(verifier) => Arc::<Verifier>::clone(verifier),
+            Self::Everyone => Arc::new(Unverified),
         }
+    }
+
+    fn config(&self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+        ClientConfig::builder_with_provider(crypto::tls_provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for the default versions") // it is ours, and has
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier())
     }
 }
 

@@ -253,7 +253,7 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
         let tried = if left == 0 { Tried::Whole } else { Tried::InPart };
         let mut hop = match way {
             None => Err(Failure::new(Enhanced(5, 4, 4), "no route to this domain")),
-            Some(way) => host.relay.hop(*way, domain, &entry).await,
+            Some(way) => host.relay.hop(*way, domain).await,
         };
         // Those who wait for another turn, where they are not all.
         let mut only: Option<Vec<Recipient>> = None;

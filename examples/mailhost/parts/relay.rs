@@ -13,10 +13,10 @@ use facteur::base::Timestamp;
 use facteur::net::pool::{Turn, Waiting};
 use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
-use facteur::net::{NoHost, Pool, PoolConfig, Resolver, Route};
+use facteur::net::{MtaSts, NoHost, Pool, PoolConfig, Resolver, Route};
 use facteur::sasl::{Credentials, Identity};
 use facteur::smtp::client::{By, Handover, Login, StartTls};
-use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing, Recipient, ReversePath};
+use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing, Recipient};
 use facteur::spool::{Entry, Failure, Pending};
 use tokio::sync::Semaphore;
 
@@ -62,8 +62,13 @@ impl Relay {
             let sender = sender(config, route, data).map_err(|error| format!("{}: {error}", route.host))?;
             routes.insert(name(route), Pool::new(sender, limits.clone()));
         }
-        let sender = || Sender::new(client(config)?).map_err(|error| error.to_string());
-        let direct = resolver.map(|resolver| Ok::<_, String>((Pool::new(sender()?, limits), resolver))).transpose()?;
+        let direct = resolver.map(|resolver| {
+            let mut sender = Sender::new(client(config)?).map_err(|error| error.to_string())?;
+            // Without authorities nobody can prove where a policy is from; then there are none.
+            sender.mta_sts = MtaSts::system(resolver.clone()).ok();
+            Ok::<_, String>((Pool::new(sender, limits), resolver))
+        });
+        let direct = direct.transpose()?;
         Ok(Self { routes, direct, lookups: Semaphore::new(config.queue.workers) })
     }
 
@@ -77,7 +82,7 @@ impl Relay {
     }
 
     /// Looks up where mail for a domain goes by this way, or why it cannot.
-    pub async fn hop<'a>(&'a self, way: Way<'a>, domain: &Domain, entry: &Entry) -> Result<Hop<'a>, Failure> {
+    pub async fn hop<'a>(&'a self, way: Way<'a>, domain: &Domain) -> Result<Hop<'a>, Failure> {
         let _one_of_many = self.lookups.acquire().await;
         let failed = |status, text: String| Failure::new(status, format!("{}: {text}", way.name()));
         match way {
@@ -90,11 +95,6 @@ impl Relay {
             Way::Direct => {
                 let (pool, resolver) =
                     self.direct.as_ref().ok_or_else(|| failed(Enhanced(4, 3, 5), "no resolver".into()))?;
-                // RFC 8689 §4.2.1 wants the names of mail hosts proved, which nobody does here.
-                if entry.params.require_tls && entry.from != ReversePath::Null {
-                    let text = "TLS is required, and the names of mail hosts are not proved";
-                    return Err(failed(Enhanced(5, 7, 10), text.into()));
-                }
                 match pool.sender().route(resolver, domain).await {
                     Ok(route) => Ok(Hop { way, pool, route }),
                     Err(none) => Err(refused(way, &none)),

@@ -48,6 +48,8 @@ pub struct Fetch {
 
 #[derive(Debug)]
 enum State {
+    /// Nothing was sent yet: TLS comes first. The policy host is asked next.
+    Start(Name),
     Status,
     Head(Head),
     /// So many octets are to come.
@@ -130,14 +132,8 @@ impl Fetch {
     /// Where the name is too long to have a policy host below it.
     pub fn new(domain: &Name, now: Instant) -> Result<Self, ParseError> {
         let host = Self::host(domain)?;
-        let mut wire = Wire::new();
-        let request = format!(
-            "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: facteur\r\nAccept: text/plain\r\n\
-             Connection: close\r\n\r\n"
-        );
-        wire.out(request.as_bytes());
         let until = now.checked_add(TIMEOUT).unwrap_or(now);
-        Ok(Self { wire, now, until, state: State::Status, lines: 0, body: Vec::new() })
+        Ok(Self { wire: Wire::new(), now, until, state: State::Start(host), lines: 0, body: Vec::new() })
     }
 
     /// The policy host of a domain (RFC 8461 §3.2): who is to be connected to, and what its certificate must name.
@@ -153,6 +149,14 @@ impl Fetch {
         match &mut self.state {
             State::Failed(error) => return Err(error.clone()),
             State::Done => return Ok(Progress::Over),
+            State::Start(host) => {
+                let request = format!(
+                    "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: facteur\r\nAccept: text/plain\r\n\
+                     Connection: close\r\n\r\n"
+                );
+                self.wire.out(request.as_bytes());
+                self.state = State::Status;
+            }
             State::Status => {
                 let Some(line) = self.line()? else { return Ok(Progress::Waits) };
                 let head = Head { status: status(&line)?, length: None, chunked: false, is_text: false };

@@ -16,11 +16,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::auth::tls_policy::Demand;
 use crate::dns::mx::Targets;
 use crate::net::Resolver;
 use crate::net::deliver::{self, Goes, Journey};
 use crate::net::route::{NoHost, Route, Stop};
-use crate::net::session::{Attempt, Opened, Reason, Session, needs_tls, unopened};
+use crate::net::session::{Attempt, Opened, Reason, Session, unopened};
 use crate::net::submit::{SendError, Sender};
 use crate::smtp::{Enhanced, Outcome, Outgoing, Recipient, Reply, Stage};
 
@@ -336,10 +337,10 @@ impl Shared {
         place: OwnedSemaphorePermit,
     ) -> Result<Attempt, SendError> {
         let began = Instant::now();
-        let must = needs_tls(&message.envelope);
-        let opened = match self.take_idle(stop, must).await {
+        let demand = self.sender.demand(stop, &message.envelope);
+        let opened = match self.take_idle(stop, &demand).await {
             Some(open) => Ok(open),
-            None => self.open(stop, must).await,
+            None => self.open(stop, &demand).await,
         };
         message.age = message.age.saturating_add(began.elapsed());
         match opened {
@@ -358,9 +359,9 @@ impl Shared {
     }
 
     /// A session that is idle and answers.
-    async fn take_idle(&self, stop: &Stop, must: bool) -> Option<Open> {
+    async fn take_idle(&self, stop: &Stop, demand: &Demand) -> Option<Open> {
         loop {
-            let fits = |open: &Open| !must || open.session.is_proved();
+            let fits = |open: &Open| open.session.meets(demand);
             let mut open = self.lock().table.take(&stop.key, fits)?;
             if let Ok(true) = timeout(ALIVE, open.session.is_alive()).await {
                 return Some(open);
@@ -369,20 +370,29 @@ impl Shared {
     }
 
     /// A new session.
-    async fn open(&self, stop: &Stop, must: bool) -> Result<Open, (Result<Opened, SendError>, Failed)> {
+    async fn open(&self, stop: &Stop, demand: &Demand) -> Result<Open, (Result<Opened, SendError>, Failed)> {
+        if matches!(demand, Demand::Refusal(_)) {
+            // It says nothing of the host, which is not asked.
+            return Err((self.sender.open(stop, demand).await, Failed::Down));
+        }
         // One that is idle and does not fit takes a place that we have.
         let unfit = self.lock().table.oldest(Some(&stop.key));
         unfit.into_iter().for_each(Open::quit);
         let connection = self.connection().await;
-        let opened = self.sender.open(stop, must).await;
+        let opened = self.sender.open(stop, demand).await;
         let why = match opened {
             Ok(Opened::Ready(session)) => {
                 let host = self.lock().table.reached(&stop.key, &self.config, Instant::now().into_std());
                 return Ok(Open { session, _connection: connection, _host: host });
             }
+            // What one message or one domain asks for beyond others says nothing of the host.
+            Err(SendError::Tls(_) | SendError::TlsConfig(_)) if !demand.allows_plain() => {
+                return Err((opened, Failed::Down));
+            }
+            Ok(Opened::Refused(Reason { stage: Stage::StartTls, .. })) if !demand.allows_plain() => {
+                return Err((opened, Failed::Down));
+            }
             Ok(Opened::Refused(ref why)) => why.clone(),
-            // What one message asks for beyond others says nothing of the host.
-            Err(SendError::Tls(_) | SendError::TlsConfig(_)) if must => return Err((opened, Failed::Down)),
             Err(ref error) => Reason::no_connection(error),
         };
         let failed = self.lock().table.failed(&stop.key, &self.config, Instant::now().into_std(), why);
