@@ -332,7 +332,8 @@ fn dovecot() -> Option<(Running, Folder, Certificates, u16, u16)> {
     certificates.write(&folder);
     let (port, auth) = (free_port(), free_port());
     folder.configure("dovecot.conf", "dovecot.conf", &[("port", &port.to_string()), ("auth", &auth.to_string())]);
-    folder.write("users", format!("{USER}:{{PLAIN}}{PASSWORD}:::::\nbob:{{PLAIN}}secret:::::\n"));
+    let users = "bob:{PLAIN}secret:::::\nfull:{PLAIN}secret::::::userdb_quota_rule=*:storage=1\n";
+    folder.write("users", format!("{USER}:{{PLAIN}}{PASSWORD}:::::\n{users}"));
     let script = "mkdir -p /var/lib/dovecot \"$1/mail\"; chown vmail \"$1/mail\"; dovecot -F -c \"$1/dovecot.conf\"";
     let mut running = Running::start(peer.shell(script, &[folder.0.to_str().unwrap()]), &folder, "dovecot");
     running.greets(port);
@@ -414,14 +415,18 @@ async fn dovecots_lmtp_says_of_each_recipient_what_became_of_it() {
             if max_chunk == 100 && letter.len() > 100_000 {
                 continue;
             }
-            let mail =
-                Outgoing::new(envelope(&["bob@example.net", "nobody@example.net", "ada@example.net"]), letter.clone());
+            let to = ["bob@example.net", "nobody@example.net", "full@example.net", "ada@example.net"];
+            let mail = Outgoing::new(envelope(&to), letter.clone());
             let outcomes = sender.send(&format!("localhost:{port}"), mail).await.unwrap();
-            assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+            assert_eq!(outcomes.len(), 4, "{outcomes:?}");
             for outcome in outcomes {
-                let refused = outcome.to == ForwardPath::from(address("nobody@example.net"));
-                let expected = if refused { (Stage::Rcpt, 550) } else { (Stage::Message, 250) };
+                let expected = match &outcome.to {
+                    ForwardPath::Address(to) if to.local() == "nobody" => (Stage::Rcpt, 550),
+                    ForwardPath::Address(to) if to.local() == "full" => (Stage::Message, 552),
+                    _ => (Stage::Message, 250),
+                };
                 assert_eq!((outcome.stage, outcome.reply.code()), expected, "{outcome:?}");
+                assert!(outcome.is_delivered() || !outcome.is_temporary(), "{outcome:?}");
             }
             sent.push(letter);
         }
