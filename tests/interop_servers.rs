@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use facteur::address::Address;
 use facteur::base::Secret;
-use facteur::net::Driver;
 use facteur::net::submit::{SendError, Sender};
 use facteur::net::tls::Connector;
+use facteur::net::{Driver, Pool, PoolConfig};
 use facteur::sasl::{Credentials, Hash, Identity, Login, Mechanism};
 use facteur::smtp::client::{By, Pipelining, StartTls};
 use facteur::smtp::server::Protocol;
@@ -166,13 +166,39 @@ impl Host {
         }
         smtp.quit();
         assert_eq!(smtp.next().await.unwrap(), None, "{}", self.name);
+        self.has_subjects("many").await;
+    }
+
+    /// Twenty at once, over at most three connections of five messages each at a time.
+    async fn many_over_a_pool(&mut self) {
+        let mut limits = PoolConfig::default();
+        (limits.per_host, limits.messages) = (3, 5);
+        let pool = Pool::new(self.sender(self.config()), limits);
+        let host = format!("localhost:{}", self.port);
+        let tasks: Vec<_> = (0..20)
+            .map(|number| {
+                let (pool, host) = (pool.clone(), host.clone());
+                let mail = Outgoing::new(envelope(&["bob@example.net"]), letter(&format!("pool-{number}")));
+                tokio::spawn(async move { pool.send(&host, mail).await.unwrap() })
+            })
+            .collect();
+        for task in tasks {
+            delivered(&task.await.unwrap(), self.name);
+        }
+        pool.close().await;
+        self.has_subjects("pool").await;
+    }
+
+    /// Twenty came, each once.
+    async fn has_subjects(&mut self, name: &str) {
         let mut subjects = std::collections::BTreeSet::new();
         while subjects.len() < 20 {
             let taken = self.sink.next().await;
             let message = facteur::message::Message::parse(taken.content);
-            subjects.insert(message.header().get("Subject").expect("a subject").text().trim().to_owned());
+            let subject = message.header().get("Subject").expect("a subject").text().trim().to_owned();
+            assert!(subjects.insert(subject.clone()), "{}: {subject} twice", self.name);
         }
-        let expected = (0..20).map(|number| format!("many-{number}")).collect();
+        let expected = (0..20).map(|number| format!("{name}-{number}")).collect();
         assert_eq!(subjects, expected, "{}", self.name);
     }
 
@@ -256,6 +282,7 @@ impl Host {
         self.one_is_refused().await;
         self.five_megabytes_arrive().await;
         self.many_over_one_connection().await;
+        self.many_over_a_pool().await;
         self.what_reports_are_asked_for_is_passed_on().await;
         self.a_stranger_is_not_believed().await;
         assert!(self.sink.has_no_more(), "{}", self.name);
