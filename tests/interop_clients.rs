@@ -3,6 +3,7 @@
 #![cfg(all(feature = "net", unix))]
 
 mod interop_peers;
+mod support;
 
 use std::process::Command;
 
@@ -465,4 +466,63 @@ async fn smtp_source_sends_many_over_many_connections() {
         assert!(taken.content.len() >= 20_000, "{}", taken.content.len());
     }
     assert!(sink.has_no_more());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mailhost_takes_what_users_submit() {
+    let folder = Folder::new("interop-mailhost");
+    let mailhost = support::Mailhost::start(&folder.0.join("data"));
+    let (password, authority) = (mailhost.password(), folder.path("data/certificate.pem"));
+    let port = |service: &str| mailhost.listeners[service].rsplit_once(':').expect("a port").1.to_owned();
+    let mut sent = Vec::new();
+
+    if let Some(msmtp) = Peer::find("msmtp", "msmtp") {
+        let letter = letter("msmtp");
+        let (port, password) = (port("submission"), format!("--passwordeval=echo {password}"));
+        let authority = format!("--tls-trust-file={authority}");
+        let arguments = [
+            "--file=/dev/null",
+            "--host=localhost",
+            "--port",
+            &port,
+            "--tls=on",
+            &authority,
+            "--auth=scram-sha-256",
+            "--user=demo",
+            &password,
+            "--from=demo@localhost",
+            "demo@localhost",
+        ];
+        let output = run(msmtp.command("msmtp", &arguments), letter.clone()).await;
+        assert!(output.status.success(), "{}", text(&output));
+        sent.push(letter);
+    }
+    if let Some(swaks) = Peer::find("swaks", "swaks") {
+        let letter = [&letter("swaks")[..], b"the end\r\n"].concat();
+        let file = folder.write("letter", letter.strip_suffix(b"\r\n").expect("a last line"));
+        let (server, data) = (format!("localhost:{}", port("smtps")), format!("@{file}"));
+        let arguments = ["--server", &server, "--tls-on-connect", "--tls-verify", "--tls-ca-path", &authority];
+        let login = ["--auth", "PLAIN", "--auth-user", "demo", "--auth-password", &password];
+        let mail = ["--from", "demo@localhost", "--to", "demo@localhost,nobody@localhost", "--data", &data];
+        let output = run(swaks.command("swaks", &[&arguments[..], &login, &mail].concat()), Vec::new()).await;
+        assert!(text(&output).contains("550 5.1.1"), "nobody is refused: {}", text(&output));
+        sent.push(letter);
+    }
+    if has("curl", &["curl"], &[]) {
+        // As another host would, without a password.
+        let letter = letter("curl");
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--max-time", "20", "--ssl-reqd", "--cacert", &authority]);
+        command.args(["--mail-from", "ada@example.org", "--mail-rcpt", "demo@localhost", "--upload-file", "-"]);
+        command.arg(format!("smtp://localhost:{}", port("smtp")));
+        let output = run(command, letter.clone()).await;
+        assert!(output.status.success(), "{}", text(&output));
+        sent.push(letter);
+    }
+    let arrived = tokio::task::block_in_place(|| mailhost.settled(sent.len()));
+    assert_eq!(arrived.len(), sent.len());
+    for letter in &sent {
+        let found = arrived.iter().find(|one| one.ends_with(letter));
+        assert_arrived(found.expect("it arrived as it was sent"), letter, "mailhost");
+    }
 }
