@@ -8,6 +8,8 @@ use super::mailbox::{Entry, Group, Mailbox, Odd};
 use crate::base::ParseError;
 use crate::base::parse::octets_of;
 use crate::text::params::comment_end;
+use crate::text::places::Places;
+use crate::text::transfer::Set;
 use crate::text::{charset, words};
 
 /// The mailboxes of an address list one after the other, those of groups among them, each read when it is asked for.
@@ -249,6 +251,7 @@ struct Reader<'a> {
     /// The same, where it is UTF-8; otherwise nothing.
     utf8: &'a str,
     at: usize,
+    specials: Places<'a>,
     /// Once a comment (a quoted string) was found to have no end, its sign is an ordinary octet: time stays linear.
     comments: bool,
     quotes: bool,
@@ -256,8 +259,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(text: &'a [u8]) -> Self {
-        let utf8 = std::str::from_utf8(text).unwrap_or_default();
-        Self { text, utf8, at: 0, comments: true, quotes: true }
+        let utf8 = charset::utf8_text(text).unwrap_or_default();
+        Self { text, utf8, at: 0, specials: Places::new(text, &SPECIALS), comments: true, quotes: true }
     }
 
     /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>` or `"Ada" <ada@a.test>` without anything that is
@@ -279,17 +282,17 @@ impl<'a> Reader<'a> {
         } else {
             // Words with a single space between them.
             loop {
-                at = word_end(text, at);
+                at = self.specials.next(at);
                 name.end = at;
                 match text.get(at..)? {
-                    [b' ', next, ..] if !is_special(*next) => at += 1,
                     [b' ', b'<', ..] => break at += 1,
+                    [b' ', _, ..] if self.specials.next(at + 1) > at + 1 => at += 1,
                     _ => break,
                 }
             }
         }
         let (local, bracket) = match text.get(at)? {
-            b'<' => (at + 1..word_end(text, at + 1), true),
+            b'<' => (at + 1..self.specials.next(at + 1), true),
             b'@' if !quoted && !text.get(name.clone())?.contains(&b' ') => {
                 (std::mem::replace(&mut name, at..at), false)
             }
@@ -298,7 +301,7 @@ impl<'a> Reader<'a> {
         if text.get(local.end) != Some(&b'@') {
             return None;
         }
-        let domain = local.end + 1..word_end(text, local.end + 1);
+        let domain = local.end + 1..self.specials.next(local.end + 1);
         if local.is_empty() || domain.is_empty() || bracket && text.get(domain.end) != Some(&b'>') {
             return None;
         }
@@ -464,12 +467,8 @@ fn is_special(octet: u8) -> bool {
     SPECIAL[usize::from(octet)] // any octet is in it
 }
 
-/// Where the word at `at` ends; form feeds end it too, which addresses lose.
-fn word_end(text: &[u8], at: usize) -> usize {
-    const ENDS: [bool; 256] = octets_of(b" \t\r\n(\"[,;:<>@\x0c");
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|octet| ENDS[usize::from(*octet)]).unwrap_or(rest.len()) // any octet is in it
-}
+/// What ends a word; form feeds too, which addresses lose.
+static SPECIALS: Set = Set::of(b" \t\r\n(\"[,;:<>@\x0c");
 
 /// Where the white space at `at` ends.
 fn unspaced(text: &[u8], mut at: usize) -> usize {

@@ -55,10 +55,6 @@ impl Defects {
         *count += 1;
         self.list.push(Defect { kind, at });
     }
-
-    pub fn list(&self) -> &[Defect] {
-        &self.list
-    }
 }
 
 /// What can be wrong with a message. Where the octet is not that of what is named, it is said.

@@ -10,7 +10,7 @@ use super::fields::{ContentType, Disposition, Ids};
 use super::scan::{FieldSpan, key};
 use crate::address::{Entry, Mailboxes, list};
 use crate::base::Timestamp;
-use crate::text::words;
+use crate::text::{charset, words};
 
 /// A view of a header.
 ///
@@ -67,8 +67,16 @@ impl<'a> Header<'a> {
     /// All fields of this name, in their order.
     pub fn all(self, name: &str) -> impl Iterator<Item = Field<'a>> {
         let sought = key(name.as_bytes());
-        let spans = self.spans.iter().enumerate().filter(move |(_, span)| span.key == sought);
-        spans.map(move |(n, _)| self.at(n)).filter(move |field| field.colon > 0 && field.is(name))
+        let mut rest = self.spans.iter();
+        std::iter::from_fn(move || {
+            loop {
+                rest.find(|span| span.key == sought)?;
+                let field = self.at(self.spans.len() - rest.len() - 1); // the one that was just found
+                if field.colon > 0 && field.is(name) {
+                    return Some(field);
+                }
+            }
+        })
     }
 
     /// The text of the first Subject field, decoded.
@@ -115,7 +123,7 @@ impl<'a> Header<'a> {
         let Some(span) = self.spans.get(n) else { return Field { raw: &[], colon: 0 } };
         let end = self.spans.get(n + 1).map_or(self.end, |next| next.start as usize);
         let raw = self.raw.get(span.start as usize..end).unwrap_or_default();
-        Field { raw, colon: (span.colon - span.start) as usize }
+        Field { raw, colon: span.colon(raw) }
     }
 }
 
@@ -174,6 +182,10 @@ impl<'a> Field<'a> {
 
     /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
     pub fn text(self) -> Cow<'a, str> {
+        let value = self.value().trim_ascii();
+        if memchr::memchr2(b'\n', b'=', value).is_none() {
+            return charset::guess_piece(value);
+        }
         match self.unfolded() {
             Cow::Borrowed(line) => words::decode_borrowed(line),
             Cow::Owned(line) => Cow::Owned(words::decode_owned(line)),

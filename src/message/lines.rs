@@ -2,61 +2,90 @@
 
 use wide::u8x16;
 
-/// The starts of lines, in their order.
+use crate::text::transfer::unfolded_ends;
+
+/// The starts of lines that do not begin with white space, in their order.
 pub(super) struct LineStarts<'a> {
     raw: &'a [u8],
-    /// Where the next block begins.
+    /// Where the block begins that is given now.
     block: usize,
-    /// The line ends of the block before that were not yet given, one bit each, the first the lowest.
+    /// Its line ends that were not yet given, one bit each, the first the lowest.
     ends: u64,
+    /// Those of the blocks behind it, where they are known.
+    ahead: [u64; AHEAD],
+    known: std::ops::Range<usize>,
 }
 
 const BLOCK: usize = 64;
+/// How many blocks are looked at at once: of more, too many would lie behind the header.
+const AHEAD: usize = 8;
 
 impl<'a> LineStarts<'a> {
     /// From `from` on, which is the start of a line that is not given.
     pub fn new(raw: &'a [u8], from: usize) -> Self {
-        Self { raw, block: from, ends: 0 }
-    }
-
-    /// As [`next`](Self::next), past the lines that begin with white space.
-    #[inline]
-    pub fn next_unfolded(&mut self) -> usize {
-        loop {
-            let next = self.next();
-            if !matches!(self.raw.get(next), Some(b' ' | b'\t')) {
-                return next;
-            }
-        }
+        Self { raw, block: from.wrapping_sub(BLOCK), ends: 0, ahead: [0; AHEAD], known: 0..0 }
     }
 
     /// Where the line after the one that was given last begins; the end of the octets where it is the last.
     #[inline]
     pub fn next(&mut self) -> usize {
         while self.ends == 0 {
-            let Some(rest) = self.raw.get(self.block..).filter(|rest| !rest.is_empty()) else { return self.raw.len() };
-            self.ends = match rest.first_chunk() {
-                Some(block) => line_ends(block),
-                None => octet_by_octet(rest),
-            };
-            self.block += BLOCK;
+            self.block = self.block.wrapping_add(BLOCK);
+            if self.known.is_empty() {
+                let Some(rest) = self.raw.get(self.block..).filter(|rest| !rest.is_empty()) else {
+                    self.block = self.raw.len().wrapping_sub(BLOCK); // to stay there
+                    return self.raw.len();
+                };
+                self.known = 0..look(rest, &mut self.ahead);
+            }
+            self.ends = self.known.next().and_then(|n| self.ahead.get(n)).copied().unwrap_or(0);
         }
         let at = self.ends.trailing_zeros() as usize;
         self.ends &= self.ends - 1; // not 0
-        self.block - BLOCK + at + 1 // the block that the bits are of
+        self.block + at + 1
     }
 }
 
-/// One bit for each line end.
-fn line_ends(block: &[u8; BLOCK]) -> u64 {
-    let (quarters, _) = block.as_chunks::<16>();
-    let bits = |quarter: &[u8; 16]| u8x16::new(*quarter).cmp_eq(u8x16::splat(b'\n')).move_mask().cast_unsigned();
-    quarters.iter().rev().fold(0, |ends, quarter| ends << 16 | u64::from(bits(quarter)))
+/// The line ends of at least one block, of which the last may be shorter.
+fn look(rest: &[u8], ends: &mut [u64; AHEAD]) -> usize {
+    let count = unfolded_ends(rest, ends);
+    if count > 0 {
+        return count;
+    }
+    let [first, ..] = ends;
+    *first = match rest.split_first_chunk() {
+        Some((block, [behind, ..])) => block_ends(block, *behind),
+        _ => octet_by_octet(rest.get(..BLOCK).unwrap_or(rest)),
+    };
+    1
 }
 
-/// Of at most 64 octets.
+/// One bit for each line end that no white space follows.
+fn block_ends(block: &[u8; BLOCK], behind: u8) -> u64 {
+    let (quarters, _) = block.as_chunks::<16>();
+    let bits = |quarter: &[u8; 16]| {
+        let octets = u8x16::new(*quarter);
+        let is = |octet: u8| octets.cmp_eq(u8x16::splat(octet));
+        let mask = |vector: u8x16| u64::from(vector.move_mask().cast_unsigned());
+        (mask(is(b'\n')), mask(is(b' ') | is(b'\t')))
+    };
+    let (ends, blank) = quarters
+        .iter()
+        .rev()
+        .map(bits)
+        .fold((0, 0), |(ends, blank), (end, space)| (ends << 16 | end, blank << 16 | space));
+    ends & !(blank >> 1 | u64::from(is_blank(behind)) << 63)
+}
+
+/// Of at most 64 octets, behind which nothing follows.
 fn octet_by_octet(block: &[u8]) -> u64 {
-    block.iter().rev().fold(0, |ends, octet| ends << 1 | u64::from(*octet == b'\n'))
+    let next = block.iter().skip(1).map(|octet| is_blank(*octet)).chain([false]);
+    let ends = block.iter().zip(next).map(|(octet, blank)| *octet == b'\n' && !blank);
+    ends.enumerate().fold(0, |ends, (n, end)| ends | u64::from(end) << n)
+}
+
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
 }
 
 #[cfg(test)]
@@ -65,16 +94,15 @@ mod tests {
 
     #[test]
     fn line_starts_are_those_behind_line_ends() {
-        // Lines of all lengths about that of a block, at all places in it.
+        // Lines of all lengths about that of a block, at all places in it, some folded.
         for len in 0..150 {
             let line = [vec![b'x'; len], vec![b'\n']].concat();
-            let raw = [&line.repeat(3)[..], b"\n\n\n", &line, b"end"].concat();
+            let raw = [&line.repeat(3)[..], b" ", &line, b"\t\n\n\n ", &line, &line, b"end"].concat();
             for from in 0..=raw.len() {
-                let rest = &raw[from..];
-                let ends = rest.iter().enumerate().filter(|(_, octet)| **octet == b'\n').map(|(at, _)| from + at + 1);
-                let mut starts = LineStarts::new(&raw, from);
-                for expected in ends.chain([raw.len(), raw.len()]) {
-                    assert_eq!(starts.next(), expected, "line of {len} from {from}");
+                let starts = (from + 1..raw.len()).filter(|at| raw[at - 1] == b'\n' && !is_blank(raw[*at]));
+                let mut found = LineStarts::new(&raw, from);
+                for expected in starts.chain([raw.len(), raw.len()]) {
+                    assert_eq!(found.next(), expected, "line of {len} from {from}");
                 }
             }
         }
@@ -83,12 +111,21 @@ mod tests {
 
     #[test]
     fn blocks_say_what_octets_say() {
-        for bit in 0..64 {
-            let mut block = [b'\x0b'; 64];
-            block[bit] = b'\n';
-            block[(bit + 9) % 64] = b'\x8a';
-            assert_eq!(line_ends(&block), 1 << bit);
-            assert_eq!(octet_by_octet(&block), 1 << bit);
+        let mut random = 1_u64;
+        for _ in 0..10_000 {
+            let mut block = [0; 65];
+            for octet in &mut block {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *octet = b"\n\n\n \tx\x0b\x8a"[(random >> 60) as usize & 7];
+            }
+            let ends = (0..64).filter(|at| block[*at] == b'\n' && !is_blank(block[at + 1]));
+            let expected = ends.fold(0_u64, |ends, at| ends | 1 << at);
+            assert_eq!(block_ends(block.first_chunk().unwrap(), block[64]), expected);
+            let mut ends = [0; AHEAD];
+            assert_eq!((look(&block, &mut ends), ends[0]), (1, expected));
+            let mut without = [0; AHEAD];
+            look(&block[..64], &mut without);
+            assert_eq!(without[0] & !(1 << 63), expected & !(1 << 63));
         }
     }
 }

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::{memchr, memmem};
+use wide::u8x16;
 
 use super::Limits;
-use super::defects::{DefectKind, Defects};
+use super::defects::{Defect, DefectKind, Defects};
 use super::fields::{self, Composite};
 use super::lines::LineStarts;
 
@@ -23,30 +24,47 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) const NONE: u32 = u32::MAX;
 
 /// What the pass found. A part stands before the parts in it.
-#[derive(Default)]
 pub(super) struct Tree {
     pub fields: Vec<FieldSpan>,
     pub parts: Vec<PartSpan>,
-    pub defects: Defects,
+    pub defects: Box<[Defect]>,
 }
 
 /// A header field: from `start` to the start of the next field, or to the end of the header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FieldSpan {
     pub start: u32,
-    /// Where the colon is; `start` itself where the line is no field.
-    pub colon: u32,
+    /// How long the name is that stands before its colon, or [`LONG_NAME`]; 0 where the line is no field.
+    name: u16,
     /// What [`key`] says of its name.
-    pub key: u32,
+    pub key: u16,
+}
+
+/// A name as long as that or longer is measured again.
+const LONG_NAME: u16 = u16::MAX;
+
+impl FieldSpan {
+    fn new(start: usize, colon: Option<usize>, key: u16) -> Self {
+        let name = colon.map_or(0, |colon| u16::try_from(colon).unwrap_or(LONG_NAME));
+        Self { start: start as u32, name, key } // within 32 bits, see run()
+    }
+
+    /// Where the colon is in the octets of the field; 0 where it is none.
+    #[inline]
+    pub fn colon(self, field: &[u8]) -> usize {
+        if self.name == LONG_NAME { colon(field).unwrap_or(0) } else { usize::from(self.name) }
+    }
 }
 
 /// The length of a name, its first octet, its middle and its last in one number, which is the same for all cases of letters:
 /// fields are asked for by name one after the other, and nearly all others are told apart by this.
 #[inline]
-pub(super) fn key(name: &[u8]) -> u32 {
+pub(super) fn key(name: &[u8]) -> u16 {
     let lower = |at: usize| name.get(at).map_or(0, |octet| octet | 0x20);
-    // Of longer names the lengths may coincide, as all else may.
-    u32::from_le_bytes([lower(0), lower(name.len() / 2), lower(name.len().saturating_sub(1)), name.len() as u8])
+    let (first, middle, last) = (lower(0), lower(name.len() / 2), lower(name.len().saturating_sub(1)));
+    // The lengths may coincide, as all else may.
+    let all = u32::from_le_bytes([first, middle, last, name.len() as u8]);
+    (all.wrapping_mul(0x9e37_79b1) >> 16) as u16 // the upper half, which depends on all of it
 }
 
 /// A part: header from `start`, body from `body` to `end`.
@@ -89,7 +107,9 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
     let mut scan = Scan {
         raw,
         limits,
-        tree: Tree { fields: Vec::with_capacity(16), parts: Vec::with_capacity(1), defects: Defects::default() },
+        fields: Vec::with_capacity(16),
+        parts: Vec::with_capacity(1),
+        defects: Defects::default(),
         innermost: NONE,
         depth: 0,
         content_type: None,
@@ -97,13 +117,15 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
         boundaries: Vec::new(),
     };
     scan.run();
-    scan.tree
+    Tree { fields: scan.fields, parts: scan.parts, defects: scan.defects.list.into() }
 }
 
 struct Scan<'a> {
     raw: &'a [u8],
     limits: &'a Limits,
-    tree: Tree,
+    fields: Vec<FieldSpan>,
+    parts: Vec<PartSpan>,
+    defects: Defects,
     /// The innermost of the parts that have begun and not ended; each lies in its parent.
     innermost: u32,
     /// How many of them there are.
@@ -182,12 +204,12 @@ impl<'a> Scan<'a> {
     }
 
     fn part(&mut self, index: u32) -> &mut PartSpan {
-        &mut self.tree.parts[index as usize] // indices are only made by begin()
+        &mut self.parts[index as usize] // indices are only made by begin()
     }
 
     /// Opens a part in the innermost open one.
     fn begin(&mut self, start: usize) -> u32 {
-        let index = self.tree.parts.len() as u32; // fewer parts than octets
+        let index = self.parts.len() as u32; // fewer parts than octets
         let parent = self.innermost;
         let mut number = 1;
         if let Some(boundary) = self.boundaries.last_mut().filter(|boundary| boundary.multipart == parent) {
@@ -202,11 +224,11 @@ impl<'a> Scan<'a> {
         if full {
             self.defect(DefectKind::TooManyParts, start as usize);
         }
-        self.tree.parts.push(PartSpan {
+        self.parts.push(PartSpan {
             start,
             body: start,
             end: NONE,
-            first_field: self.tree.fields.len() as u32, // fewer fields than octets
+            first_field: self.fields.len() as u32, // fewer fields than octets
             parent,
             next: NONE,
             number,
@@ -223,7 +245,7 @@ impl<'a> Scan<'a> {
     fn header(&mut self, index: u32) -> (Option<Delimiter>, bool) {
         let raw = self.raw;
         let start = self.part(index).start as usize;
-        let first = self.tree.fields.len();
+        let first = self.fields.len();
         let (mut body, mut blank, mut cut, mut ended) = (raw.len(), 0, None, false);
         let mut at = start;
         // Beyond the limit of fields.
@@ -234,7 +256,7 @@ impl<'a> Scan<'a> {
             && first < self.limits.fields
         {
             self.defect(DefectKind::NotAField, at);
-            self.tree.fields.push(FieldSpan { start: at as u32, colon: at as u32, key: key(b"") });
+            self.fields.push(FieldSpan::new(at, None, key(b"")));
             at += MARK.len();
         }
         let mut lines = LineStarts::new(raw, at);
@@ -248,7 +270,7 @@ impl<'a> Scan<'a> {
                     (body, blank) = (at + 2, 2);
                     break;
                 }
-                [b' ' | b'\t', ..] if self.tree.fields.len() > first => {
+                [b' ' | b'\t', ..] if self.fields.len() > first => {
                     at = lines.next();
                     continue;
                 }
@@ -266,8 +288,8 @@ impl<'a> Scan<'a> {
                 _ => {}
             }
             let (mut colon, mut name_key) = (colon(line), key(b""));
-            let next = if colon.is_some() { lines.next_unfolded() } else { lines.next() };
-            if self.tree.fields.len() >= self.limits.fields {
+            let next = lines.next();
+            if self.fields.len() >= self.limits.fields {
                 self.defect(DefectKind::TooManyFields, at);
                 (full, colon) = (true, None);
             } else if let Some(colon) = colon {
@@ -275,15 +297,19 @@ impl<'a> Scan<'a> {
                 name_key = key(name);
                 self.note(name, name_key, at);
             } else {
-                if !self.belongs_to_header(at, next, start, first) {
+                // Where a first line was no field, white space continues it.
+                let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
+                if !self.belongs_to_header(at, after, start, first) {
                     self.defect(DefectKind::MissingBlankLine, at);
                     (body, ended) = (at, true);
                     break;
                 }
                 self.defect(DefectKind::NotAField, at);
             }
-            let colon = (at + colon.unwrap_or(0)) as u32;
-            self.tree.fields.push(FieldSpan { start: at as u32, colon, key: name_key });
+            if self.fields.len() == self.fields.capacity() {
+                self.fields.reserve(self.fields.len() * 3);
+            }
+            self.fields.push(FieldSpan::new(at, colon, name_key));
             at = next;
         }
         let part = self.part(index);
@@ -293,7 +319,7 @@ impl<'a> Scan<'a> {
 
     /// Remembers which fields decide what a part is.
     #[inline]
-    fn note(&mut self, name: &[u8], name_key: u32, at: usize) {
+    fn note(&mut self, name: &[u8], name_key: u16, at: usize) {
         let is = |known: &[u8]| name_key == key(known) && name.eq_ignore_ascii_case(known);
         let (found, defect) = if is(b"content-type") {
             (&mut self.content_type, DefectKind::TwoContentTypes)
@@ -304,7 +330,7 @@ impl<'a> Scan<'a> {
         };
         match found {
             Some(_) => self.defect(defect, at),
-            None => *found = Some(self.tree.fields.len()),
+            None => *found = Some(self.fields.len()),
         }
     }
 
@@ -319,7 +345,7 @@ impl<'a> Scan<'a> {
         if after.starts_with(b"--") && self.boundary_at(next).is_some() {
             return false;
         }
-        let follows_a_field = self.tree.fields.len() > first;
+        let follows_a_field = self.fields.len() > first;
         colon(after).is_some() || follows_a_field && matches!(after, [b'\n', ..] | [b'\r', b'\n', ..])
     }
 
@@ -329,10 +355,11 @@ impl<'a> Scan<'a> {
         let raw = self.raw;
         let span = *self.part(index);
         let end = span.body as usize - usize::from(span.blank);
-        let fields = &self.tree.fields;
+        let fields = &self.fields;
         let value = |n: usize| {
-            let colon = fields.get(n)?.colon as usize;
-            raw.get(colon + 1..fields.get(n + 1).map_or(end, |next| next.start as usize))
+            let span = fields.get(n)?;
+            let field = raw.get(span.start as usize..fields.get(n + 1).map_or(end, |next| next.start as usize))?;
+            field.get(span.colon(field) + 1..)
         };
         let content_type = self.content_type.and_then(value);
         let encoding = self.encoding.and_then(value);
@@ -376,7 +403,7 @@ impl<'a> Scan<'a> {
     }
 
     fn defect(&mut self, kind: DefectKind, at: usize) {
-        self.tree.defects.push(kind, at);
+        self.defects.push(kind, at);
     }
 
     /// The next delimiter line from `from` on, which is the start of a line, that means something.
@@ -492,25 +519,25 @@ fn colon(line: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many octets at the start are `ftext = %d33-57 / %d59-126`, looked at by eights.
+/// How many octets at the start are `ftext = %d33-57 / %d59-126`.
 fn ftext_len(line: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let (eights, rest) = line.as_chunks::<8>();
-    for (n, eight) in eights.iter().enumerate() {
-        let octets = u64::from_le_bytes(*eight);
-        // A borrow comes from an octet before, which was found then, so the first that is found is right.
-        let equal = |octet: u8| {
-            let zero = octets ^ (ONES * u64::from(octet));
-            zero.wrapping_sub(ONES) & !zero
-        };
-        let others = octets | octets.wrapping_sub(ONES * 33) | equal(b':') | equal(127);
-        if others & HIGH != 0 {
-            return n * 8 + (others & HIGH).trailing_zeros() as usize / 8;
+    // Nearly all names are shorter than this.
+    if let Some(start) = line.first_chunk::<32>() {
+        let (halves, _) = start.as_chunks::<16>();
+        let others = halves.iter().rev().fold(0, |others, half| others << 16 | not_ftext(half));
+        if others != 0 {
+            return others.trailing_zeros() as usize;
         }
     }
-    let ftext = |octet: &&u8| matches!(octet, 33..=57 | 59..=126);
-    line.len() - rest.len() + rest.iter().take_while(ftext).count()
+    line.iter().position(|octet| !matches!(octet, 33..=57 | 59..=126)).unwrap_or(line.len())
+}
+
+/// One bit for each octet that is no `ftext`.
+fn not_ftext(octets: &[u8; 16]) -> u32 {
+    let octets = u8x16::new(*octets);
+    let (low, high) = (octets.min(u8x16::splat(32)), octets.max(u8x16::splat(127)));
+    let others = octets.cmp_eq(low) | octets.cmp_eq(high) | octets.cmp_eq(u8x16::splat(b':'));
+    others.move_mask().cast_unsigned()
 }
 
 /// Whether what stands before a colon is this name, given in lower case.
@@ -526,14 +553,14 @@ mod tests {
     use crate::message::{Limits, Message, Part};
 
     #[test]
-    fn eights_say_what_octets_say() {
-        for place in 0..20 {
+    fn vectors_say_what_octets_say() {
+        for place in 0..50 {
             for octet in 0..=255 {
                 for before in [b'!', b'~', b'9', b';', b'a'] {
-                    let mut line = [before; 24];
+                    let mut line = [before; 50];
                     line[place] = octet;
                     let ftext = matches!(octet, 33..=57 | 59..=126);
-                    assert_eq!(ftext_len(&line), if ftext { 24 } else { place }, "{octet} at {place} after {before}");
+                    assert_eq!(ftext_len(&line), if ftext { 50 } else { place }, "{octet} at {place} after {before}");
                     assert_eq!(ftext_len(&line[..place]), place);
                 }
             }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::legacy::Legacy;
-use super::transfer::{decode_latin1, utf8};
+use super::transfer::{decode_latin1, text, utf8};
 
 /// Labels seen in mail that the Encoding Standard does not list, of which only letters, in lower case, and digits are left.
 const ALIASES: [(&str, &str); 42] = [
@@ -89,7 +89,7 @@ pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
 /// As [`decode`] for text that is no file but a piece of a line: a byte order mark is a character like others there.
 pub(crate) fn decode_piece<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
     if is_utf8(label)
-        && let Ok(text) = simdutf8::basic::from_utf8(octets)
+        && let Some(text) = text(octets)
     {
         return Cow::Borrowed(text);
     }
@@ -111,7 +111,7 @@ pub(crate) fn decode_owned(label: &str, octets: Vec<u8>) -> String {
 
 /// The octets as text, where they are UTF-8 without a byte order mark.
 fn valid(octets: &[u8]) -> Option<&str> {
-    simdutf8::basic::from_utf8(octets).ok().filter(|_| !octets.starts_with(MARK))
+    text(octets).filter(|_| !octets.starts_with(MARK))
 }
 
 /// What windows-1252 says, which is ISO-8859-1 but for 32 octets; in vectors where there are some.
@@ -142,10 +142,16 @@ pub fn guess(octets: &[u8]) -> Cow<'_, str> {
 
 /// As [`guess`], a byte order mark kept.
 pub(crate) fn guess_piece(octets: &[u8]) -> Cow<'_, str> {
-    match simdutf8::basic::from_utf8(octets) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => windows_1252(octets),
+    match text(octets) {
+        Some(text) => Cow::Borrowed(text),
+        None => windows_1252(octets),
     }
+}
+
+/// The octets as text, where they are UTF-8.
+#[inline]
+pub(crate) fn utf8_text(octets: &[u8]) -> Option<&str> {
+    text(octets)
 }
 
 /// Whether [`decode`] has a rule for this label. `us-ascii` is known.

@@ -9,6 +9,7 @@ pub mod enclosed;
 pub mod flowed;
 mod legacy;
 pub mod params;
+pub(crate) mod places;
 pub mod transfer;
 pub mod utf7;
 pub mod words;

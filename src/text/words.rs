@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::base::parse::octets_of;
 use crate::text::{charset, transfer};
 
 /// RFC 2047 §2: "An 'encoded-word' may not be more than 75 characters long".
@@ -26,12 +27,32 @@ pub fn decode(text: &[u8]) -> String {
 
 /// As [`decode`], without a copy where nothing is encoded.
 pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
-    if find(text).is_none() {
-        return charset::guess_piece(text);
+    match find(text) {
+        None => charset::guess_piece(text),
+        Some(_) => Cow::Owned(decode_words(text)),
     }
-    let mut out = String::with_capacity(text.len());
-    // Octets of encoded words whose charset is the same, not yet turned into text.
-    let mut pending: Option<(&[u8], Vec<u8>)> = None;
+}
+
+/// As [`decode_borrowed`] of what is known to be UTF-8.
+pub(crate) fn decode_text(text: &str) -> Cow<'_, str> {
+    if find(text.as_bytes()).is_some() { Cow::Owned(decode_words(text.as_bytes())) } else { Cow::Borrowed(text) }
+}
+
+/// As [`decode`], in the memory of the text where nothing is encoded.
+pub(crate) fn decode_owned(text: Vec<u8>) -> String {
+    if find(&text).is_some() {
+        return decode_words(&text);
+    }
+    transfer::utf8(text).unwrap_or_else(|text| charset::guess_piece(&text).into_owned())
+}
+
+/// Where the first `=?` is.
+fn find(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'=', text).find(|at| text.get(at + 1) == Some(&b'?'))
+}
+
+fn decode_words(text: &[u8]) -> String {
+    let mut out = Decoded { text: Vec::with_capacity(text.len()), pending: None };
     let mut rest = text;
     // Where plain text that was not yet written begins.
     let mut plain = text;
@@ -42,56 +63,61 @@ pub fn decode_borrowed(text: &[u8]) -> Cow<'_, str> {
             continue;
         };
         let before = plain.get(..plain.len() - candidate.len()).unwrap_or_default();
-        let joins = pending.is_some() && before.iter().all(u8::is_ascii_whitespace);
-        if !joins {
-            write_pending(&mut out, &mut pending);
-            out.push_str(&charset::guess_piece(before));
+        // RFC 2047 §6.2: white space between two encoded words is dropped.
+        if out.pending.is_none() || !before.iter().all(u8::is_ascii_whitespace) {
+            out.plain(before);
         }
-        let same = pending.as_ref().is_some_and(|(label, _)| label.eq_ignore_ascii_case(word.charset));
-        if !same {
-            write_pending(&mut out, &mut pending);
-        }
-        let octets = &mut pending.get_or_insert_with(|| (word.charset, Vec::new())).1;
-        let joint = octets.len();
-        word.decode_into(octets);
-        // Words of ISO-2022 end in ASCII and the next one leaves it again; two escapes in a row are an error to decoders.
-        let (before, after) = octets.split_at_checked(joint).unwrap_or_default();
-        if after.starts_with(b"\x1b") && before.ends_with(b"\x1b(B") {
-            octets.drain(joint - 3..joint);
-        }
+        out.word(&word);
         rest = candidate.get(word.len..).unwrap_or_default();
         plain = rest;
     }
-    write_pending(&mut out, &mut pending);
-    out.push_str(&charset::guess_piece(plain));
-    Cow::Owned(out)
+    out.plain(plain);
+    transfer::utf8(out.text).unwrap_or_default() // as it was put there
 }
 
-/// As [`decode_borrowed`] of what is known to be UTF-8.
-pub(crate) fn decode_text(text: &str) -> Cow<'_, str> {
-    if text.as_bytes().windows(2).any(|pair| pair == b"=?") {
-        decode_borrowed(text.as_bytes())
-    } else {
-        Cow::Borrowed(text)
+/// What was decoded so far.
+struct Decoded<'a> {
+    /// UTF-8, but for what is pending.
+    text: Vec<u8>,
+    /// From where on it is octets of encoded words of one charset that are not yet text, and the charset.
+    pending: Option<(&'a [u8], usize)>,
+}
+
+impl<'a> Decoded<'a> {
+    fn plain(&mut self, octets: &[u8]) {
+        self.settle();
+        self.text.extend_from_slice(charset::guess_piece(octets).as_bytes());
     }
-}
 
-/// As [`decode`], in the memory of the text where nothing is encoded.
-pub(crate) fn decode_owned(text: Vec<u8>) -> String {
-    if find(&text).is_some() {
-        return decode(&text);
+    fn word(&mut self, word: &Word<'a>) {
+        if !self.pending.is_some_and(|(label, _)| label.eq_ignore_ascii_case(word.charset)) {
+            self.settle();
+            self.pending = Some((word.charset, self.text.len()));
+        }
+        let joint = self.text.len();
+        word.decode_into(&mut self.text);
+        // Words of ISO-2022 end in ASCII and the next one leaves it again; two escapes in a row are an error to decoders.
+        let start = self.pending.map_or(joint, |(_, start)| start);
+        let before = self.text.get(start..joint).unwrap_or_default();
+        let after = self.text.get(joint..).unwrap_or_default();
+        if after.starts_with(b"\x1b") && before.ends_with(b"\x1b(B") {
+            self.text.drain(joint - 3..joint);
+        }
     }
-    String::from_utf8(text).unwrap_or_else(|error| charset::guess_piece(error.as_bytes()).into_owned())
-}
 
-/// Where the first `=?` is.
-fn find(text: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'=', text).find(|at| text.get(at + 1) == Some(&b'?'))
-}
-
-fn write_pending(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {
-    if let Some((label, octets)) = pending.take() {
-        out.push_str(&charset::decode_piece(std::str::from_utf8(label).unwrap_or_default(), &octets)); // ASCII as read
+    /// Makes text of what is pending.
+    fn settle(&mut self) {
+        let Some((label, start)) = self.pending.take() else { return };
+        let octets = self.text.get(start..).unwrap_or_default();
+        match charset::decode_piece(std::str::from_utf8(label).unwrap_or_default(), octets) {
+            // As they are.
+            Cow::Borrowed(text) if text.len() == octets.len() => {}
+            text => {
+                let text = text.into_owned();
+                self.text.truncate(start);
+                self.text.extend_from_slice(text.as_bytes());
+            }
+        }
     }
 }
 
@@ -136,20 +162,31 @@ impl<'a> Word<'a> {
 
     fn decode_into(&self, octets: &mut Vec<u8>) {
         if self.base64 {
-            octets.extend(transfer::decode_base64(self.text));
+            transfer::decode_base64_into(self.text, octets);
             return;
         }
-        // RFC 2047 §4.2 (2): "_" is always 0x20.
-        let spaced: Vec<u8> = self.text.iter().map(|octet| if *octet == b'_' { b' ' } else { *octet }).collect();
-        transfer::decode_escapes(&spaced, octets);
+        octets.reserve(self.text.len());
+        let mut rest = self.text;
+        while let [octet, after @ ..] = rest {
+            rest = after;
+            if let (b'=', [high, low, after @ ..]) = (octet, after)
+                && let Some(escaped) = transfer::hex(*high, *low)
+            {
+                octets.push(escaped);
+                rest = after;
+                continue;
+            }
+            // RFC 2047 §4.2 (2): "_" is always 0x20.
+            octets.push(if *octet == b'_' { b' ' } else { *octet });
+        }
     }
 }
 
 /// `token` of RFC 2047 §2.
 fn is_token(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !b"()<>@,;:\"/[]?.=".contains(&octet)
-        // labels with a dot or a colon exist (ANSI_X3.4-1968, ISO_8859-1:1987)
-        || matches!(octet, b'.' | b':')
+    // labels with a dot or a colon exist (ANSI_X3.4-1968, ISO_8859-1:1987)
+    const ENDS: [bool; 256] = octets_of(b"()<>@,;\"/[]?=");
+    octet.is_ascii_graphic() && !ENDS[usize::from(octet)] // any octet is in it
 }
 
 /// Writes text so that it can stand in unstructured fields, phrases and comments alike: as it is where it is printable

@@ -132,7 +132,7 @@ pub(super) fn boundaries(message: &Message) -> Vec<Option<Vec<u8>>> {
 pub(super) fn tangled(message: &Message, boundaries: &[Option<Vec<u8>>]) -> Vec<usize> {
     let mut tangled = Vec::new();
     // A boundary line with more behind the boundary may be a line of the longer one, once that is open there.
-    let loose = message.tree().defects.list().iter().any(|defect| defect.kind == DefectKind::LooseBoundary);
+    let loose = message.tree().defects.iter().any(|defect| defect.kind == DefectKind::LooseBoundary);
     for part in message.all_parts() {
         let Some(Some(own)) = boundaries.get(part.index()) else { continue };
         if own.iter().any(|octet| matches!(octet, b'\r' | b'\n')) {

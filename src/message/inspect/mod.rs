@@ -39,7 +39,7 @@ pub(super) fn defects(message: &Message) -> Vec<Defect> {
         body(part, &mut defects);
     }
     let mut list = defects.list;
-    list.extend_from_slice(tree.defects.list());
+    list.extend_from_slice(&tree.defects);
     list.sort_by_key(|defect| defect.at);
     list
 }
@@ -123,8 +123,9 @@ fn header(raw: &[u8], tree: &Tree, index: usize, part: &PartSpan, defects: &mut 
     let end = part.body as usize - usize::from(part.blank);
     for (n, field) in fields.iter().enumerate() {
         let end = fields.get(n + 1).map_or(end, |next| next.start as usize);
-        spelling(raw.get(field.start as usize..end).unwrap_or_default(), field, defects);
-        let name = raw.get(field.start as usize..field.colon as usize).unwrap_or_default();
+        let whole = raw.get(field.start as usize..end).unwrap_or_default();
+        let name = whole.get(..field.colon(whole)).unwrap_or_default();
+        spelling(whole, name, field.start as usize, defects);
         let known = |(_, known): &(usize, &&[u8])| is_name(name, known);
         let Some((n, once)) = ONCE_IN_A_PART.iter().chain(once).enumerate().find(known) else { continue };
         let Some(seen) = seen.get_mut(n) else { continue };
@@ -145,10 +146,8 @@ fn header(raw: &[u8], tree: &Tree, index: usize, part: &PartSpan, defects: &mut 
     }
 }
 
-/// How one field is written, which begins at `field.start`.
-fn spelling(raw: &[u8], field: &FieldSpan, defects: &mut Defects) {
-    let start = field.start as usize;
-    let name = raw.get(..(field.colon - field.start) as usize).unwrap_or_default();
+/// How one field is written, which begins at `start`.
+fn spelling(raw: &[u8], name: &[u8], start: usize, defects: &mut Defects) {
     let bare = name.trim_ascii_end();
     if bare.len() < name.len() {
         defects.push(DefectKind::SpaceBeforeColon, start + bare.len());

@@ -24,12 +24,63 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 /// assert_eq!(transfer::decode_base64(b"SGVsbG8"), b"Hello");
 /// ```
 pub fn decode_base64(encoded: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(base64_room(encoded));
-    let mut decoder = Base64Decoder::default();
-    decoder.feed(encoded, &mut octets);
-    decoder.finish(&mut octets);
+    let mut octets = Vec::new();
+    decode_base64_into(encoded, &mut octets);
     octets
 }
+
+/// Appends what [`decode_base64`] gives.
+pub(in crate::text) fn decode_base64_into(encoded: &[u8], octets: &mut Vec<u8>) {
+    octets.reserve(base64_room(encoded));
+    let start = octets.len();
+    if encoded.len() < SHORT_TEXT && decode_groups(encoded, octets).is_some() {
+        return;
+    }
+    octets.truncate(start);
+    let mut decoder = Base64Decoder::default();
+    decoder.feed(encoded, octets);
+    decoder.finish(octets);
+}
+
+/// Below this there are no vectors for it, as in encoded words.
+const SHORT_TEXT: usize = 256;
+
+/// Reads characters of base64 in groups of four, and padding at their end; `None` where there is anything else.
+fn decode_groups(encoded: &[u8], octets: &mut Vec<u8>) -> Option<()> {
+    let text = encoded.strip_suffix(b"=").unwrap_or(encoded);
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let (groups, last) = text.as_chunks::<4>();
+    let bits = |group: &[u8]| {
+        let values = group.iter().map(|octet| VALUES[usize::from(*octet)]); // any octet is in it
+        values.fold((0_u32, 0), |(bits, seen), value| (bits << 6 | u32::from(value), seen | value))
+    };
+    for group in groups {
+        let (bits, seen) = bits(group);
+        if seen > 63 {
+            return None;
+        }
+        let [_, octets3 @ ..] = bits.to_be_bytes();
+        octets.extend_from_slice(&octets3);
+    }
+    let (bits, seen) = bits(last);
+    if seen > 63 {
+        return None;
+    }
+    // The whole octets among at most three groups of six bits.
+    let whole = (bits << (24 - 6 * last.len())).to_be_bytes();
+    octets.extend(whole.iter().skip(1).take(last.len() * 6 / 8));
+    Some(())
+}
+
+/// What each character stands for; 255 where it is none.
+static VALUES: [u8; 256] = {
+    let (mut values, mut n) = ([255; 256], 0);
+    while n < 64 {
+        values[b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[n as usize] as usize] = n; // < 64, < 256
+        n += 1;
+    }
+    values
+};
 
 /// How many octets `encoded` decodes to if all its lines are as long as the first, and the little that the vectors want on
 /// top.

@@ -1,6 +1,6 @@
 //! Quoted-printable (RFC 2045 §6.7) without vectors, and what calls them.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::{LINE, vectors};
 
@@ -186,26 +186,11 @@ fn without_blank(line: &[u8]) -> &[u8] {
     line.get(..line.len() - blank).unwrap_or_default()
 }
 
-/// Reads the `=XX` of one line.
-pub(crate) fn decode_escapes(mut line: &[u8], octets: &mut Vec<u8>) {
-    while let Some(at) = memchr(b'=', line) {
-        let (plain, rest) = line.split_at(at);
-        octets.extend_from_slice(plain);
-        let escape = match rest {
-            [_, high, low, after @ ..] => hex(*high, *low).map(|octet| (octet, after)),
-            _ => None,
-        };
-        let (octet, after) = escape.unwrap_or((b'=', rest.get(1..).unwrap_or_default()));
-        octets.push(octet);
-        line = after;
-    }
-    octets.extend_from_slice(line);
-}
-
 /// The octet that two hexadecimal digits say.
 pub(crate) fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+    let digit = |octet: u8| DIGITS[usize::from(octet)]; // any octet is in it
+    let (high, low) = (digit(high), digit(low));
+    (high | low < 16).then_some(high << 4 | low)
 }
 
 /// Writes text as quoted-printable in lines of at most 76 characters. CRLF stays a line break; CR and LF alone are
@@ -302,6 +287,18 @@ fn plain_run(octets: &[u8]) -> usize {
 }
 
 pub(super) const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// What each hexadecimal digit stands for; 255 where it is none.
+static DIGITS: [u8; 256] = {
+    let (mut digits, mut n) = ([255; 256], 0);
+    while n < 16 {
+        let digit = HEX[n as usize]; // < 16
+        digits[digit as usize] = n;
+        digits[digit.to_ascii_lowercase() as usize] = n;
+        n += 1;
+    }
+    digits
+};
 
 /// What stands for itself (RFC 2045 §6.7 (2), and (3) within a line).
 static PLAIN_OCTETS: [bool; 256] = {

@@ -135,6 +135,86 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
     Ok(unsafe { String::from_utf8_unchecked(octets) })
 }
 
+/// The octets as text, where they are UTF-8. Nearly all that is asked for is short, and most is ASCII.
+#[inline]
+pub(in crate::text) fn text(octets: &[u8]) -> Option<&str> {
+    if !is_ascii(octets) {
+        return simdutf8::basic::from_utf8(octets).ok();
+    }
+    // SAFETY: ASCII is valid UTF-8.
+    Some(unsafe { std::str::from_utf8_unchecked(octets) })
+}
+
+/// Whether all octets are ASCII. It may say no of long ones for which there are no vectors.
+#[inline]
+fn is_ascii(octets: &[u8]) -> bool {
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    if octets.len() >= WORTH {
+        return match level(octets) {
+            // SAFETY: the processor has what the function is compiled for.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::is_ascii(octets) },
+            _ => false,
+        };
+    }
+    // Blocks from both ends, which overlap: no octet is looked at alone.
+    if let Some(last) = octets.last_chunk::<16>() {
+        let blocks = octets.as_chunks::<16>().0.iter();
+        return blocks.fold(u128::from_ne_bytes(*last), |all, block| all | u128::from_ne_bytes(*block)) & HIGH == 0;
+    }
+    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        return (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH as u64 == 0;
+    }
+    octets.iter().fold(0, |all, octet| all | octet) < 0x80
+}
+
+/// A set of ASCII characters, looked for 64 octets at a time.
+pub(crate) struct Set([[u8; 64]; 2]);
+
+impl Set {
+    /// These, which are all ASCII.
+    pub(crate) const fn of(characters: &[u8]) -> Self {
+        let (mut table, mut n) = ([[0; 64]; 2], 0);
+        while n < characters.len() {
+            table[(characters[n] >> 6) as usize][(characters[n] & 63) as usize] = 0x80; // below 128, below 64
+            n += 1;
+        }
+        Self(table)
+    }
+
+    /// Which of the first 64 octets are in it, a bit for each.
+    pub(crate) fn among(&self, octets: &[u8]) -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_here() {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { avx512::among(&self.0, octets) };
+        }
+        self.among_plain(octets)
+    }
+
+    fn among_plain(&self, octets: &[u8]) -> u64 {
+        let Self([low, high]) = self;
+        let is_in = |octet: u8| match octet {
+            0..64 => low[usize::from(octet)],         // below 64
+            64..128 => high[usize::from(octet) - 64], // below 64
+            _ => 0,
+        };
+        let octets = octets.get(..64).unwrap_or(octets);
+        octets.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(is_in(*octet) != 0))
+    }
+}
+
+/// Where lines end that no white space follows, a bit for each octet, for as many blocks of 64 octets as there is room for
+/// and an octet behind them. Says for how many.
+pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::is_here() {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { avx512::unfolded_ends(octets, ends) };
+    }
+    0
+}
+
 /// What needs no question.
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
@@ -571,6 +651,43 @@ mod avx512 {
         let both = _mm512_mask_blend_epi16(high as u32, characters, two); // the caller gives 32 bits
         let kept = _pdep_u64(high, 0xaaaa_aaaa_aaaa_aaaa) | 0x5555_5555_5555_5555;
         push(tail, _mm512_maskz_compress_epi8(kept, both), kept.count_ones() as usize);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn is_ascii(octets: &[u8]) -> bool {
+        let (blocks, rest) = octets.as_chunks::<256>();
+        let high = |block: &[u8; 256]| {
+            let block = block.as_chunks().0;
+            let all = block.iter().fold(_mm512_setzero_si512(), |all, octets| _mm512_or_si512(all, load(octets)));
+            _mm512_movepi8_mask(all) != 0
+        };
+        !blocks.iter().any(high) && rest.is_ascii()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) fn among(set: &[[u8; 64]; 2], octets: &[u8]) -> u64 {
+        let octets = match octets.first_chunk() {
+            Some(block) => load(block),
+            None => {
+                let mask = (1 << octets.len()) - 1; // fewer than 64
+                // SAFETY: no octet is read but those that the mask has, which are all of the slice.
+                unsafe { _mm512_maskz_loadu_epi8(mask, octets.as_ptr().cast()) }
+            }
+        };
+        let [low, high] = table(set);
+        _mm512_movepi8_mask(_mm512_permutex2var_epi8(low, octets, high)) & !_mm512_movepi8_mask(octets)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
+        let behind = octets.get(1..).unwrap_or_default();
+        let mut count = 0;
+        for ((block, next), end) in octets.as_chunks().0.iter().zip(behind.as_chunks().0).zip(ends) {
+            let next = load(next);
+            *end = is(load(block), b'\n') & !(is(next, b' ') | is(next, b'\t'));
+            count += 1;
+        }
+        count
     }
 
     quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
