@@ -379,6 +379,7 @@ fn list(field: Field<'_>) -> Value {
 /// second 232, and our tests of dates are elsewhere.
 fn received(field: Field<'_>, theirs: &Value) -> Value {
     let received = field.received();
+    let recipient = received.recipients().next().map(|mailbox| mailbox.to_string());
     // They know some protocols only.
     let with = received.with.filter(|_| !theirs["with"].is_null());
     let from = received.from.unwrap_or_default();
@@ -390,7 +391,7 @@ fn received(field: Field<'_>, theirs: &Value) -> Value {
         received.via,
         with,
         received.id,
-        received.recipients.first().map(ToString::to_string),
+        recipient,
     ])
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Message;
 use super::fields::{ContentType, Disposition, Ids};
-use super::scan::{FieldSpan, key};
+use super::scan::{FAR, FieldSpan, asked, key};
 use crate::address::{Entry, Mailboxes, list};
 use crate::base::Timestamp;
 use crate::text::{charset, words};
@@ -30,6 +30,8 @@ pub struct Header<'a> {
     spans: &'a [FieldSpan],
     /// Where the header ends, its blank line not counted.
     end: usize,
+    /// Where the fields are that are asked for most.
+    asked: [u8; 8],
 }
 
 /// A view of one header field.
@@ -45,12 +47,13 @@ impl<'a> Header<'a> {
     pub(super) fn new(message: &'a Message, index: usize) -> Self {
         let tree = message.tree();
         let raw: &[u8] = message.raw();
-        let Some(part) = tree.parts.get(index) else { return Self { raw, spans: &[], end: 0 } };
+        let Some(part) = tree.parts.get(index) else { return Self { raw, spans: &[], end: 0, asked: [0; 8] } };
         let next = tree.parts.get(index + 1).map_or(tree.fields.len(), |next| next.first_field as usize);
         Self {
             raw,
             spans: tree.fields.get(part.first_field as usize..next).unwrap_or_default(),
             end: part.body as usize - usize::from(part.blank),
+            asked: part.asked,
         }
     }
 
@@ -61,7 +64,10 @@ impl<'a> Header<'a> {
 
     /// The first field of this name, in any case of letters.
     pub fn get(self, name: &str) -> Option<Field<'a>> {
-        self.all(name).next()
+        match asked(name.as_bytes(), key(name.as_bytes())).and_then(|asked| self.asked.get(asked)) {
+            None | Some(&FAR) => self.all(name).next(),
+            Some(place) => Some(self.at(usize::from(place.checked_sub(1)?))),
+        }
     }
 
     /// All fields of this name, in their order.
@@ -138,11 +144,12 @@ impl<'a> Field<'a> {
 
     /// The name as it stands, without white space before the colon. Empty where the line is no field.
     pub fn name(self) -> &'a str {
-        std::str::from_utf8(self.name_octets()).unwrap_or_default() // printable ASCII, as scanned
+        charset::utf8_text(self.name_octets()).unwrap_or_default() // printable ASCII, as scanned
     }
 
     fn name_octets(self) -> &'a [u8] {
-        self.raw.get(..self.colon).unwrap_or_default().trim_ascii_end()
+        let name = self.raw.get(..self.colon).unwrap_or_default();
+        if matches!(name, [.., b' ' | b'\t']) { name.trim_ascii_end() } else { name }
     }
 
     /// Whether it has this name, in any case of letters.

@@ -7,13 +7,13 @@ use crate::text::transfer::unfolded_ends;
 /// The starts of lines that do not begin with white space, in their order.
 pub(super) struct LineStarts<'a> {
     raw: &'a [u8],
-    /// Where the block begins that is given now.
-    block: usize,
-    /// Its line ends that were not yet given, one bit each, the first the lowest.
-    ends: u64,
-    /// Those of the blocks behind it, where they are known.
-    ahead: [u64; AHEAD],
-    known: std::ops::Range<usize>,
+    /// Where the blocks begin that are looked at now, and where those behind them.
+    base: usize,
+    behind: usize,
+    /// Their line ends that were not yet given, one bit each, the first the lowest.
+    ends: [u64; AHEAD],
+    /// Which of the blocks have some: no block is asked in vain, for that could not be foretold.
+    filled: u8,
 }
 
 const BLOCK: usize = 64;
@@ -23,30 +23,30 @@ const AHEAD: usize = 8;
 impl<'a> LineStarts<'a> {
     /// From `from` on, which is the start of a line that is not given.
     pub fn new(raw: &'a [u8], from: usize) -> Self {
-        Self { raw, block: from.wrapping_sub(BLOCK), ends: 0, ahead: [0; AHEAD], known: 0..0 }
+        Self { raw, base: from, behind: from, ends: [0; AHEAD], filled: 0 }
     }
 
     /// Where the line after the one that was given last begins; the end of the octets where it is the last.
     #[inline]
     pub fn next(&mut self) -> usize {
-        while self.ends == 0 {
-            self.block = self.block.wrapping_add(BLOCK);
-            if self.known.is_empty() {
-                let Some(rest) = self.raw.get(self.block..).filter(|rest| !rest.is_empty()) else {
-                    self.block = self.raw.len().wrapping_sub(BLOCK); // to stay there
-                    return self.raw.len();
-                };
-                self.known = 0..look(rest, &mut self.ahead);
+        loop {
+            let n = self.filled.trailing_zeros() as usize;
+            if let Some(ends) = self.ends.get_mut(n) {
+                let at = ends.trailing_zeros() as usize;
+                *ends &= *ends - 1; // not 0, as it is filled
+                self.filled &= !(u8::from(*ends == 0) << n);
+                return self.base + n * BLOCK + at + 1;
             }
-            self.ends = self.known.next().and_then(|n| self.ahead.get(n)).copied().unwrap_or(0);
+            let Some(rest) = self.raw.get(self.behind..).filter(|rest| !rest.is_empty()) else { return self.raw.len() };
+            let count = look(rest, &mut self.ends);
+            (self.base, self.behind) = (self.behind, self.behind + count * BLOCK);
+            let filled = self.ends.iter().take(count).enumerate().map(|(n, ends)| u8::from(*ends != 0) << n);
+            self.filled = filled.fold(0, |all, one| all | one);
         }
-        let at = self.ends.trailing_zeros() as usize;
-        self.ends &= self.ends - 1; // not 0
-        self.block + at + 1
     }
 }
 
-/// The line ends of at least one block, of which the last may be shorter.
+/// The line ends of at least one block, of which the last may be shorter. Says of how many.
 fn look(rest: &[u8], ends: &mut [u64; AHEAD]) -> usize {
     let count = unfolded_ends(rest, ends);
     if count > 0 {

@@ -32,7 +32,7 @@ pub use defects::{Defect, DefectKind};
 pub use edit::{Edit, EditError, HeaderEdit, Protected, Recode};
 pub use fields::{
     AcceptedLanguage, AutoSubmitted, ContentType, Disposition, Encoding, Ids, Importance, ListId, MessageContext,
-    NotificationOption, Received, ReceivedHost, Resent, Sensitivity, TypedAddress, ValidSince,
+    NotificationOption, Received, ReceivedHost, Resent, Sensitivity, TypedAddress, ValidSince, Value,
 };
 pub use header::{Field, Header};
 pub use part::Part;
@@ -80,7 +80,7 @@ pub struct Limits {
     /// How deep parts may lie in each other; each multipart and each embedded message counts one. Default 100: real mail
     /// stays below 20, and each level costs a comparison at each line that might be a boundary.
     pub depth: usize,
-    /// How many parts there may be, multiparts and embedded messages counted. Default 10,000, which are 320 KB of memory:
+    /// How many parts there may be, multiparts and embedded messages counted. Default 10,000, which are 400 KB of memory:
     /// a digest of a year has less. Beyond them the rest of the message is one part that is not looked into.
     pub parts: usize,
     /// How many header fields there may be in all parts together. Default 100,000, which are 800 KB of memory. Beyond

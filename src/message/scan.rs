@@ -59,11 +59,11 @@ impl FieldSpan {
 /// The length of a name, its first octet, its middle and its last in one number, which is the same for all cases of letters:
 /// fields are asked for by name one after the other, and nearly all others are told apart by this.
 #[inline]
-pub(super) fn key(name: &[u8]) -> u16 {
-    let lower = |at: usize| name.get(at).map_or(0, |octet| octet | 0x20);
-    let (first, middle, last) = (lower(0), lower(name.len() / 2), lower(name.len().saturating_sub(1)));
+pub(super) const fn key(name: &[u8]) -> u16 {
+    let [first, .., last] = name else { return name.len() as u16 }; // 0 or 1
+    let middle = name[name.len() / 2]; // less than its length
     // The lengths may coincide, as all else may.
-    let all = u32::from_le_bytes([first, middle, last, name.len() as u8]);
+    let all = u32::from_le_bytes([*first | 0x20, middle | 0x20, *last | 0x20, name.len() as u8]);
     (all.wrapping_mul(0x9e37_79b1) >> 16) as u16 // the upper half, which depends on all of it
 }
 
@@ -83,8 +83,47 @@ pub(super) struct PartSpan {
     pub kind: Kind,
     /// How long the blank line behind the header is: 0, 1 or 2.
     pub blank: u8,
+    /// For each of [`ASKED`] the place of its first field in the header, counted from 1; 0 where there is none, [`FAR`] where
+    /// it is not near enough to be counted.
+    pub asked: [u8; ASKED.len()],
     /// It is a multipart/digest, whose parts are messages where they say nothing else (RFC 2046 §5.1.5).
     pub digest: bool,
+}
+
+/// The fields that are asked for most. Where they are is noted when they are found.
+const ASKED: [&[u8]; 8] =
+    [b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"content-type", b"content-transfer-encoding"];
+const CONTENT_TYPE: usize = 6;
+const ENCODING: usize = 7;
+
+/// So many fields stand before it, or more.
+pub(super) const FAR: u8 = u8::MAX;
+
+/// Which of [`ASKED`] has this name, in any case of letters.
+#[inline]
+pub(super) fn asked(name: &[u8], name_key: u16) -> Option<usize> {
+    const LENGTHS: u32 = {
+        let (mut lengths, mut n) = (0, 0);
+        while n < ASKED.len() {
+            lengths |= 1 << ASKED[n].len(); // within the loop
+            n += 1;
+        }
+        lengths
+    };
+    const KEYS: [u16; ASKED.len()] = {
+        let (mut keys, mut n) = ([0; ASKED.len()], 0);
+        while n < ASKED.len() {
+            keys[n] = key(ASKED[n]); // within the loop
+            n += 1;
+        }
+        keys
+    };
+    // Most are of no such length.
+    if name.len() >= 32 || LENGTHS >> name.len() & 1 == 0 {
+        return None;
+    }
+    let n = KEYS.iter().position(|known| *known == name_key)?;
+    ASKED.get(n).is_some_and(|known| name.eq_ignore_ascii_case(known)).then_some(n)
 }
 
 /// What a part is to the tree.
@@ -234,6 +273,7 @@ impl<'a> Scan<'a> {
             number,
             kind: if full { Kind::Opaque } else { Kind::Leaf },
             blank: 0,
+            asked: [0; ASKED.len()],
             digest: false,
         });
         (self.innermost, self.depth) = (index, self.depth + 1);
@@ -295,7 +335,9 @@ impl<'a> Scan<'a> {
             } else if let Some(colon) = colon {
                 let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
                 name_key = key(name);
-                self.note(name, name_key, at);
+                if let Some(asked) = asked(name, name_key) {
+                    self.note(index, asked, first, at);
+                }
             } else {
                 // Where a first line was no field, white space continues it.
                 let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
@@ -318,20 +360,20 @@ impl<'a> Scan<'a> {
     }
 
     /// Remembers which fields decide what a part is.
-    #[inline]
-    fn note(&mut self, name: &[u8], name_key: u16, at: usize) {
-        let is = |known: &[u8]| name_key == key(known) && name.eq_ignore_ascii_case(known);
-        let (found, defect) = if is(b"content-type") {
-            (&mut self.content_type, DefectKind::TwoContentTypes)
-        } else if is(b"content-transfer-encoding") {
-            (&mut self.encoding, DefectKind::TwoEncodings)
-        } else {
-            return;
-        };
-        match found {
-            Some(_) => self.defect(defect, at),
-            None => *found = Some(self.fields.len()),
+    fn note(&mut self, index: u32, asked: usize, first: usize, at: usize) {
+        let (n, place) = (self.fields.len(), self.fields.len() - first + 1);
+        let part = self.part(index);
+        let Some(noted) = part.asked.get_mut(asked) else { return };
+        let again = *noted != 0;
+        if !again {
+            *noted = u8::try_from(place).unwrap_or(FAR);
         }
+        let (found, defect) = match asked {
+            CONTENT_TYPE => (&mut self.content_type, DefectKind::TwoContentTypes),
+            ENCODING => (&mut self.encoding, DefectKind::TwoEncodings),
+            _ => return,
+        };
+        if again { self.defect(defect, at) } else { *found = Some(n) }
     }
 
     /// Whether a line that is no field stands in a header all the same: a header follows it, so the body has not begun.

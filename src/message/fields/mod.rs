@@ -44,6 +44,10 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+use super::header::Field;
+use super::scan::key;
+use crate::address::Mailboxes;
+use crate::base::Timestamp;
 use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
@@ -57,6 +61,136 @@ pub use lists::ListId;
 pub use marks::{AutoSubmitted, Importance, Resent};
 pub use received::{Received, ReceivedHost};
 pub use requests::{AcceptedLanguage, MessageContext, NotificationOption, Sensitivity, TypedAddress, ValidSince};
+
+/// The value of a field in the form that its name asks for, see [`Field::read`]. Those of one word or number are text here; their
+/// readers are in the table above.
+///
+/// ```
+/// use facteur::message::{Message, Value};
+///
+/// let message = Message::parse("To: Ada <ada@a.test>\r\nSubject: Lunch?\r\n\r\n");
+/// for field in message.header().fields() {
+///     match field.read() {
+///         Value::Mailboxes(mut mailboxes) => assert_eq!(mailboxes.next().unwrap().name().unwrap(), "Ada"),
+///         Value::Text(text) => assert_eq!(text, "Lunch?"),
+///         _ => {}
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// From, To and their kin, and the List fields that are addresses or URIs in angle brackets.
+    Mailboxes(Mailboxes<'a>),
+    /// Date and its kin.
+    Date(Timestamp),
+    /// Message-ID and its kin, and Return-Path, whose path stands in brackets as identifiers do.
+    Ids(Ids<'a>),
+    /// Received
+    Received(Received<'a>),
+    /// Content-Type
+    ContentType(ContentType),
+    /// Content-Disposition
+    Disposition(Disposition),
+    /// All others, and what is not in the form of its name.
+    Text(Cow<'a, str>),
+}
+
+/// What form a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Mailboxes,
+    Date,
+    Ids,
+    Received,
+    ContentType,
+    Disposition,
+}
+
+/// The names of fields that are no text.
+const FORMS: [(&[u8], Form); 42] = [
+    (b"from", Form::Mailboxes),
+    (b"sender", Form::Mailboxes),
+    (b"reply-to", Form::Mailboxes),
+    (b"to", Form::Mailboxes),
+    (b"cc", Form::Mailboxes),
+    (b"bcc", Form::Mailboxes),
+    (b"resent-from", Form::Mailboxes),
+    (b"resent-sender", Form::Mailboxes),
+    (b"resent-reply-to", Form::Mailboxes),
+    (b"resent-to", Form::Mailboxes),
+    (b"resent-cc", Form::Mailboxes),
+    (b"resent-bcc", Form::Mailboxes),
+    (b"disposition-notification-to", Form::Mailboxes),
+    (b"delivered-to", Form::Mailboxes),
+    (b"apparently-to", Form::Mailboxes),
+    (b"author", Form::Mailboxes),
+    (b"original-from", Form::Mailboxes),
+    (b"list-id", Form::Mailboxes),
+    (b"list-post", Form::Mailboxes),
+    (b"list-unsubscribe", Form::Mailboxes),
+    (b"list-subscribe", Form::Mailboxes),
+    (b"list-help", Form::Mailboxes),
+    (b"list-owner", Form::Mailboxes),
+    (b"list-archive", Form::Mailboxes),
+    (b"date", Form::Date),
+    (b"resent-date", Form::Date),
+    (b"delivery-date", Form::Date),
+    (b"expires", Form::Date),
+    (b"expiry-date", Form::Date),
+    (b"reply-by", Form::Date),
+    (b"deferred-delivery", Form::Date),
+    (b"message-id", Form::Ids),
+    (b"resent-message-id", Form::Ids),
+    (b"original-message-id", Form::Ids),
+    (b"in-reply-to", Form::Ids),
+    (b"references", Form::Ids),
+    (b"content-id", Form::Ids),
+    (b"supersedes", Form::Ids),
+    (b"return-path", Form::Ids),
+    (b"received", Form::Received),
+    (b"content-type", Form::ContentType),
+    (b"content-disposition", Form::Disposition),
+];
+
+impl Form {
+    /// By its name, in any case of letters; `None` for text.
+    fn of(name: &[u8]) -> Option<Self> {
+        // The place in the table, by a few bits of the key of the name, of which no two names have the same.
+        static PLACES: [u8; 4096] = {
+            let (mut places, mut n) = ([u8::MAX; 4096], 0);
+            while n < FORMS.len() {
+                let slot = slot(FORMS[n].0); // within the loop
+                assert!(places[slot] == u8::MAX, "two names in one slot"); // below 4096
+                places[slot] = n as u8; // below 4096, and fewer than 255
+                n += 1;
+            }
+            places
+        };
+        const fn slot(name: &[u8]) -> usize {
+            (key(name) & 4095) as usize
+        }
+        let place = PLACES[slot(name)]; // below 4096
+        let (known, form) = FORMS.get(usize::from(place))?;
+        name.eq_ignore_ascii_case(known).then_some(*form)
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The value in the form that the name of the field asks for, decoded; text, where it is not in that form.
+    pub fn read(self) -> Value<'a> {
+        let text = || Value::Text(self.text());
+        match Form::of(self.name().as_bytes()) {
+            None => text(),
+            Some(Form::Mailboxes) => Value::Mailboxes(self.mailboxes()),
+            Some(Form::Date) => self.date().map_or_else(text, Value::Date),
+            Some(Form::Ids) => Value::Ids(self.ids()),
+            Some(Form::Received) => Value::Received(self.received()),
+            Some(Form::ContentType) => self.content_type().map_or_else(text, Value::ContentType),
+            Some(Form::Disposition) => self.disposition().map_or_else(text, Value::Disposition),
+        }
+    }
+}
 
 /// The value of a Content-Type field (RFC 2045 §5.1).
 ///
@@ -473,7 +607,7 @@ fn ends_id(octet: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Field, Message};
+    use crate::message::Message;
 
     /// What `read` makes of a field with this value.
     pub(super) fn with<T>(value: &str, read: impl Fn(Field<'_>) -> T) -> T {

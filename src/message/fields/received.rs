@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::ops::Range;
 
-use crate::address::{Mailbox, list};
+use crate::address::{Mailboxes, list};
 use crate::base::Timestamp;
 use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::comment_end;
+use crate::text::places::Places;
+use crate::text::transfer::Set;
 
 /// The value of a Received field.
 ///
@@ -27,7 +28,7 @@ use crate::text::params::comment_end;
 /// assert_eq!(from.address, Some([192, 0, 2, 1].into()));
 /// assert_eq!(received.by.unwrap().name, "mx.b.test");
 /// assert_eq!((received.with.as_deref(), received.id.as_deref()), (Some("ESMTP"), Some("4X1")));
-/// assert_eq!(received.recipients[0].to_string(), "bob@b.test");
+/// assert_eq!(received.recipients().next().unwrap().to_string(), "bob@b.test");
 /// assert_eq!(received.date.unwrap().unix(), 1704099600);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,14 +44,22 @@ pub struct Received<'a> {
     pub with: Option<Cow<'a, str>>,
     /// The name of the message at the server: `id`, without angle brackets.
     pub id: Option<Cow<'a, str>>,
-    /// Whom the message was for: `for`. Mostly one; some servers name several.
-    pub recipients: Vec<Mailbox<'a>>,
+    recipients: Recipients<'a>,
     /// The cipher suite: `tls`.
     pub tls: Option<Cow<'a, str>>,
     /// When it was received: what stands behind the last semicolon.
     pub date: Option<Timestamp>,
-    /// With the comments.
-    tokens: Tokens<'a>,
+    comments: Comments<'a>,
+}
+
+/// What stands behind `for`.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Recipients<'a>(Cow<'a, [u8]>);
+
+impl std::fmt::Debug for Recipients<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(list::mailboxes(&self.0)).finish()
+    }
 }
 
 /// A host in a Received field.
@@ -66,32 +75,57 @@ pub struct ReceivedHost<'a> {
     pub reverse: Option<Cow<'a, str>>,
     /// Its address, out of the TCP-info or wherever else it stands.
     pub address: Option<IpAddr>,
-    /// With the comments.
-    tokens: Tokens<'a>,
+    comments: Comments<'a>,
 }
 
-/// What stands between the word of one clause and that of the next.
-#[derive(Default)]
+/// What stands between the word of one clause and that of the next. Nothing does where it has no words.
+#[derive(Clone, Copy, Default)]
 struct Clause<'a> {
-    first: Option<&'a [u8]>,
-    more: Vec<&'a [u8]>,
-    /// From its first comment to its last, and whether quotes counted there.
-    comments: Range<usize>,
+    first: &'a [u8],
+    /// How many words there are, and where they stand with what is between them.
+    count: usize,
+    words: Span,
+    /// From its first comment to its last.
+    comments: Span,
+}
+
+/// Octets of the field, and whether quotes count in them.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    from: usize,
+    to: usize,
     quotes: bool,
 }
 
-impl<'a> Clause<'a> {
-    /// The words joined by single spaces.
-    fn octets(&self) -> Cow<'a, [u8]> {
-        let first = self.first.unwrap_or_default();
-        if self.more.is_empty() {
-            return Cow::Borrowed(first);
+impl Span {
+    /// Goes on to the token that was just read, which began at `from`.
+    fn extend(&mut self, from: usize, tokens: &Tokens<'_>) {
+        if self.to == 0 {
+            (self.from, self.quotes) = (from, tokens.quotes);
         }
-        Cow::Owned([&[first], &self.more[..]].concat().join(&b' '))
+        self.to = tokens.at;
     }
 
-    fn text(&self) -> Option<Cow<'a, str>> {
-        Some(text(self.octets())).filter(|text| !text.is_empty())
+    fn tokens<'a>(self, octets: &'a [u8]) -> Tokens<'a> {
+        Tokens { quotes: self.quotes, ..Tokens::new(octets.get(self.from..self.to).unwrap_or_default()) }
+    }
+}
+
+impl<'a> Clause<'a> {
+    /// The words but the first.
+    fn more(&self, octets: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let some = self.count > 1;
+        let words = some.then(|| self.words.tokens(octets).filter_map(Token::word)).into_iter();
+        words.flatten().skip(1)
+    }
+
+    /// The words joined by single spaces.
+    fn octets(&self, octets: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.count < 2 {
+            return Cow::Borrowed(self.first);
+        }
+        let words: Vec<&[u8]> = [self.first].into_iter().chain(self.more(octets)).collect();
+        Cow::Owned(words.join(&b' '))
     }
 }
 
@@ -99,81 +133,83 @@ impl<'a> Received<'a> {
     /// Reads the value of the field.
     pub fn parse(value: &'a [u8]) -> Self {
         let (octets, date) = cut_date(value);
-        let mut clauses: [Option<Clause<'a>>; 7] = Default::default();
-        let mut open = None;
+        let mut clauses = [Clause::default(); 7];
+        // Which have begun, a bit for each.
+        let mut begun = 0_u8;
+        let mut open: Option<&mut Clause<'a>> = None;
         let mut tokens = Tokens::new(octets);
         while let Some(token) = tokens.next() {
-            let word = match token {
-                Token::Semicolon => continue,
+            match token {
+                Token::Semicolon => {}
                 Token::Comment(comment) => {
-                    if let Some(clause) = open.and_then(|open: usize| clauses.get_mut(open)?.as_mut()) {
-                        if clause.comments.is_empty() {
-                            clause.comments.start = tokens.at - "()".len() - comment.len(); // it was just read
-                            clause.quotes = tokens.quotes;
-                        }
-                        clause.comments.end = tokens.at;
+                    if let Some(clause) = &mut open {
+                        clause.comments.extend(tokens.at - "()".len() - comment.len(), &tokens); // it was just read
                     }
-                    continue;
                 }
-                Token::Word(word) => word,
-            };
-            // Each clause once: `with cipher` further on is no second protocol.
-            let fresh = place(word).filter(|known| clauses.get(*known).is_some_and(Option::is_none));
-            if let Some(begun) = fresh.and_then(|fresh| clauses.get_mut(fresh)) {
-                *begun = Some(Clause::default());
-                open = fresh;
-            } else if let Some(clause) = open.and_then(|open| clauses.get_mut(open)?.as_mut()) {
-                match clause.first {
-                    None => clause.first = Some(word),
-                    Some(_) => clause.more.push(word),
+                Token::Word(word) => {
+                    // Each clause once: `with cipher` further on is no second protocol.
+                    if let Some(known) = place(word).filter(|known| begun >> known & 1 == 0) {
+                        begun |= 1 << known;
+                        open = clauses.get_mut(known);
+                    } else if let Some(clause) = &mut open {
+                        if clause.count == 0 {
+                            clause.first = word;
+                        }
+                        clause.count += 1;
+                        clause.words.extend(tokens.at - word.len(), &tokens); // it was just read
+                    }
                 }
             }
         }
         let [from, by, via, with, id, recipients, tls] = clauses;
-        let text = |clause: Option<Clause<'a>>| clause?.text();
-        let host = |clause: Option<Clause<'a>>| Some(ReceivedHost::new(clause?, octets));
-        let (mut from, by) = (host(from), host(by));
-        let tokens = Tokens::new(octets);
+        let text = |clause: Clause<'a>| Some(text(clause.octets(octets))).filter(|text| !text.is_empty());
+        let host = |known: u8, clause| (begun >> known & 1 == 1).then(|| ReceivedHost::new(clause, octets));
+        let (mut from, by) = (host(0, from), host(1, by));
+        let comments = Comments { text: octets, quotes: true };
         // Sendmail for a message made at home: `(from root@localhost)`.
         if from.is_none()
-            && let Some(comment) = tokens.comments().next().map(one_line)
+            && let Some(comment) = comments.iter().next().map(one_line)
             && let Some(name) = part(&comment, |text| text.strip_prefix("from "))
         {
             let name = part(&name, |name| Some(name.trim())).unwrap_or_default();
             from = Some(ReceivedHost { name, ..Default::default() });
         }
-        let recipients = recipients.map_or(Vec::new(), |clause| match clause.octets() {
-            Cow::Borrowed(octets) => list::mailboxes(octets).collect(),
-            Cow::Owned(octets) => list::mailboxes(&octets).map(Mailbox::into_owned).collect(),
-        });
         // RFC 5321 §4.4: ID = CFWS "ID" FWS ( Atom / msg-id ). Haraka goes on with `envelope-from <…>`.
-        let id = id.and_then(|clause| Some(charset::guess(clause.first?)));
+        let id = (id.count > 0).then(|| charset::guess(id.first));
         let id = id.and_then(|id| part(&id, |id| Some(id.trim_start_matches('<').trim_end_matches('>'))));
-        Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, tokens }
+        let recipients = Recipients(recipients.octets(octets));
+        Self { from, by, via: text(via), with: text(with), id, recipients, tls: text(tls), date, comments }
+    }
+
+    /// Whom the message was for: `for`. Mostly one; some servers name several.
+    pub fn recipients(&self) -> Mailboxes<'_> {
+        list::mailboxes(&self.recipients.0)
     }
 
     /// All comments in their order, outer brackets removed; those of `from` and `by` are among them.
     pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        self.tokens.comments().map(one_line)
+        self.comments.iter().map(one_line)
     }
 }
 
 impl<'a> ReceivedHost<'a> {
     fn new(clause: Clause<'a>, octets: &'a [u8]) -> Self {
-        let name = clause.first.unwrap_or_default();
+        let name = clause.first;
         // Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
-        let outside = address(name).or_else(|| clause.more.iter().find_map(|word| address(word)));
-        let text = octets.get(clause.comments).unwrap_or_default();
-        let tokens = Tokens { text, at: 0, comments: true, quotes: clause.quotes };
+        let outside = address(name).or_else(|| clause.more(octets).find_map(address));
+        let Span { from, to, quotes } = clause.comments;
+        let comments = Comments { text: octets.get(from..to).unwrap_or_default(), quotes };
         let mut host = Self { address: outside, name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
-        for comment in tokens.comments() {
+        for comment in comments.iter() {
             let mut words = comment.split(|octet| between_words(*octet)).filter(|word| !word.is_empty());
             let mut first = true;
             while let Some(word) = words.next() {
-                let equals = word.iter().position(|octet| *octet == b'=');
-                let key = word.get(..equals.unwrap_or(word.len())).unwrap_or_default();
-                if [b"helo", b"ehlo"].iter().any(|verb| key.eq_ignore_ascii_case(*verb)) {
+                let verb = word
+                    .get(..4)
+                    .filter(|verb| [b"helo", b"ehlo"].iter().any(|known| verb.eq_ignore_ascii_case(*known)));
+                let equals = (word.get(4) == Some(&b'=')).then_some(4);
+                if verb.is_some() && (equals.is_some() || word.len() == 4) {
                     let said = match equals {
                         Some(at) => word.get(at + 1..),
                         None => words.next(),
@@ -200,13 +236,13 @@ impl<'a> ReceivedHost<'a> {
         }
         host.helo = helo.map(charset::guess).or_else(|| Some(host.name.clone()).filter(|name| !name.is_empty()));
         host.reverse = reverse.map(charset::guess);
-        host.tokens = tokens;
+        host.comments = comments;
         host
     }
 
     /// The comments behind it, outer brackets removed.
     pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        self.tokens.comments().map(one_line)
+        self.comments.iter().map(one_line)
     }
 }
 
@@ -333,9 +369,27 @@ fn between_words(octet: u8) -> bool {
     BETWEEN[usize::from(octet)] // any octet is in it
 }
 
-fn may_end_word(octet: u8) -> bool {
-    const ENDS: [bool; 256] = octets_of(b";(\" \t\r\n\x0c");
-    ENDS[usize::from(octet)] // any octet is in it
+/// Octets in which comments are looked for when they are asked for.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Comments<'a> {
+    text: &'a [u8],
+    quotes: bool,
+}
+
+impl<'a> Comments<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let tokens = Tokens { quotes: self.quotes, ..Tokens::new(self.text) };
+        tokens.filter_map(|token| match token {
+            Token::Comment(octets) => Some(octets),
+            _ => None,
+        })
+    }
+}
+
+impl std::fmt::Debug for Comments<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(one_line)).finish()
+    }
 }
 
 enum Token<'a> {
@@ -345,10 +399,19 @@ enum Token<'a> {
     Semicolon,
 }
 
-#[derive(Clone, Default, PartialEq, Eq)]
+impl<'a> Token<'a> {
+    fn word(self) -> Option<&'a [u8]> {
+        if let Self::Word(word) = self { Some(word) } else { None }
+    }
+}
+
+/// What may end a word.
+static ENDS: Set = Set::of(b";(\" \t\r\n\x0c");
+
 struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    ends: Places<'a>,
     /// Once one was found without an end, brackets and quotes are ordinary octets: time stays linear.
     comments: bool,
     quotes: bool,
@@ -356,15 +419,7 @@ struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, comments: true, quotes: true }
-    }
-
-    /// The comments from here on.
-    fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.clone().filter_map(|token| match token {
-            Token::Comment(octets) => Some(octets),
-            _ => None,
-        })
+        Self { text, at: 0, ends: Places::new(text, &ENDS), comments: true, quotes: true }
     }
 
     /// Behind the quoted string that begins at `at`.
@@ -381,20 +436,16 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The comments.
-impl std::fmt::Debug for Tokens<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.comments().map(one_line)).finish()
-    }
-}
-
 impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
         // A bracket that nothing closes is passed over: `(by a.test`.
-        let blank = |octet: &&u8| octet.is_ascii_whitespace() || **octet == b'(' && !self.comments;
-        self.at += self.text.get(self.at..)?.iter().take_while(blank).count();
+        let brackets = self.comments;
+        let blank = |octet: &u8| octet.is_ascii_whitespace() || *octet == b'(' && !brackets;
+        while self.text.get(self.at).is_some_and(blank) {
+            self.at += 1;
+        }
         let start = self.at;
         match self.text.get(start)? {
             b';' => {
@@ -414,7 +465,7 @@ impl<'a> Iterator for Tokens<'a> {
             _ => {}
         }
         loop {
-            self.at += self.text.get(self.at..)?.iter().take_while(|octet| !may_end_word(**octet)).count();
+            self.at = self.ends.next(self.at);
             match self.text.get(self.at) {
                 None | Some(b';') => break,
                 Some(b'(') if self.comments && self.at > start => break,
@@ -438,6 +489,7 @@ mod tests {
     fn shown(value: &str) -> String {
         let received = Received::parse(value.as_bytes());
         let or = |text: Option<Cow<'_, str>>| text.map_or("-".to_owned(), Cow::into_owned);
+        let recipients: Vec<String> = received.recipients().map(|mailbox| mailbox.to_string()).collect();
         let from = received.from.map(|from| {
             format!(
                 "{} {} {}",
@@ -446,7 +498,6 @@ mod tests {
                 or(from.address.map(|address| address.to_string().into()))
             )
         });
-        let recipients: Vec<String> = received.recipients.iter().map(ToString::to_string).collect();
         [
             or(from.map(Cow::from)),
             or(received.by.map(|by| by.name)),
