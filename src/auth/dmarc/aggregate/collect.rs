@@ -41,7 +41,7 @@ impl Default for CollectorLimits {
 pub struct Handling {
     /// What was done with it.
     pub disposition: Disposition,
-    /// Why that is not what the domain wanted done; RFC 9990 §3.1.1.6 wants it said then.
+    /// Why that is not what the domain wanted done; RFC 9990 §3.1.1.9 wants it said then.
     pub reasons: Vec<Override>,
     /// The domain of the forward-path, where it may be told. Default `None`.
     pub envelope_to: Option<Domain>,
@@ -254,7 +254,7 @@ impl Record {
             header_from: dmarc.author.as_ref().map(Name::to_string).unwrap_or_default(),
             envelope_from: Some(match &session.mail_from {
                 ReversePath::Address(address) => ascii(address.domain()),
-                // RFC 9990 §3.1.1.8: "existing but empty if the message had a null reverse-path".
+                // RFC 9990 §3.1.1.10: "existing but empty if the message had a null reverse-path".
                 _ => String::new(),
             }),
             envelope_to: handling.envelope_to.as_ref().map(ascii),

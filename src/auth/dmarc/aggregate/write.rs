@@ -167,7 +167,7 @@ impl Writer {
                     Ok(())
                 })?;
             }
-            // RFC 9990 §3.1.1.9: "O", zero or one.
+            // RFC 9990 §3.1.1.11: "O", zero or one.
             let Some(one) = record.spf.first() else { return Ok(()) };
             there("domain", &one.domain)?;
             out.within("spf", |out| {

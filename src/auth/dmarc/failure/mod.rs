@@ -1,7 +1,7 @@
 //! Failure reports (RFC 9991, in the form of RFC 6591): what of one message did not pass, told to the domain at once.
 //!
-//! [`Options`] reads what a domain asked for with `fo`, [`Report::of`] makes the reports, [`Redaction`] takes out of them who
-//! wrote to whom, [`Limiter`] holds back what is too much, and [`Destinations::of_failure`](super::Destinations::of_failure)
+//! [`Options`] reads what a domain asked for with `fo`, [`Report::of`] makes the reports, [`Redaction`] takes
+//! the local parts of addresses out of them, [`Limiter`] holds back what is too much, and [`Destinations::of_failure`](super::Destinations::of_failure)
 //! says where they may go. [`Report::mailed`] is the way back.
 //!
 //! Left out on purpose: the canonical header and body of a signature (RFC 6591 §3.2.4), which repeat the message, and the
@@ -73,7 +73,7 @@ pub struct Config {
     pub host: String,
     /// User-Agent: the program that reports. Default `facteur`.
     pub user_agent: String,
-    /// What is done to the names of people.
+    /// What is done to the local parts of addresses.
     pub redaction: Redaction,
     /// Whether the message goes with the report, or its header alone. Default the header: RFC 9991 §7 has the reasons.
     pub whole: bool,
@@ -284,7 +284,9 @@ impl Report {
 
 /// The signature that a report is about: one that failed, of the author's organization first.
 fn failed_signature<'a>(dmarc: &Verdict, verdicts: &'a [dkim::Verdict]) -> Option<&'a dkim::Verdict> {
-    let failed = |one: &&dkim::Verdict| !one.testing && one.outcome != dkim::Outcome::Pass && one.signature.is_some();
+    // What the DNS kept from being looked at has not failed.
+    let passed = |one: &dkim::Verdict| matches!(one.outcome, dkim::Outcome::Pass | dkim::Outcome::TempError);
+    let failed = |one: &&dkim::Verdict| !one.testing && !passed(one) && one.signature.is_some();
     let aligned = |one: &&dkim::Verdict| one.signature.as_ref().is_some_and(|one| of_author(dmarc, &one.domain));
     verdicts.iter().filter(failed).find(aligned).or_else(|| verdicts.iter().find(failed))
 }
