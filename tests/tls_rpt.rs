@@ -4,11 +4,13 @@ mod suites;
 
 use std::net::IpAddr;
 
+use facteur::auth::dkim;
 use facteur::auth::tls_rpt::{
     Collector, CollectorLimits, Failure, FailureKind, Limits, Policy, PolicyKind, ReadError, Report, Reporter,
     WriteError,
 };
 use facteur::base::Timestamp;
+use facteur::dns::Zone;
 use facteur::message::Message;
 use serde_json::Value;
 
@@ -245,4 +247,32 @@ fn sessions_are_counted_within_bounds() {
             ("sts-webpki-invalid".to_owned(), 2)
         ]
     );
+}
+
+/// RFC 8460 §3: "Reports sent via SMTP MUST contain a valid [...] signature by the reporting domain", with a key that "SHOULD
+/// contain the appropriate service type declaration". Such a key signs no other mail.
+#[test]
+fn reports_are_signed_with_keys_of_their_own() {
+    let key = dkim::SigningKey::generate_ed25519().unwrap();
+    let record = key.record().to_string().replacen("; ", "; s=tlsrpt; ", 1);
+    let zone: Zone = format!("r._domainkey.company-x.example TXT \"{record}\"").parse().unwrap();
+    let mut signer = dkim::Signer::new("company-x.example".parse().unwrap(), "r".parse().unwrap(), key);
+    signer.fields.extend(["TLS-Report-Domain".to_owned(), "TLS-Report-Submitter".to_owned()]);
+    let now = Timestamp::from_unix(1_459_560_000);
+    let report = Report::parse(APPENDIX_B.as_bytes()).unwrap();
+    let builder =
+        report.mail(&"company-y.example".parse().unwrap()).unwrap().date(now).message_id("1@company-x.example");
+    let message = builder.to("tlsrpt@company-y.example").finish().unwrap();
+    let signed = dkim::sign(&message, &[signer], now).unwrap();
+    assert!(signed.to_lowercase().contains("tls-report-submitter"));
+    let message = Message::parse([signed.as_bytes(), message.raw()].concat());
+    for (service, outcome) in
+        [(dkim::Service::TlsReports, dkim::Outcome::Pass), (dkim::Service::Mail, dkim::Outcome::PermError)]
+    {
+        let mut config = dkim::Config::default();
+        config.service = service;
+        let verdict = zone.ask(dkim::verify(&message, now, &config)).remove(0);
+        assert_eq!(verdict.outcome, outcome, "{:?}", verdict.problem);
+    }
+    assert_eq!(Report::mailed(&message, &Limits::default()).unwrap().report, report);
 }

@@ -41,10 +41,10 @@ impl Keys {
         Self { most: most.div_ceil(2), generations: Mutex::default() }
     }
 
-    /// The record with this text.
+    /// The record with this text, of a key for mail or for TLS reports.
     ///
     /// # Errors
-    /// As [`Record::parse`]; records that cannot be used are not kept.
+    /// As [`Record::parse`], but for the service; records that cannot be used are not kept.
     pub fn record(&self, text: &Bytes) -> Result<Arc<Record>, Problem> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(record) = generations.late.get(text) {
@@ -52,7 +52,7 @@ impl Keys {
         }
         let record = match generations.early.get(text) {
             Some(record) => Arc::clone(record),
-            None => Arc::new(Record::parse(text)?),
+            None => Arc::new(Record::of_any_service(text)?),
         };
         if generations.late.len() >= self.most {
             generations.early = std::mem::take(&mut generations.late);

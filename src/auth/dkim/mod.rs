@@ -23,7 +23,7 @@ pub use keys::{KeyError, Keys, SigningKey};
 pub use record::{MAX_RECORD, Record};
 pub use signature::{MAX_FIELDS, Signature};
 pub use signer::{SignError, Signer, Signing, sign};
-pub use verifier::{Config, Evaluation, Verdict, Verifier, verify};
+pub use verifier::{Config, Evaluation, Service, Verdict, Verifier, verify};
 
 pub(in crate::auth) use verifier::{Fields, append_unsigned, signed};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Algorithm, Problem};
+use super::{Algorithm, Problem, Service};
 use crate::auth::tags::{Tags, base64};
 use crate::base::crypto::PublicKey;
 
@@ -34,6 +34,8 @@ pub struct Record {
     pub testing: bool,
     /// `t=s`: the domain of `i=` must be that of `d=` itself.
     pub strict: bool,
+    /// `s=` names TLS reports (RFC 8460 §3), and not mail.
+    pub only_tls_reports: bool,
     key: Key,
 }
 
@@ -44,11 +46,17 @@ enum Key {
 }
 
 impl Record {
-    /// Reads a record.
+    /// Reads a record of a key for mail.
     ///
     /// # Errors
     /// What is wrong with it (RFC 6376 §6.1.2).
     pub fn parse(text: &[u8]) -> Result<Self, Problem> {
+        let record = Self::of_any_service(text)?;
+        record.serves(Service::Mail).map(|()| record)
+    }
+
+    /// Reads a record of a key for mail, or for TLS reports.
+    pub(super) fn of_any_service(text: &[u8]) -> Result<Self, Problem> {
         if text.len() > MAX_RECORD {
             return Err(Problem::RecordTooLong);
         }
@@ -61,8 +69,10 @@ impl Record {
         }
         let list = |name| tags.get(name).map(|value| value.split(|octet| *octet == b':').map(<[u8]>::trim_ascii));
         let hash = |wanted: &[u8]| list("h").is_none_or(|mut names| names.any(|name| name == wanted));
-        // "s=": for which services; "*" or "email" for this one.
-        if list("s").is_some_and(|mut services| !services.any(|service| service == b"*" || service == b"email")) {
+        // "s=": for which services; "*" or "email" for mail.
+        let serves = |wanted: [&[u8]; 2]| list("s").is_none_or(|mut names| names.any(|name| wanted.contains(&name)));
+        let only_tls_reports = !serves([b"*", b"email"]);
+        if only_tls_reports && !serves([b"tlsrpt", b"tlsrpt"]) {
             return Err(Problem::OtherService);
         }
         let flag = |wanted: &[u8]| list("t").is_some_and(|mut flags| flags.any(|flag| flag == wanted));
@@ -86,6 +96,7 @@ impl Record {
             notes: tags.get("n").map(|notes| String::from_utf8_lossy(notes).into_owned()),
             testing: flag(b"y"),
             strict: flag(b"s"),
+            only_tls_reports,
             key,
         })
     }
@@ -95,6 +106,12 @@ impl Record {
         match &self.key {
             Key::Rsa(key) | Key::Ed25519(key) => key.bits(),
         }
+    }
+
+    /// Whether the key is for such messages.
+    pub(in crate::auth) fn serves(&self, service: Service) -> Result<(), Problem> {
+        let fits = !self.only_tls_reports || service == Service::TlsReports;
+        if fits { Ok(()) } else { Err(Problem::OtherService) }
     }
 
     /// Whether a signature may be of this algorithm and this key.
@@ -156,6 +173,15 @@ mod tests {
         let record = parse("h=sha1 : sha256; t= s : y; s=web:*; n=for us; ");
         assert!(record.sha1 && record.sha256 && record.strict && record.testing);
         assert_eq!(record.notes.as_deref(), Some("for us"));
+        assert_eq!(record.serves(Service::Mail), Ok(()));
+        let only = format!("k=ed25519; s=tlsrpt; {ED25519}");
+        assert_eq!(Record::parse(only.as_bytes()).unwrap_err(), Problem::OtherService);
+        let record = Record::of_any_service(only.as_bytes()).unwrap();
+        assert_eq!(
+            (record.serves(Service::Mail), record.serves(Service::TlsReports)),
+            (Err(Problem::OtherService), Ok(()))
+        );
+        assert_eq!(parse("s=email:tlsrpt; ").serves(Service::Mail), Ok(()));
         let record = parse("h=sha1; ");
         assert_eq!(record.fits(Algorithm::Ed25519Sha256), Err(Problem::HashNotAllowed));
         assert_eq!(parse("").fits(Algorithm::RsaSha256), Err(Problem::KeyMismatch));

@@ -19,6 +19,17 @@ const MAX_KEYS: usize = 5;
 /// How much room is made for the canonical header.
 const USUAL_TEXT: usize = 1024;
 
+/// What is signed, as `s=` of keys has it (RFC 6376 §3.6.1, RFC 8460 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Service {
+    /// Mail: keys for `email` or for everything.
+    #[default]
+    Mail,
+    /// Messages with TLS reports: keys for `tlsrpt` besides.
+    TlsReports,
+}
+
 /// How signatures are verified.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -28,6 +39,8 @@ pub struct Config {
     pub signatures: usize,
     /// Keys that were parsed before. Default `None`: each is parsed when it is met.
     pub keys: Option<Arc<Keys>>,
+    /// What the messages are. Default mail: a key that is for TLS reports alone signs nothing else.
+    pub service: Service,
 }
 
 impl Config {
@@ -37,7 +50,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { signatures: Self::SIGNATURES, keys: None }
+        Self { signatures: Self::SIGNATURES, keys: None, service: Service::Mail }
     }
 }
 
@@ -99,7 +112,7 @@ pub fn verify(message: &Message, now: Timestamp, config: &Config) -> Evaluation 
 pub struct Verifier {
     candidates: Vec<Candidate>,
     hashes: BodyHashes,
-    keys: Option<Arc<Keys>>,
+    config: Config,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +129,7 @@ impl Verifier {
     pub fn new(header: Header<'_>, now: Timestamp, config: &Config) -> Self {
         let fields = Fields::of(header);
         let signatures = header.fields().filter(|field| field.is("DKIM-Signature")).take(config.signatures);
-        let mut verifier = Self { candidates: Vec::new(), hashes: BodyHashes::default(), keys: config.keys.clone() };
+        let mut verifier = Self { candidates: Vec::new(), hashes: BodyHashes::default(), config: config.clone() };
         for field in signatures {
             let parsed = Signature::parse(field.value());
             verifier.push(parsed, now, |signature| signed(&fields, field, signature));
@@ -126,7 +139,7 @@ impl Verifier {
 
     /// One that looks for no signatures: they are pushed.
     pub(in crate::auth) fn empty(config: &Config) -> Self {
-        Self { candidates: Vec::new(), hashes: BodyHashes::default(), keys: config.keys.clone() }
+        Self { candidates: Vec::new(), hashes: BodyHashes::default(), config: config.clone() }
     }
 
     /// How many signatures are verified.
@@ -188,7 +201,7 @@ impl Verifier {
                 candidate.settle(Err(problem));
             }
         }
-        Evaluation { candidates: self.candidates, keys: self.keys }
+        Evaluation { candidates: self.candidates, config: self.config }
     }
 }
 
@@ -256,7 +269,7 @@ impl Candidate {
     }
 
     /// Tries the keys in turn: any may be the one.
-    fn try_keys(&mut self, answer: &Answer, keys: Option<&Keys>) {
+    fn try_keys(&mut self, answer: &Answer, config: &Config) {
         let Some(signature) = &self.verdict.signature else { return };
         let records = match &answer.found {
             Ok(records) => records,
@@ -271,11 +284,12 @@ impl Candidate {
             _ => None,
         });
         for text in texts.take(MAX_KEYS) {
-            let record = match keys {
+            let record = match &config.keys {
                 Some(keys) => keys.record(text),
-                None => Record::parse(text).map(Arc::new),
+                None => Record::of_any_service(text).map(Arc::new),
             };
             let tried = record.and_then(|record| {
+                record.serves(config.service)?;
                 record.fits(signature.algorithm)?;
                 self.verdict.bits = Some(record.bits());
                 self.verdict.testing = record.testing;
@@ -401,7 +415,7 @@ pub(in crate::auth) fn append_unsigned(raw: &[u8], canonicalization: Canonicaliz
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     candidates: Vec<Candidate>,
-    keys: Option<Arc<Keys>>,
+    config: Config,
 }
 
 impl Inquiry for Evaluation {
@@ -434,7 +448,7 @@ impl Inquiry for Evaluation {
         let asks = |candidate: &&mut Candidate| candidate.key.as_ref() == Some(&question.name);
         if question.kind == RecordType::Txt {
             for candidate in self.candidates.iter_mut().filter(asks) {
-                candidate.try_keys(&answer, self.keys.as_deref());
+                candidate.try_keys(&answer, &self.config);
             }
         }
     }

@@ -56,7 +56,8 @@ impl Report {
     /// Finds the report in a message.
     ///
     /// Who sent it is not looked at: RFC 8460 §3 has reports without a DKIM signature of the reporter ignored, and
-    /// [`Check`](crate::auth::Check) tells whether there is one.
+    /// [`dkim::verify`](crate::auth::dkim::verify) tells whether there is one, with keys for TLS reports alone where its
+    /// [`Service`](crate::auth::dkim::Service) says so.
     ///
     /// # Errors
     /// Where no part is a report: of the likeliest, why it is none.
