@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -288,7 +288,8 @@ impl Service {
             match self.admit(peer) {
                 Ok(slot) => {
                     let future = handler(Connection { stream, peer, stopping: stopping.clone() });
-                    tasks.spawn(contained(future, slot, peer));
+                    // In a box of its own: an async fn has room for what it is handed and once more for where it moves that.
+                    tasks.spawn(contained(Box::pin(future), slot, peer));
                 }
                 Err(limit) => {
                     self.report(Incident::Refused { peer, limit });
@@ -442,9 +443,8 @@ impl Drop for Farewell {
 }
 
 /// Runs a connection; a panic ends it and goes no further.
-async fn contained(future: impl Future<Output = ()>, slot: Slot, peer: Option<SocketAddr>) {
+async fn contained(mut future: Pin<Box<impl Future<Output = ()>>>, slot: Slot, peer: Option<SocketAddr>) {
     let panic = {
-        let mut future = pin!(future);
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll.map(|()| None),
             // The future is not polled again, and what it shares with others is theirs to guard (a poisoned lock).
