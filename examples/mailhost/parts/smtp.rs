@@ -10,9 +10,9 @@ use facteur::message::Message;
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
 use facteur::sasl::{Credentials, Identity, Offer};
-use facteur::smtp::server::{Content, StartTls};
+use facteur::smtp::server::{Content, Mail, StartTls};
 use facteur::smtp::{Enhanced, ForwardPath, Reply, Server, ServerConfig, ServerEvent};
-use facteur::spool::{Draft, Spool, SpoolError, Submission};
+use facteur::spool::{Draft, Queue, Spool, SpoolError, Submission};
 use tokio::net::TcpStream;
 use tokio::task::{block_in_place, spawn_blocking};
 
@@ -60,7 +60,7 @@ pub async fn session(
     server.set_clock(SystemTime::now().into());
     let mut driver = Driver::new(server, connection.stream).with_tls(host.tls.clone());
     if service.is_implicit_tls() {
-        driver = driver.encrypted().await?;
+        driver = Box::pin(driver.encrypted()).await?;
     }
     // The message that is coming in. Dropped before it is committed it was never there.
     let mut draft = None;
@@ -132,50 +132,9 @@ pub async fn session(
                 }
             }
             Some(ServerEvent::Message(mail)) => {
-                let begun = match draft.take() {
-                    Some(begun) => begun,
-                    None => block_in_place(|| host.spool.begin()), // an empty message
-                };
-                let now = Timestamp::from(SystemTime::now());
-                let fields = Message::parse(std::mem::take(&mut head));
-                let msgid = message_id(&fields);
-                let session = driver.session().clone();
-                let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
-                let committed = match begun {
-                    Err(error) => Err(error),
-                    Ok(begun) => {
-                        let name = host.name.clone();
-                        let received = session.received(name, begun.id().as_str(), &mail.envelope, now).to_string();
-                        let mut submission = Submission::new(mail.envelope, now);
-                        submission.trace.push(received.trim_end().to_owned());
-                        if service != Service::Smtp {
-                            submission.trace.extend(missing(&fields, begun.id().as_str(), &host.name, now));
-                        }
-                        submission.peer = Some(format!("[{}]", peer.ip()));
-                        submission.protocol = Some(session.with(&submission.envelope.params).to_owned());
-                        submission.helo =
-                            session.hello.as_ref().and_then(|hello| hello.name.as_ref().map(ToString::to_string));
-                        spawn_blocking(move || begun.commit(submission)).await?
-                    }
-                };
-                match committed {
-                    // It is on stable storage, and ours from here on.
-                    Ok(id) => {
-                        log!(
-                            id,
-                            "from={from}, size={}, class=0, nrcpts={recipients}, msgid={msgid}, proto={}, daemon={service}, relay=[{}]",
-                            mail.size,
-                            session.with(&facteur::smtp::MailParams::default()),
-                            peer.ip()
-                        );
-                        driver.reply(Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")));
-                        let _ = host.runner.send(id); // the runner looks for itself at its next round, too
-                    }
-                    Err(error) => {
-                        log!("queue", "from={from}, relay={peer}: {error}");
-                        driver.reply(unable(&error));
-                    }
-                }
+                let (draft, head) = (draft.take(), std::mem::take(&mut head));
+                // What this needs is not to have room in each session that waits.
+                Box::pin(accept(&host, &mut driver, mail, draft, head, peer, service)).await?;
             }
             Some(ServerEvent::Etrn(waiting)) => {
                 // It costs a look at the whole queue, so it is not for everybody.
@@ -211,6 +170,62 @@ pub async fn session(
             Some(_) => driver.accept(),
         }
     }
+}
+
+/// Takes responsibility for a message that is whole: it goes into the queue, and the client hears of it.
+async fn accept(
+    host: &Arc<Host>,
+    driver: &mut Driver<Server, TcpStream>,
+    mail: Mail,
+    draft: Option<Result<<Queue as Spool>::Draft, SpoolError>>,
+    head: Vec<u8>,
+    peer: SocketAddr,
+    service: Service,
+) -> Result<(), Fault> {
+    let begun = match draft {
+        Some(begun) => begun,
+        None => block_in_place(|| host.spool.begin()), // an empty message
+    };
+    let now = Timestamp::from(SystemTime::now());
+    let fields = Message::parse(head);
+    let msgid = message_id(&fields);
+    let session = driver.session().clone();
+    let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
+    let committed = match begun {
+        Err(error) => Err(error),
+        Ok(begun) => {
+            let name = host.name.clone();
+            let received = session.received(name, begun.id().as_str(), &mail.envelope, now).to_string();
+            let mut submission = Submission::new(mail.envelope, now);
+            submission.trace.push(received.trim_end().to_owned());
+            if service != Service::Smtp {
+                submission.trace.extend(missing(&fields, begun.id().as_str(), &host.name, now));
+            }
+            submission.peer = Some(format!("[{}]", peer.ip()));
+            submission.protocol = Some(session.with(&submission.envelope.params).to_owned());
+            submission.helo = session.hello.as_ref().and_then(|hello| hello.name.as_ref().map(ToString::to_string));
+            spawn_blocking(move || begun.commit(submission)).await?
+        }
+    };
+    match committed {
+        // It is on stable storage, and ours from here on.
+        Ok(id) => {
+            log!(
+                id,
+                "from={from}, size={}, class=0, nrcpts={recipients}, msgid={msgid}, proto={}, daemon={service}, relay=[{}]",
+                mail.size,
+                session.with(&facteur::smtp::MailParams::default()),
+                peer.ip()
+            );
+            driver.reply(Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")));
+            let _ = host.runner.send(id); // the runner looks for itself at its next round, too
+        }
+        Err(error) => {
+            log!("queue", "from={from}, relay={peer}: {error}");
+            driver.reply(unable(&error));
+        }
+    }
+    Ok(())
 }
 
 /// What stands in the Message-ID field, empty where there is none.
