@@ -2,12 +2,17 @@
 //! 4 KB, and says nothing more.
 //!
 //! `cargo bench --bench idle`; `-- --sessions 1000` opens that many. The server is this program once more, in a process of
-//! its own, so that the clients do not count.
+//! its own, so that the clients do not count; with `-- --mailhost` it is the whole of mailhost, which has delivered the messages
+//! by then.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
     println!("skipped: what is resident is read from /proc");
 }
+
+#[cfg(target_os = "linux")]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -20,12 +25,14 @@ mod idle {
     use std::net::{Ipv4Addr, TcpStream};
     use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use facteur::net::Driver;
     use facteur::net::serve::{Service, ServiceConfig};
     use facteur::smtp::{Server, ServerConfig, ServerEvent};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::support::{Folder, Mailhost};
 
     pub fn main() {
         let arguments: Vec<String> = std::env::args().collect();
@@ -35,13 +42,15 @@ mod idle {
         let sessions = arguments.iter().skip_while(|argument| *argument != "--sessions").nth(1);
         let sessions = sessions.and_then(|sessions| sessions.parse().ok()).unwrap_or(10_000);
         raise_limit();
-        let server = Process::start();
+        let server = match arguments.iter().any(|argument| argument == "--mailhost") {
+            true => Process::mailhost(),
+            false => Process::start(),
+        };
         let before = server.resident();
         let start = Instant::now();
         let clients: Vec<Client> = (0..sessions).map(|_| Client::open(&server)).collect();
         let seconds = start.elapsed().as_secs_f64();
-        // Its last reply has come, so its sessions wait, or will within a moment.
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        server.rest();
         let after = server.resident();
         println!("{sessions} sessions with a message of 4 KB each, in {seconds:.1} s");
         println!("resident before: {before} kB, with all of them idle: {after} kB");
@@ -87,8 +96,14 @@ mod idle {
 
     /// The server's process; killed when dropped.
     struct Process {
-        child: Child,
+        id: u32,
         port: u16,
+        server: Kind,
+    }
+
+    enum Kind {
+        Own(Child),
+        Mailhost { folder: Folder, _guard: Mailhost },
     }
 
     impl Process {
@@ -99,12 +114,41 @@ mod idle {
             let mut line = String::new();
             let stdout = child.stdout.take().expect("just piped");
             BufReader::new(stdout).read_line(&mut line).expect("a port");
-            Self { child, port: line.trim().parse().expect("a port") }
+            Self { id: child.id(), port: line.trim().parse().expect("a port"), server: Kind::Own(child) }
+        }
+
+        fn mailhost() -> Self {
+            let folder = Folder::new("idle");
+            let config = folder.0.join("config.toml");
+            let limits = "max_connections = 100000\nmax_connections_per_address = 100000\n";
+            let listen = "[[listen]]\nservice = \"smtp\"\naddress = \"127.0.0.1:0\"\n";
+            std::fs::write(&config, format!("{limits}{listen}")).expect("written");
+            let mailhost = Mailhost::start_from(&folder.0.join("data"), &config);
+            let (_, port) = mailhost.listeners["smtp"].rsplit_once(':').expect("a port");
+            let (id, port) = (mailhost.id(), port.parse().expect("a port"));
+            Self { id, port, server: Kind::Mailhost { folder, _guard: mailhost } }
+        }
+
+        /// Waits until it has nothing to do.
+        fn rest(&self) {
+            // The last reply has come, so its sessions wait, or will within a moment.
+            std::thread::sleep(Duration::from_secs(1));
+            let Kind::Mailhost { folder, .. } = &self.server else { return };
+            let end = Instant::now() + Duration::from_secs(120);
+            let waits = || {
+                let mut queue = std::fs::read_dir(folder.0.join("data/queue")).expect("the queue");
+                queue.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("qf")))
+            };
+            while waits() {
+                assert!(Instant::now() < end, "the queue is not worked off");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            std::thread::sleep(Duration::from_secs(1));
         }
 
         /// In kB.
         fn resident(&self) -> u64 {
-            let path = format!("/proc/{}/status", self.child.id());
+            let path = format!("/proc/{}/status", self.id);
             let status = std::fs::read_to_string(path).expect("its status");
             let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("what is resident");
             line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
@@ -113,8 +157,10 @@ mod idle {
 
     impl Drop for Process {
         fn drop(&mut self) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            if let Kind::Own(child) = &mut self.server {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
     }
 
@@ -129,7 +175,7 @@ mod idle {
             client.expect("220 ");
             client.say("EHLO client.bench.test\r\n", "250 ");
             client.say("MAIL FROM:<ada@example.org>\r\n", "250 ");
-            client.say("RCPT TO:<bob@example.net>\r\n", "250 ");
+            client.say("RCPT TO:<demo@localhost>\r\n", "250 ");
             client.say("DATA\r\n", "354 ");
             let line = "The quick brown fox jumps over the lazy dog, and back again.\r\n";
             client.say(&format!("Subject: a letter\r\n\r\n{}.\r\n", line.repeat(67)), "250 ");

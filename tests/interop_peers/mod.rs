@@ -25,7 +25,7 @@ use facteur::smtp::{Enhanced, Envelope, ForwardPath, Reply, Server, ServerConfig
 use tokio::sync::mpsc;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const USER: &str = "ada";
 pub const PASSWORD: &str = "tanstaaf";

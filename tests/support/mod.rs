@@ -72,6 +72,11 @@ impl Mailhost {
         Self { process, listeners, data: data.to_owned() }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The password of the user demo.
     pub fn password(&self) -> String {
         std::fs::read_to_string(self.data.join("demo.password")).unwrap().trim().to_owned()
