@@ -153,12 +153,13 @@ fn serve(
             let (host, smtp) = (Arc::clone(&host), Arc::clone(&smtp));
             async move {
                 let peer = connection.peer.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+                // Each in a box: a session has no room for what those of the other services need.
                 let ended = match service {
                     Service::Smtp | Service::Submission | Service::Smtps => {
-                        smtp::session(host, smtp, connection, peer, service).await
+                        Box::pin(smtp::session(host, smtp, connection, peer, service)).await
                     }
-                    Service::Pop3 | Service::Pop3s => pop3::session(host, connection, peer, service).await,
-                    Service::Imap | Service::Imaps => imap::session(host, connection, peer, service).await,
+                    Service::Pop3 | Service::Pop3s => Box::pin(pop3::session(host, connection, peer, service)).await,
+                    Service::Imap | Service::Imaps => Box::pin(imap::session(host, connection, peer, service)).await,
                 };
                 if let Err(error) = ended {
                     log!(service, "relay={peer}: {error}");
