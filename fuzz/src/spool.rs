@@ -44,7 +44,7 @@ pub fn bounce(input: &[u8]) {
     let sender = ReversePath::Address("ada@a.test".parse().expect("an address"));
     let mut envelope = Envelope::new(sender, [ForwardPath::Postmaster]);
     envelope.params.ret = input.len().is_multiple_of(2).then_some(Ret::Full);
-    envelope.params.envid = Some(said.clone());
+    envelope.params.envid = Some(said.clone().into());
     let id = spool.store(envelope, content).expect("memory");
     let entry = spool.entry(&id).expect("an entry");
     let mut told = entry.recipients.clone();

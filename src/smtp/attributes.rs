@@ -151,7 +151,7 @@ fn value_of(attribute: Attribute, value: &[u8]) -> Result<AttributeValue, &'stat
         }
         _ => true,
     };
-    if sound { Ok(AttributeValue::Known(text.into())) } else { Err("an address or a port") }
+    if sound { Ok(AttributeValue::Known(text)) } else { Err("an address or a port") }
 }
 
 /// An IPv4 address as it stands, an IPv6 address after `IPV6:`.

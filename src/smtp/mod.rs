@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::address::Address;
+use crate::address::{Address, Name};
 use crate::base::Timestamp;
 
 mod attributes;
@@ -79,7 +79,7 @@ pub struct MailParams {
     /// `RET=`: how much of the message a bounce returns (RFC 3461 §4.3).
     pub ret: Option<Ret>,
     /// `ENVID=`: the sender's own name for the message, xtext decoded (RFC 3461 §4.4).
-    pub envid: Option<String>,
+    pub envid: Option<Name>,
     /// `AUTH=`: who submitted it first, as a trusted client says (RFC 4954 §5): `<>` is `Some(ReversePath::Null)`.
     pub auth: Option<ReversePath>,
     /// `BY=`: by when it is to be delivered (RFC 2852 §4).
@@ -247,9 +247,9 @@ pub enum Unsupported {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OriginalRecipient {
     /// The address type, `rfc822` or `utf-8` as a rule.
-    pub kind: String,
+    pub kind: Name,
     /// The address, xtext decoded.
-    pub address: String,
+    pub address: Name,
 }
 
 impl Envelope {

@@ -264,7 +264,7 @@ mod tests {
             ("[tag:x]", "from [tag:x] ("),
         ] {
             let mut session = session(HelloVerb::Ehlo, false, false);
-            let name = name.parse().unwrap_or_else(|_| Domain::General { tag: "tag".into(), content: "\u{fc}".into() });
+            let name = name.parse().unwrap_or_else(|_| Domain::General("tag:\u{fc}".into()));
             session.hello = Some(Hello { verb: HelloVerb::Ehlo, name: Some(name) });
             let by = "mx.\u{fc}.test".parse().unwrap();
             let text = session.received(by, "1", &envelope, Timestamp::from_unix(0)).to_string();

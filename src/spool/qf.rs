@@ -391,7 +391,7 @@ impl ControlRecipient {
         let original = self.original.as_ref()?;
         OriginalRecipient::parse(original).ok().or_else(|| {
             let (kind, address) = text(original)?.split_once(';')?;
-            Some(OriginalRecipient { kind: kind.to_owned(), address: address.to_owned() })
+            Some(OriginalRecipient { kind: kind.into(), address: address.into() })
         })
     }
 

@@ -182,7 +182,7 @@ pub(super) fn read(id: &QueueId, control: &ControlFile) -> Result<(Entry, Kept),
         smtputf8: control.has_flag(b'e'),
         ret: control.ret(),
         // Where its encoding is broken, as it stands.
-        envid: control.envid().and_then(|envid| xtext(envid).or_else(|| String::from_utf8(envid.to_vec()).ok())),
+        envid: control.envid().and_then(|envid| xtext(envid).or_else(|| Some(std::str::from_utf8(envid).ok()?.into()))),
         auth: control.auth().and_then(|auth| reverse_path(auth)),
         by: control.deliver_by().and_then(|by| by.asked()),
         ..match control.macro_value(MAIL) {

@@ -4,7 +4,7 @@
 //! a parameter is there both plain and in the form of RFC 2231, the latter counts: the plain one is the fallback for old
 //! readers.
 
-use smol_str::SmolStr;
+use compact_str::CompactString;
 
 use crate::text::{charset, transfer, words};
 
@@ -22,7 +22,7 @@ pub struct Params(Vec<Param>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Param {
-    name: SmolStr,
+    name: CompactString,
     /// Without quotes, otherwise as it stood.
     value: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl Params {
     /// Reads `*(";" parameter)`; what stands before the first semicolon is passed over.
     pub fn parse(text: &[u8]) -> Self {
         let mut params = Vec::new();
-        each(text, |_, name, value| params.push(Param { name: SmolStr::new(charset::guess(name)), value }));
+        each(text, |_, name, value| params.push(Param { name: CompactString::from(charset::guess(name)), value }));
         Self(params)
     }
 

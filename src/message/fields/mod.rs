@@ -42,7 +42,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smol_str::SmolStr;
+use compact_str::CompactString;
 
 use super::header::Field;
 use super::scan::key;
@@ -204,8 +204,8 @@ impl<'a> Field<'a> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentType {
-    kind: SmolStr,
-    subtype: SmolStr,
+    kind: CompactString,
+    subtype: CompactString,
     params: Params,
 }
 
@@ -276,7 +276,7 @@ impl fmt::Display for ContentType {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disposition {
-    kind: SmolStr,
+    kind: CompactString,
     params: Params,
 }
 
@@ -460,7 +460,7 @@ pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A token in lower case; nearly all are short.
-fn lower(token: &[u8]) -> SmolStr {
+fn lower(token: &[u8]) -> CompactString {
     charset::guess_piece(token).chars().map(|character| character.to_ascii_lowercase()).collect()
 }
 

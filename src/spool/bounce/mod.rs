@@ -302,7 +302,7 @@ fn original_recipient(orcpt: &OriginalRecipient) -> Option<Typed> {
     // RFC 6533 §3: addresses of this type stay encoded where the report is ASCII; the writer does that. Others beyond ASCII
     // stay in xtext.
     let typed = if orcpt.address.is_ascii() || orcpt.kind.eq_ignore_ascii_case("utf-8") {
-        Typed::new(orcpt.kind.as_str(), orcpt.address.as_str())
+        Typed::new(&*orcpt.kind, &*orcpt.address)
     } else {
         Typed::parse(&orcpt.to_string())
     };

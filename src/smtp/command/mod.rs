@@ -8,13 +8,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use nom::Parser;
-use nom::bytes::complete::tag_no_case;
 
-use super::{Attributes, ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath, path};
-use crate::address::{self, Domain, MAX_DOMAIN, Name};
-use crate::base::parse::{Parsed, expected, is_wsp, number, quoted, sp, whole};
+use super::{Attributes, ForwardPath, MailParams, OneLine, RcptParams, Reply, ReversePath};
+use crate::address::{self, Domain, Name};
 use crate::base::{ParseError, Secret};
+
+mod parse;
 
 /// One command of a client.
 ///
@@ -194,69 +193,6 @@ impl CommandError {
 }
 
 impl Command {
-    /// Reads a line without its end.
-    ///
-    /// # Errors
-    /// What is wrong with it; [`CommandError::reply`] says it to the client.
-    pub fn parse(line: &[u8], quirks: &Quirks) -> Result<Self, CommandError> {
-        // RFC 5321 §4.1.1: "receivers SHOULD tolerate trailing white space before the terminating <CRLF>".
-        let line = trim_end(line);
-        let len = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
-        let (verb, args) = line.split_at(len);
-        let mut upper = [0; 8];
-        let Some(upper) = upper.get_mut(..len) else { return Err(CommandError::Verb) };
-        upper.copy_from_slice(verb);
-        upper.make_ascii_uppercase();
-        let at = len + 1;
-        let args = args.get(1..).unwrap_or_default();
-        let shifted = |error: ParseError| CommandError::Syntax(ParseError { at: error.at + at, ..error });
-        let command = match &*upper {
-            b"HELO" if args.is_empty() && quirks.helo_without_name => Self::Helo(None),
-            b"HELO" => Self::Helo(Some(hello(args).map_err(shifted)?)),
-            b"EHLO" => Self::Ehlo(hello(args).map_err(shifted)?),
-            b"LHLO" => Self::Lhlo(hello(args).map_err(shifted)?),
-            b"MAIL" => {
-                let (rest, from) = path::behind("FROM:", args, quirks, path::reverse).map_err(shifted)?;
-                let rest_at = line.len() - rest.len();
-                Self::Mail { from, params: MailParams::parse(rest).map_err(|error| error.later(rest_at))? }
-            }
-            b"RCPT" => {
-                let (rest, to) = path::behind("TO:", args, quirks, path::forward).map_err(shifted)?;
-                let rest_at = line.len() - rest.len();
-                Self::Rcpt { to, params: RcptParams::parse(rest).map_err(|error| error.later(rest_at))? }
-            }
-            b"BDAT" => whole(bdat, args).map_err(shifted)?,
-            b"BURL" => burl(args).map_err(shifted)?,
-            b"ETRN" => Self::Etrn(waiting(args).map_err(shifted)?),
-            b"ATRN" if args.is_empty() => Self::Atrn(Vec::new()),
-            b"ATRN" => Self::Atrn(domains(args).map_err(shifted)?),
-            b"XCLIENT" => Self::Xclient(Attributes::parse(args).map_err(shifted)?),
-            b"XFORWARD" => Self::Xforward(Attributes::parse(args).map_err(shifted)?),
-            b"NOOP" => Self::Noop,
-            b"VRFY" => {
-                let (text, smtputf8) = string(args).map_err(shifted)?;
-                Self::Vrfy { text, smtputf8 }
-            }
-            b"EXPN" => {
-                let (text, smtputf8) = string(args).map_err(shifted)?;
-                Self::Expn { text, smtputf8 }
-            }
-            b"HELP" if args.is_empty() => Self::Help(None),
-            b"HELP" => Self::Help(Some(string(args).map_err(shifted)?.0)),
-            b"AUTH" => auth(args).map_err(shifted)?,
-            // RFC 5321 §4.1.1: commands without parameters get 501 where some are given.
-            b"DATA" | b"RSET" | b"QUIT" | b"STARTTLS" if !args.is_empty() => {
-                return Err(ParseError { expected: "no parameter", at }.into());
-            }
-            b"DATA" => Self::Data,
-            b"RSET" => Self::Rset,
-            b"QUIT" => Self::Quit,
-            b"STARTTLS" => Self::StartTls,
-            _ => return Err(CommandError::Verb),
-        };
-        Ok(command)
-    }
-
     /// Writes the line with its CRLF. Nothing in the command can make a second line of it: control characters, which no
     /// parsed command holds, are written as `?`.
     ///
@@ -308,112 +244,8 @@ impl Command {
     }
 }
 
-/// Without white space at the end. A CR is none.
-fn trim_end(line: &[u8]) -> &[u8] {
-    let len = line.iter().rposition(|octet| !is_wsp(*octet)).map_or(0, |last| last + 1);
-    line.get(..len).unwrap_or_default()
-}
-
 fn utf8(wanted: bool) -> &'static str {
     if wanted { " SMTPUTF8" } else { "" }
-}
-
-/// `Domain / address-literal`, the name of a client.
-fn hello(args: &[u8]) -> Result<Domain, ParseError> {
-    if args.len() > MAX_DOMAIN {
-        return Err(ParseError { expected: "a domain of at most 255 octets", at: 0 });
-    }
-    Domain::parse(args)
-}
-
-/// `bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CR LF`
-fn bdat(input: &[u8]) -> Parsed<'_, Command> {
-    let (rest, size) = number(input)?;
-    if rest.is_empty() {
-        return Ok((rest, Command::Bdat { size, last: false }));
-    }
-    let (rest, _) = sp(rest)?;
-    let (rest, _) = expected("LAST", tag_no_case(&b"LAST"[..])).parse(rest)?;
-    Ok((rest, Command::Bdat { size, last: true }))
-}
-
-/// `burl-cmd = "BURL" SP absolute-URI [SP end-marker] CRLF`, where `absolute-URI = scheme ":" …` (RFC 3986 §4.3)
-fn burl(args: &[u8]) -> Result<Command, ParseError> {
-    let len = args.iter().position(|octet| *octet == b' ').unwrap_or(args.len());
-    let (url, rest) = args.split_at(len);
-    let scheme = url.iter().position(|octet| *octet == b':').and_then(|colon| url.get(..colon)).unwrap_or_default();
-    let is_scheme = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
-    let sound = scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().all(is_scheme);
-    // A fragment is no part of an absolute URI.
-    if !sound || !url.iter().all(|octet| octet.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(octet)) {
-        return Err(ParseError { expected: "a URL", at: 0 });
-    }
-    let last = match rest {
-        [] => false,
-        rest if rest.eq_ignore_ascii_case(b" LAST") => true,
-        _ => return Err(ParseError { expected: "LAST", at: len + 1 }),
-    };
-    Ok(Command::Burl { url: String::from_utf8_lossy(url).into_owned(), last }) // ASCII, as checked above
-}
-
-/// `[<option character>]<node name>` of RFC 1985 §5
-fn waiting(args: &[u8]) -> Result<Waiting, ParseError> {
-    let later = |error: ParseError| ParseError { at: error.at + 1, ..error };
-    match args {
-        [b'@', name @ ..] => Ok(Waiting::Below(hello(name).map_err(later)?)),
-        [b'#', name @ ..] if !name.is_empty() && name.iter().all(u8::is_ascii_graphic) => {
-            Ok(Waiting::Queue(String::from_utf8_lossy(name).into_owned().into())) // ASCII, as just checked
-        }
-        [b'#', ..] => Err(ParseError { expected: "the name of a queue", at: 1 }),
-        name => Ok(Waiting::Host(hello(name)?)),
-    }
-}
-
-/// `domain *("," domain)`
-fn domains(args: &[u8]) -> Result<Vec<Domain>, ParseError> {
-    let mut at = 0;
-    let mut domains = Vec::new();
-    for name in args.split(|octet| *octet == b',') {
-        domains.push(hello(name).map_err(|error| ParseError { at: error.at + at, ..error })?);
-        at += name.len() + 1;
-    }
-    Ok(domains)
-}
-
-/// `String = Atom / Quoted-string`, and what people type instead: all that is printable up to the end of the line. The
-/// parameter `SMTPUTF8` of RFC 6531 §3.7.4.2 may follow.
-fn string(args: &[u8]) -> Result<(String, bool), ParseError> {
-    let keyword = b" SMTPUTF8";
-    let (text, smtputf8) = match args.len().checked_sub(keyword.len()).and_then(|at| args.split_at_checked(at)) {
-        Some((text, tail)) if tail.eq_ignore_ascii_case(keyword) => (text, true),
-        _ => (args, false),
-    };
-    let text = if text.first() == Some(&b'"') { whole(quoted, text)? } else { text.to_vec() };
-    match String::from_utf8(text) {
-        Ok(text) if !text.is_empty() && !text.bytes().any(|octet| octet.is_ascii_control()) => Ok((text, smtputf8)),
-        _ => Err(ParseError { expected: "a name", at: 0 }),
-    }
-}
-
-/// `"AUTH" SP sasl-mech [SP initial-response]`, where `initial-response = base64 / "="` (RFC 4954 §8)
-fn auth(args: &[u8]) -> Result<Command, ParseError> {
-    let len = args.iter().position(|octet| is_wsp(*octet)).unwrap_or(args.len());
-    let (mechanism, initial) = args.split_at(len);
-    // RFC 4422 §3.1: sasl-mech = 1*20mech-char; upper case letters, digits, hyphen, underscore.
-    let is_mechanism = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-    if !(1..=20).contains(&len) || !mechanism.iter().all(is_mechanism) {
-        return Err(ParseError { expected: "the name of a mechanism", at: 0 });
-    }
-    let mechanism = String::from_utf8_lossy(mechanism).to_ascii_uppercase(); // ASCII, as checked above
-    let initial = match initial.get(1..).unwrap_or_default() {
-        [] => None,
-        b"=" => Some(Secret::default()),
-        text => match BASE64_STANDARD.decode(text) {
-            Ok(octets) => Some(Secret::from(octets)),
-            Err(_) => return Err(ParseError { expected: "base64", at: len + 1 }),
-        },
-    };
-    Ok(Command::Auth { mechanism, initial })
 }
 
 /// A `String` written so that it reads back: quoted where anything in it could be taken for something else.
