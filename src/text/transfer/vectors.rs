@@ -1,6 +1,6 @@
 //! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
-//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials` is for every processor:
-//! with SSE2, which each x86-64 has, or octet by octet.
+//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials` and `plain_lines` are for every
+//! processor.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
@@ -98,6 +98,40 @@ pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> u
         Level::Avx2 => unsafe { avx2::decode_quoted_printable(encoded, octets) },
         _ => 0,
     }
+}
+
+/// How many octets from the front are plain lines: no CR or LF alone, no dot behind a LF. Says so of whole blocks only; what is
+/// odd, if anything, is not before the end of the last of them. The octet behind a block belongs to what is asked of it.
+pub(crate) fn plain_lines(text: &[u8]) -> usize {
+    match level(text) {
+        // SAFETY: the processor has AVX2, which is all that the function is compiled for; those with AVX-512 have it too.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 if avx2::is_here() => unsafe { plain_lines_avx2(text) },
+        _ => plain_blocks(text),
+    }
+}
+
+/// The same code, for which the compiler may take twice as many octets at once.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn plain_lines_avx2(text: &[u8]) -> usize {
+    plain_blocks(text)
+}
+
+#[inline(always)] // for whatever processor its caller is compiled for
+fn plain_blocks(text: &[u8]) -> usize {
+    /// Octets looked at together, without a branch, so that the compiler takes many at a time.
+    const BLOCK: usize = 64;
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let (nexts, _) = text.get(1..).unwrap_or_default().as_chunks::<BLOCK>();
+    let is_odd = |(block, next): (&[u8; BLOCK], &[u8; BLOCK])| {
+        // Two neighbours: a CR wants a LF behind it, a LF a CR before it, and no dot behind it.
+        let odds = block.iter().zip(next).map(|(this, next)| {
+            (u8::from(*this == b'\r') ^ u8::from(*next == b'\n')) | (u8::from(*this == b'\n') & u8::from(*next == b'.'))
+        });
+        odds.fold(0, |any, odd| any | odd) != 0
+    };
+    blocks.iter().zip(nexts).position(is_odd).unwrap_or(nexts.len()) * BLOCK
 }
 
 /// Which octets do not stand for themselves in quoted-printable, a bit for each (RFC 2045 §6.7 (2)).
