@@ -4,6 +4,8 @@ mod talk;
 
 #[path = "cut/imap.rs"]
 mod imap;
+#[path = "cut/mta_sts.rs"]
+mod mta_sts;
 #[path = "cut/pop3.rs"]
 mod pop3;
 #[path = "cut/sasl.rs"]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use facteur::address::Address;
 use facteur::auth::mta_sts::{Cache, FetchError, Lookup, Policy};
 use facteur::auth::tls_policy;
+use facteur::auth::tls_rpt::{Collector, FailureKind, Reporter};
 use facteur::base::{Secret, Timestamp};
 use facteur::dns::{Data, Name, Question, RecordType, Zone, mx};
 use facteur::net::mta_sts::{Fetching, Https, Source};
@@ -212,6 +213,56 @@ async fn the_next_host_is_asked_where_one_does_not_fit() {
     assert_eq!((nothing.lock().unwrap().len(), taken.lock().unwrap().len()), (0, 2));
 }
 
+/// RFC 8460
+#[tokio::test]
+async fn sessions_are_counted_for_reports() {
+    let authority = Authority::new();
+    let (right, wrong) = (authority.identity("mx.b.test"), authority.identity("other.test"));
+    let (tls, plain) = (Offers { tls: true, require_tls: false }, Offers::default());
+    let policy = |mode, host| format!("version: STSv1\nmode: {mode}\nmx: {host}\nmax_age: 86400\n");
+    let (enforced, testing, other) =
+        (policy("enforce", "mx.b.test"), policy("testing", "mx.b.test"), policy("testing", "mx.c.test"));
+    let record = |of: &Identity| format!("{SIGNED}{MX}_PORT._tcp.mx.b.test TLSA 3 1 0 {}\n", hex(&of.spki));
+    for (what, zone, policy, identity, offers, expected) in [
+        ("records fit", record(&right), None, &right, tls, "tlsa 1 0 -"),
+        ("records do not fit", record(&right), None, &wrong, tls, "tlsa 0 1 certificate-host-mismatch"),
+        ("no STARTTLS", record(&right), None, &right, plain, "tlsa 0 1 starttls-not-supported"),
+        ("not known", format!("{SIGNED}{MX}_PORT._tcp.mx.b.test BOGUS"), None, &right, tls, "tlsa 0 1 dnssec-invalid"),
+        ("a policy fits", MX.into(), Some(&enforced), &right, tls, "sts 1 0 -"),
+        ("another name", MX.into(), Some(&enforced), &wrong, tls, "sts 0 1 certificate-host-mismatch"),
+        ("testing, all fits", MX.into(), Some(&testing), &right, tls, "sts 1 0 -"),
+        ("testing, another name", MX.into(), Some(&testing), &wrong, tls, "sts 0 1 certificate-host-mismatch"),
+        ("testing, another host", MX.into(), Some(&other), &right, tls, "sts 0 1 validation-failure"),
+        ("testing, no STARTTLS", MX.into(), Some(&testing), &right, plain, "sts 0 1 starttls-not-supported"),
+        ("no policy", MX.into(), None, &wrong, tls, "no-policy-found 1 0 -"),
+        ("no policy, no STARTTLS", MX.into(), None, &right, plain, "no-policy-found 0 1 starttls-not-supported"),
+    ] {
+        let (address, _) = host(any(), identity, offers).await;
+        let mut sender = sender(&authority);
+        if policy.is_none() {
+            // Believing everyone, so that nothing but a policy asks for proof.
+            sender.connector = Connector::unverified();
+        }
+        let reports = Arc::new(Mutex::new(Collector::new(Timestamp::from_unix(1_700_000_000))));
+        sender.reports = Some(Arc::clone(&reports));
+        let route = route(&zone, address.port(), policy.map(String::as_str));
+        sender.deliver_along(&route, mail()).await;
+        let collector = std::mem::replace(&mut *reports.lock().unwrap(), Collector::new(Timestamp::from_unix(0)));
+        let reporter = Reporter::new("A", "tls@a.test".parse().unwrap());
+        let due = collector.finish(&reporter, Timestamp::from_unix(1_700_086_399));
+        let [due] = &due[..] else { panic!("{what}: {due:?}") };
+        let [result] = &due.report.policies[..] else { panic!("{what}: {due:?}") };
+        assert_eq!(due.domain.as_str(), "b.test");
+        let detail = result.details.first();
+        let kind = detail.map_or_else(|| "-".to_owned(), |detail| detail.kind.to_string());
+        let found = format!("{} {} {} {kind}", result.policy.kind, result.successes, result.failures);
+        assert_eq!(found, expected, "{what}: {detail:?}");
+        if let Some(detail) = detail {
+            assert_eq!((detail.host.as_deref(), detail.sessions), (Some("mx.b.test"), 1));
+        }
+    }
+}
+
 #[tokio::test]
 async fn mta_sts_policies_are_kept_to() {
     let (ours, others) = (Authority::new(), Authority::new());
@@ -357,7 +408,7 @@ async fn a_policy_is_fetched_once_for_all_who_ask_and_kept() {
     assert!(allows(one, "mx.b.test") && allows(other, "mx.b.test"));
     // A new one that cannot be fetched takes nothing away, and is not asked for again at once.
     let found = mta_sts.policy_by(&domain, second.clone(), at(10)).await;
-    assert_eq!(found.failure.as_ref().map(FetchError::result_type), Some("sts-policy-fetch-error"));
+    assert_eq!(found.failure.as_ref().map(FetchError::kind), Some(FailureKind::StsPolicyFetchError));
     assert!(allows(found, "mx.b.test"));
     assert!(allows(mta_sts.policy_by(&domain, second.clone(), at(11)).await, "mx.b.test"));
     // Nor does a record that cannot be found.
@@ -436,20 +487,24 @@ async fn policies_come_from_web_servers_that_are_proved() {
     for (identity, response, expected) in [
         (ours.identity("mta-sts.b.test"), POLICY, None),
         (ours.identity("*.b.test"), POLICY, None),
-        (ours.identity("b.test"), POLICY, Some("sts-webpki-invalid")),
-        (others.identity("mta-sts.b.test"), POLICY, Some("sts-webpki-invalid")),
-        (ours.identity("mta-sts.b.test"), "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", Some("sts-policy-fetch-error")),
+        (ours.identity("b.test"), POLICY, Some(FailureKind::StsWebPkiInvalid)),
+        (others.identity("mta-sts.b.test"), POLICY, Some(FailureKind::StsWebPkiInvalid)),
+        (
+            ours.identity("mta-sts.b.test"),
+            "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n",
+            Some(FailureKind::StsPolicyFetchError),
+        ),
         (
             ours.identity("mta-sts.b.test"),
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nversion: STSv2",
-            Some("sts-policy-invalid"),
+            Some(FailureKind::StsPolicyInvalid),
         ),
     ] {
         let server = web_server(&identity, response).await;
         let mut https = Https::new(resolver.clone(), Connector::with_roots(ours.pem.as_bytes()).unwrap());
         https.port = server.port();
         let result = https.fetch(&domain).await;
-        assert_eq!(result.as_ref().err().map(FetchError::result_type), expected, "{result:?}");
+        assert_eq!(result.as_ref().err().map(FetchError::kind), expected, "{result:?}");
     }
     let https = Https::new(resolver.clone(), Connector::with_roots(ours.pem.as_bytes()).unwrap());
     let error = https.fetch(&"c.test".parse().unwrap()).await.unwrap_err();

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use crate::address::Domain;
 use crate::auth::dane::{self, Association, Finding, Redirection};
 use crate::auth::mta_sts::{Mode, Policy};
+use crate::auth::tls_rpt::{self, FailureKind, PolicyKind};
 use crate::dns::mx::{Host, Targets};
-use crate::dns::{Answer, Ask, Failure, Inquiry, Question};
+use crate::dns::{Answer, Ask, Failure, Inquiry, Name, Question};
 
 /// How many questions one [`Lookup`] can ask.
 pub const MAX_QUESTIONS: u32 = crate::dns::mx::MAX_HOSTS as u32 * dane::MAX_QUESTIONS;
@@ -37,6 +38,8 @@ pub const MAX_QUESTIONS: u32 = crate::dns::mx::MAX_HOSTS as u32 * dane::MAX_QUES
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsPolicy {
+    /// The domain that the mail is for; `None` for an address, and where the host was given by the program.
+    pub domain: Option<Name>,
     /// What DANE says; `None` where it was not asked.
     pub dane: Option<Finding>,
     /// What the domain's MTA-STS policy says; `None` where there is none.
@@ -101,7 +104,7 @@ pub enum Refusal {
 impl TlsPolicy {
     /// Of a host that was given by the program, of which nothing was asked.
     pub fn given() -> Self {
-        Self { dane: None, mta_sts: None, chosen: Chosen::Given }
+        Self { domain: None, dane: None, mta_sts: None, chosen: Chosen::Given }
     }
 
     /// What the host must prove before it gets a message.
@@ -139,13 +142,23 @@ impl TlsPolicy {
         }
     }
 
-    /// Which policy counts, as reports have it (RFC 8460 §4.4, "policy-type").
-    pub fn policy_type(&self) -> &'static str {
-        match (&self.dane, &self.mta_sts) {
-            (Some(Finding::Records(_) | Finding::Unknown(_)), _) => "tlsa",
-            (_, Some(_)) => "sts",
-            _ => "no-policy-found",
-        }
+    /// The policy that counts, as reports have it (RFC 8460 §4.4); `None` where nothing was asked.
+    pub fn reported(&self) -> Option<tls_rpt::Policy> {
+        let domain = self.domain.as_ref()?.as_str();
+        let policy =
+            |kind, domain: &str, lines, hosts| tls_rpt::Policy { lines, hosts, ..tls_rpt::Policy::new(kind, domain) };
+        Some(match (&self.dane, &self.mta_sts) {
+            (Some(Finding::Records(Association { records, base, .. })), _) => {
+                let lines = records.all().iter().map(ToString::to_string).collect();
+                policy(PolicyKind::Tlsa, base.as_str(), lines, Vec::new())
+            }
+            (Some(Finding::Unknown(_)), _) => policy(PolicyKind::Tlsa, domain, Vec::new(), Vec::new()),
+            (_, Some(Named { policy: text, .. })) => {
+                let lines = text.to_string().lines().map(str::to_owned).collect();
+                policy(PolicyKind::Sts, domain, lines, text.hosts.iter().map(ToString::to_string).collect())
+            }
+            _ => tls_rpt::Policy::new(PolicyKind::Nothing, domain),
+        })
     }
 }
 
@@ -157,11 +170,11 @@ impl Demand {
 }
 
 impl Refusal {
-    /// The result type of reports (RFC 8460 §4.3).
-    pub fn result_type(self) -> &'static str {
+    /// What reports call it (RFC 8460 §4.3).
+    pub fn kind(self) -> FailureKind {
         match self {
-            Self::Unknown(_) => "dnssec-invalid",
-            Self::NotNamed | Self::NotProved => "validation-failure",
+            Self::Unknown(_) => FailureKind::DnssecInvalid,
+            Self::NotNamed | Self::NotProved => FailureKind::ValidationFailure,
         }
     }
 
@@ -206,6 +219,7 @@ impl Lookup {
     /// Asks for the hosts of these targets, which are those of `domain`, at this port. `mta_sts` is the domain's policy, where
     /// it has one that holds.
     pub fn new(domain: &Domain, targets: &Targets, port: u16, mta_sts: Option<Arc<Policy>>) -> Self {
+        let name = domain.to_ascii().and_then(|name| Name::parse(&name).ok());
         let of = |host: &Host| {
             let chosen = match (targets.has_mx, targets.secure) {
                 (false, _) => Chosen::Given,
@@ -215,7 +229,10 @@ impl Lookup {
             let policy = mta_sts.as_ref().filter(|policy| policy.mode != Mode::None).zip(host.name.as_ref());
             let mta_sts =
                 policy.map(|(policy, name)| Named { allows: policy.allows(name), policy: Arc::clone(policy) });
-            (Some(dane::Lookup::new(domain, targets, host, port)), TlsPolicy { dane: None, mta_sts, chosen })
+            (
+                Some(dane::Lookup::new(domain, targets, host, port)),
+                TlsPolicy { domain: name.clone(), dane: None, mta_sts, chosen },
+            )
         };
         Self { hosts: targets.hosts.iter().map(of).collect() }
     }
@@ -345,6 +362,23 @@ mod tests {
             let found = (shown(policy.demand()), shown(policy.strict()));
             assert_eq!(found, (demand.to_owned(), strict.to_owned()), "{signed}{tlsa}{mta_sts}: {policy}");
         }
+    }
+
+    /// RFC 8460 §4.4
+    #[test]
+    fn reports_tell_of_the_policy_that_counts() {
+        let shown = |zone: &str, mta_sts| {
+            let reported = ask("d.x", zone, mta_sts)[0].reported().unwrap();
+            format!("{} {} {} {}", reported.kind, reported.domain, reported.lines.join("|"), reported.hosts.join("|"))
+        };
+        let tlsa = "tlsa m.x 3 1 1 8cb0fc6c527506a053f4f14c8464bebbd6dede2738d11468dd953d7d6a3021f1 ";
+        let sts = "sts d.x version: STSv1|mode: testing|mx: *.x|max_age: 9 *.x";
+        assert_eq!(shown(&format!("$SECURE x\n{ZONE}{TLSA}"), "enforce m.x"), tlsa);
+        assert_eq!(shown(ZONE, "testing *.x"), sts);
+        assert_eq!(shown(ZONE, ""), "no-policy-found d.x  ");
+        assert_eq!(shown(ZONE, "none m.x"), "no-policy-found d.x  ");
+        assert_eq!(shown(&format!("$SECURE x\n{ZONE}_25._tcp.m.x BOGUS"), ""), "tlsa d.x  ");
+        assert_eq!(TlsPolicy::given().reported(), None);
     }
 
     #[test]

@@ -78,7 +78,11 @@ impl Sender {
         let name = domain.to_ascii().and_then(|name| Name::parse(&name).ok());
         // An address has no policy (RFC 8461 §3.4), and no name either.
         let kept = match (&self.mta_sts, name) {
-            (Some(mta_sts), Some(name)) => mta_sts.policy(resolver, &name).await.policy,
+            (Some(mta_sts), Some(name)) => {
+                let found = mta_sts.policy(resolver, &name).await;
+                self.count_fetch(&name, &found);
+                found.policy
+            }
             _ => None,
         };
         let lookup = tls_policy::Lookup::new(domain, &targets, SMTP, kept);

@@ -18,6 +18,7 @@ mod route;
 pub mod serve;
 mod session;
 pub mod submit;
+mod tally;
 pub mod tls;
 
 pub use driver::{Driver, Error, Limits};

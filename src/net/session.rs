@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::auth::tls_policy::{Demand, Refusal};
+use crate::base::Tls;
 use crate::net::driver::{self, Driver};
 use crate::net::route::Stop;
 use crate::net::submit::{Encryption, SendError, Sender};
@@ -171,6 +172,11 @@ impl Session {
         self.open && self.smtp.takes_more()
     }
 
+    /// What is known of its TLS.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.smtp.tls()
+    }
+
     /// Whether the server has proved at least this.
     pub(super) fn meets(&self, demand: &Demand) -> bool {
         let tls = self.smtp.tls();
@@ -221,6 +227,12 @@ impl Sender {
     /// Tries the addresses of one host until one takes the connection, and converses until it asks for a message. A host of which
     /// nothing is demanded, and which has TLS and cannot do it, is spoken to without.
     pub(super) async fn open(&self, stop: &Stop, demand: &Demand) -> Result<Opened, SendError> {
+        let opened = self.converse(stop, demand).await;
+        self.count(stop, demand, &opened);
+        opened
+    }
+
+    async fn converse(&self, stop: &Stop, demand: &Demand) -> Result<Opened, SendError> {
         let mut host = stop.host.as_str();
         let connector = match demand {
             Demand::Nothing | Demand::Encryption => self.connector.clone(),
@@ -237,17 +249,21 @@ impl Sender {
             Arc::make_mut(&mut config).starttls = StartTls::Required;
         }
         let (stream, address) = self.connect(&stop.addresses).await?;
-        match self.begin((host, &connector, demand), stream, &config).await {
-            // RFC 7435 §3: where TLS is a bonus its failure is no reason not to send.
-            Err(SendError::Tls(_))
-                if config.starttls == StartTls::Opportunistic && self.encryption == Encryption::ByCommand =>
-            {
-                Arc::make_mut(&mut config).starttls = StartTls::Never;
-                let (stream, _) = self.connect(&[address]).await?;
-                self.begin((host, &connector, demand), stream, &config).await
-            }
-            result => result,
+        let mut result = self.begin((host, &connector, demand), stream, &config).await;
+        // RFC 7435 §3: where TLS is a bonus its failure is no reason not to send. Who is not believed is spoken to in private all the
+        // same, and who cannot do it in the clear.
+        let is_bonus = config.starttls == StartTls::Opportunistic && self.encryption == Encryption::ByCommand;
+        if is_bonus && connector.verifies() && matches!(result, Err(SendError::Tls(_))) {
+            let everyone = connector.as_believing(&Connector::unverified());
+            let (stream, _) = self.connect(&[address]).await?;
+            result = self.begin((host, &everyone, demand), stream, &config).await;
         }
+        if is_bonus && matches!(result, Err(SendError::Tls(_))) {
+            Arc::make_mut(&mut config).starttls = StartTls::Never;
+            let (stream, _) = self.connect(&[address]).await?;
+            result = self.begin((host, &connector, demand), stream, &config).await;
+        }
+        result
     }
 
     async fn connect(&self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), SendError> {

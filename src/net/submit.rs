@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::auth::dane::Redirection;
+use crate::auth::tls_rpt::Collector;
 use crate::net::driver::Limits;
 use crate::net::mta_sts::MtaSts;
 use crate::net::route::Route;
@@ -85,6 +86,10 @@ pub struct Sender {
     /// The MTA-STS policies of domains, to which their mail hosts are then held (RFC 8461). Default `None`: it takes a program that
     /// may ask web servers.
     pub mta_sts: Option<MtaSts>,
+    /// Where sessions with mail hosts that the DNS names are counted for the reports that domains ask for (RFC 8460). Default
+    /// `None`. At the end of a day the program takes the [`Collector`] out, leaves a new one in its place, and mails what the old
+    /// one [finishes](Collector::finish) to.
+    pub reports: Option<Arc<Mutex<Collector>>>,
     /// The authorities of this system, read when somebody first had to prove a name to them.
     authorities: Arc<OnceLock<Connector>>,
 }
@@ -159,6 +164,7 @@ impl Sender {
             limits: Limits::default(),
             dane: Some(Redirection::Any),
             mta_sts: None,
+            reports: None,
             authorities: Arc::default(),
         }
     }

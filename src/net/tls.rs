@@ -239,6 +239,17 @@ impl Connector {
 }
 
 impl Connector {
+    /// Whether this chain, a server's own certificate first, proves this name to whom it believes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self, chain: &[Bytes], name: &str) -> Result<(), rustls::Error> {
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
+        let (server, others) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let name = ServerName::try_from(name).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        self.believes.verifier().verify_server_cert(server, others, &name, &[], UnixTime::now()).map(|_| ())
+    }
+
     /// Whether servers have to prove their names.
     pub(super) fn verifies(&self) -> bool {
         !matches!(self.believes, Believes::Everyone)

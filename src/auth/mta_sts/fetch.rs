@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::auth::mta_sts::Policy;
+use crate::auth::tls_rpt::FailureKind;
 use crate::base::{Machine, ParseError, Step, Wire};
 use crate::dns::Name;
 
@@ -115,12 +116,12 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// The result type of reports (RFC 8460 §4.3.2.2).
-    pub fn result_type(&self) -> &'static str {
+    /// What reports call it (RFC 8460 §4.3.2.2).
+    pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Untrusted(_) => "sts-webpki-invalid",
-            Self::Policy(_) => "sts-policy-invalid",
-            _ => "sts-policy-fetch-error",
+            Self::Untrusted(_) => FailureKind::StsWebPkiInvalid,
+            Self::Policy(_) => FailureKind::StsPolicyInvalid,
+            _ => FailureKind::StsPolicyFetchError,
         }
     }
 }
