@@ -4,7 +4,7 @@
 //! [`Lookup`] finds the TLSA records that apply to one host; they come as [`Records`] or not at all, and a question without an
 //! answer is never taken for "there are none": whoever stands between could bring that about. [`Records`] says which of them
 //! are usable, and which certificates they mean. The chain from a certificate to a trust anchor is verified in
-//! [`net::tls`](crate::net::tls), where the means for it are.
+//! `net::dane`, where the means for it are.
 //!
 //! Left out: the usages 0 and 1, which RFC 7672 §3.1.3 has no use for (their records are unusable); the path length that a
 //! trust anchor's own certificate may set.
