@@ -18,7 +18,7 @@ use facteur::smtp::client::ClientConfig;
 use facteur::smtp::server::{Server, ServerConfig, ServerEvent};
 use facteur::smtp::{self, Envelope, ForwardPath, Outcome, Outgoing};
 use hickory_proto::op::{Message as Packet, MessageType, ResponseCode};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::{RData, Record, rdata};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -435,9 +435,16 @@ async fn name_server(zone: &str) -> SocketAddr {
             let kind = RecordType::ALL.into_iter().find(|kind| kind.as_str() == asked.query_type().to_string());
             let found = zone.answer(&Question::new(asked.name().to_string().parse().unwrap(), kind.unwrap())).found;
             for data in found.iter().flatten() {
-                if let Data::A(address) = data {
-                    response.add_answer(Record::from_rdata(asked.name().clone(), 60, RData::A((*address).into())));
-                }
+                let data = match data {
+                    Data::A(address) => RData::A((*address).into()),
+                    Data::Txt(text) => RData::TXT(rdata::TXT::from_bytes(vec![&text[..]])),
+                    Data::Mx { preference, exchange } => {
+                        let exchange = format!("{exchange}.").parse().unwrap();
+                        RData::MX(rdata::MX::new(*preference, exchange))
+                    }
+                    _ => continue,
+                };
+                response.add_answer(Record::from_rdata(asked.name().clone(), 60, data));
             }
             if found.is_err() {
                 response.metadata.response_code = ResponseCode::NXDomain;
@@ -511,4 +518,28 @@ async fn policies_come_from_web_servers_that_are_proved() {
     assert!(matches!(error, FetchError::Unreachable(_)), "{error}");
     let https = Https::new(resolver, Connector::unverified());
     assert!(matches!(https.fetch(&domain).await, Err(FetchError::Untrusted(_))));
+}
+
+#[tokio::test]
+async fn a_route_is_found_with_what_its_hosts_must_prove() {
+    const POLICY: &str = "version: STSv1\nmode: enforce\nmx: mx.b.test\nmax_age: 864000\n";
+    const ZONE: &str = "b.test MX 10 mx.b.test\nb.test MX 20 mx.c.test\nmx.b.test A 127.0.0.1\nmx.c.test A 127.0.0.2\n\
+                        _mta-sts.b.test TXT \"v=STSv1; id=1\"\n";
+    let resolver = Resolver::with_servers([name_server(ZONE).await]).unwrap();
+    let mut sender = Sender::new(ClientConfig::new("ada.test").unwrap()).unwrap();
+    let domain = "b.test".parse().unwrap();
+    assert_eq!(sender.route(&resolver, &domain).await.unwrap(), route(ZONE, 25, None));
+    sender.mta_sts = Some(MtaSts::new(Texts(Mutex::new([Ok(POLICY)].into())), Cache::new()));
+    for _ in 0..2 {
+        assert_eq!(sender.route(&resolver, &domain).await.unwrap(), route(ZONE, 25, Some(POLICY)));
+    }
+    // One that cannot be fetched is counted, and nothing is held up.
+    sender.mta_sts = Some(MtaSts::new(Texts(Mutex::new([Err(FetchError::Status(404))].into())), Cache::new()));
+    let reports = Arc::new(Mutex::new(Collector::new(Timestamp::from_unix(0))));
+    sender.reports = Some(Arc::clone(&reports));
+    assert_eq!(sender.route(&resolver, &domain).await.unwrap(), route(ZONE, 25, None));
+    let collector = reports.lock().unwrap().clone();
+    let reporter = Reporter::new("A", "tls@a.test".parse().unwrap());
+    let due = collector.finish(&reporter, Timestamp::from_unix(86_399)).remove(0);
+    assert_eq!(due.report.policies[0].details[0].kind, FailureKind::StsPolicyFetchError);
 }
