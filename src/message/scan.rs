@@ -7,12 +7,14 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::{memchr, memmem};
+use smallvec::SmallVec;
 use wide::u8x16;
 
 use super::Limits;
 use super::defects::{Defect, DefectKind, Defects};
 use super::fields::{self, Composite};
 use super::lines::LineStarts;
+use crate::text::transfer::line_hyphens;
 
 /// What a delimiter line begins with; made once, for a search is set up at every delimiter.
 static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
@@ -25,10 +27,14 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// What the pass found. A part stands before the parts in it.
 pub(super) struct Tree {
-    pub fields: Vec<FieldSpan>,
-    pub parts: Vec<PartSpan>,
+    pub fields: Fields,
+    pub parts: Parts,
     pub defects: Box<[Defect]>,
 }
+
+/// A plain message has no more fields than this, and one part: it needs no other memory.
+type Fields = SmallVec<[FieldSpan; 16]>;
+type Parts = SmallVec<[PartSpan; 1]>;
 
 /// A header field: from `start` to the start of the next field, or to the end of the header.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,8 +152,8 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
     let mut scan = Scan {
         raw,
         limits,
-        fields: Vec::with_capacity(16),
-        parts: Vec::with_capacity(1),
+        fields: Fields::new(),
+        parts: Parts::new(),
         defects: Defects::default(),
         innermost: NONE,
         depth: 0,
@@ -162,8 +168,8 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
 struct Scan<'a> {
     raw: &'a [u8],
     limits: &'a Limits,
-    fields: Vec<FieldSpan>,
-    parts: Vec<PartSpan>,
+    fields: Fields,
+    parts: Parts,
     defects: Defects,
     /// The innermost of the parts that have begun and not ended; each lies in its parent.
     innermost: u32,
@@ -453,7 +459,12 @@ impl<'a> Scan<'a> {
         // The line end before the first line is looked at too.
         let mut at = from.saturating_sub(1);
         loop {
-            at += HYPHENS.find(self.raw.get(at..)?)? + 1;
+            let rest = self.raw.get(at..)?;
+            let near = match line_hyphens(rest) {
+                Ok(near) => near,
+                Err(looked_at) => looked_at + HYPHENS.find(rest.get(looked_at..)?)?,
+            };
+            at += near + 1;
             if let Some(found) = self.delimiter_at(at) {
                 return Some(found);
             }

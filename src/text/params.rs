@@ -337,7 +337,7 @@ pub(crate) fn simple<'a>(field: &'a [u8], name: &str) -> Option<Option<&'a str>>
             return None;
         }
         if found.is_none() && own.eq_ignore_ascii_case(name.as_bytes()) {
-            found = Some(std::str::from_utf8(value).ok()?);
+            found = Some(charset::utf8_text(value)?);
         }
     }
     rest.trim_ascii().is_empty().then_some(found)

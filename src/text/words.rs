@@ -109,7 +109,7 @@ impl<'a> Decoded<'a> {
     fn settle(&mut self) {
         let Some((label, start)) = self.pending.take() else { return };
         let octets = self.text.get(start..).unwrap_or_default();
-        match charset::decode_piece(std::str::from_utf8(label).unwrap_or_default(), octets) {
+        match charset::decode_piece(charset::utf8_text(label).unwrap_or_default(), octets) {
             // As they are.
             Cow::Borrowed(text) if text.len() == octets.len() => {}
             text => {

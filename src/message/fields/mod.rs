@@ -78,6 +78,7 @@ pub use requests::{AcceptedLanguage, MessageContext, NotificationOption, Sensiti
 /// }
 /// ```
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // it is looked at where it is made; a box for each Received would be felt
 #[non_exhaustive]
 pub enum Value<'a> {
     /// From, To and their kin, and the List fields that are addresses or URIs in angle brackets.
