@@ -18,7 +18,7 @@ pub(super) struct LineStarts<'a> {
 
 const BLOCK: usize = 64;
 /// How many blocks are looked at at once: of more, too many would lie behind the header.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 impl<'a> LineStarts<'a> {
     /// From `from` on, which is the start of a line that is not given.

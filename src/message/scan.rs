@@ -14,7 +14,6 @@ use super::Limits;
 use super::defects::{Defect, DefectKind, Defects};
 use super::fields::{self, Composite};
 use super::lines::LineStarts;
-use crate::text::transfer::line_hyphens;
 
 /// What a delimiter line begins with; made once, for a search is set up at every delimiter.
 static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
@@ -459,12 +458,7 @@ impl<'a> Scan<'a> {
         // The line end before the first line is looked at too.
         let mut at = from.saturating_sub(1);
         loop {
-            let rest = self.raw.get(at..)?;
-            let near = match line_hyphens(rest) {
-                Ok(near) => near,
-                Err(looked_at) => looked_at + HYPHENS.find(rest.get(looked_at..)?)?,
-            };
-            at += near + 1;
+            at += HYPHENS.find(self.raw.get(at..)?)? + 1;
             if let Some(found) = self.delimiter_at(at) {
                 return Some(found);
             }

@@ -25,7 +25,7 @@ pub use quoted_printable::{
     LONGEST_BLANK, QuotedPrintableDecoder, decode_quoted_printable, encode_quoted_printable,
     encode_quoted_printable_binary, encode_quoted_printable_binary_into, encode_quoted_printable_into,
 };
-pub(crate) use vectors::{Set, line_hyphens, unfolded_ends, Set, plain_lines, unfolded_ends};
+pub(crate) use vectors::{Set, plain_lines, unfolded_ends};
 pub(super) use vectors::{decode_latin1, text, utf8};
 
 /// RFC 2045 §6.8: "encoded lines must be no longer than 76 characters".

@@ -249,16 +249,6 @@ pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
     0
 }
 
-/// Where the first `LF "--"` is; or else up to where there is none, not far from the end.
-pub(crate) fn line_hyphens(octets: &[u8]) -> Result<usize, usize> {
-    match level(octets) {
-        // SAFETY: the processor has what the function is compiled for.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512::line_hyphens(octets) },
-        _ => Err(0),
-    }
-}
-
 /// What needs no question.
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
@@ -735,30 +725,6 @@ mod avx512 {
         count
     }
 
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn line_hyphens(octets: &[u8]) -> Result<usize, usize> {
-        let mut at = 0;
-        while let Some(window) = octets.get(at..).and_then(|rest| rest.first_chunk::<258>()) {
-            let [_, behind @ ..] = window;
-            for line in behind.as_chunks::<64>().0 {
-                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(READ_AHEAD).cast());
-            }
-            // In base64 there is none at all.
-            if behind.as_chunks().0.iter().fold(0, |all, octets| all | is(load(octets), b'-')) != 0 {
-                let [_, _, last @ ..] = window;
-                let blocks = window.as_chunks().0.iter().zip(behind.as_chunks().0).zip(last.as_chunks().0);
-                for (n, ((first, second), third)) in blocks.enumerate() {
-                    let found = is(load(first), b'\n') & is(load(second), b'-') & is(load(third), b'-');
-                    if found != 0 {
-                        return Ok(at + n * 64 + found.trailing_zeros() as usize);
-                    }
-                }
-            }
-            at += 256;
-        }
-        Err(at)
-    }
-
     quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
 
     #[inline]
@@ -1137,15 +1103,6 @@ mod avx2 {
 mod tests {
     use super::*;
 
-    /// Octets out of these.
-    fn random(of: &'static [u8], seed: u64) -> impl Iterator<Item = u8> {
-        let mut random = seed;
-        std::iter::from_fn(move || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            of.get((random >> 33) as usize % of.len()).copied()
-        })
-    }
-
     #[test]
     fn text_is_what_is_utf8() {
         for len in (0..80).chain([255, 256, 257, 300, 511, 512, 700]) {
@@ -1168,17 +1125,5 @@ mod tests {
             assert_eq!((set.among(&octets[from..]), set.among_plain(&octets[from..])), (expected, expected), "{from}");
         }
         assert_eq!(set.among(b""), 0);
-    }
-
-    #[test]
-    fn hyphens_that_begin_a_line_are_found() {
-        for seed in 0..2000 {
-            let octets: Vec<u8> = random(b"\n-xxxxxxxxxxxxx--", seed).take(seed as usize).collect();
-            let found = |from: usize| octets[from..].windows(3).position(|three| three == b"\n--").map(|at| from + at);
-            match line_hyphens(&octets) {
-                Ok(at) => assert_eq!(Some(at), found(0)),
-                Err(at) => assert!(found(0).is_none_or(|found| found >= at) && at <= octets.len()),
-            }
-        }
     }
 }
