@@ -6,7 +6,7 @@
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
 //!
 //! This is the one file of the crate with `unsafe`. It is there for four things only: to load and store all octets of an
-//! array, to call a function for a processor that was just asked whether it can run it (or always can), to make octets part of a vector
+//! array (or the octets of a short slice, which a mask tells), to call a function for a processor that was just asked whether it can run it (or always can), to make octets part of a vector
 //! that were just stored there, and to take as text what was just found to be UTF-8. All places in buffers are arrays and
 //! slices that are checked as everywhere. `benches/README.md` has the figures that ask for it.
 
