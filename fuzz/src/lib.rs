@@ -10,6 +10,7 @@ mod edit;
 mod fields;
 mod imap;
 mod imapdata;
+mod lists;
 mod message;
 mod pop3;
 mod report;
@@ -72,6 +73,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tls_rpt", auth_reports::tls_rpt),
     ("tlsa", transport::tlsa),
     ("mta_sts", transport::mta_sts),
+    ("dnsbl", lists::dnsbl),
+    ("bimi", lists::bimi),
+    ("auth_check", lists::check),
 ];
 
 /// Runs the target of that name.

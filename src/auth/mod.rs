@@ -2,11 +2,12 @@
 //! [`Inquiry`].
 //!
 //! [`Check`] runs those that apply and gives one [`Report`]: SPF of both identities, the DKIM signatures, the ARC chain,
-//! DMARC, whether the client's name leads back to its address, and, where the [`Config`] has lists, what these say. The other
-//! way round, a [`TlsPolicy`] says what a mail host must prove before it gets a message, out of DANE ([`dane`]) and MTA-STS
-//! ([`mta_sts`]).
+//! DMARC, whether the client's name leads back to its address, and, where the [`Config`] wants them, what lists say and the
+//! BIMI record. The other way round, a [`TlsPolicy`] says what a mail host must prove before it gets a message, out of DANE
+//! ([`dane`]) and MTA-STS ([`mta_sts`]).
 
 pub mod arc;
+pub mod bimi;
 pub mod dane;
 pub mod dkim;
 pub mod dmarc;
@@ -67,6 +68,8 @@ pub struct Config {
     /// Which lists are asked about client and message. Default `None`. Share one for all checks: it remembers which lists
     /// work.
     pub lists: Option<Arc<dnsbl::Lists>>,
+    /// Whether the BIMI record is looked up of mail that passes DMARC. Default: no; it is of use to who shows pictures.
+    pub bimi: bool,
     /// How long answers are waited for, all in all; what has not come by then counts as a timeout. Default 20 seconds, the
     /// least that RFC 7208 §4.6.4 wants SPF to have; the client waits meanwhile, and for minutes if need be.
     pub patience: Duration,
@@ -74,7 +77,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { dkim: dkim::Config::default(), arc: arc::Depth::Newest, lists: None, patience: Duration::from_secs(20) }
+        let (dkim, patience) = (dkim::Config::default(), Duration::from_secs(20));
+        Self { dkim, arc: arc::Depth::Newest, lists: None, bimi: false, patience }
     }
 }
 
@@ -85,7 +89,9 @@ impl Config {
         let signatures = u32::try_from(self.dkim.signatures).unwrap_or(u32::MAX);
         let lists = if self.lists.is_some() { dnsbl::MAX_QUESTIONS } else { 0 };
         let older = if self.arc == arc::Depth::Newest { 0 } else { u32::from(arc::MAX_SETS) - 1 };
-        (MAX_QUESTIONS - dkim::Config::SIGNATURES as u32 + lists + older).saturating_add(signatures)
+        let bimi = if self.bimi { bimi::MAX_QUESTIONS } else { 0 };
+        let base = MAX_QUESTIONS - dkim::Config::SIGNATURES as u32;
+        (base + lists + older + bimi).saturating_add(signatures)
     }
 }
 
@@ -162,7 +168,8 @@ impl Session {
     }
 }
 
-/// All checks that apply to one message, at the same time but for DMARC, which builds upon SPF and DKIM. It asks at most
+/// All checks that apply to one message, at the same time but for DMARC, which builds upon SPF and DKIM, and BIMI,
+/// which builds upon DMARC. It asks at most
 /// [`Config::max_questions`] questions, and the same question of two checks once.
 ///
 /// ```
@@ -206,6 +213,9 @@ pub struct Check {
     lists: Option<Running<Within<dnsbl::Evaluation>>>,
     /// Begins when all that it builds upon is done.
     dmarc: Option<Running<dmarc::Evaluation>>,
+    /// The message, where BIMI is wanted.
+    pictured: Option<Message>,
+    bimi: Option<Running<bimi::Evaluation>>,
     patience: Duration,
     /// When there are no more answers.
     until: Option<Instant>,
@@ -247,6 +257,8 @@ pub struct Report {
     pub dmarc: dmarc::Verdict,
     /// What the lists say; `None` where none were to be asked.
     pub dnsbl: Option<dnsbl::Verdict>,
+    /// Where the picture of the author's domain is; `None` where that was not to be looked up.
+    pub bimi: Option<bimi::Verdict>,
 }
 
 impl Check {
@@ -276,27 +288,30 @@ impl Check {
             author: dmarc::author(header),
             lists,
             dmarc: None,
+            pictured: config.bimi.then(|| message.clone()),
+            bimi: None,
             patience: config.patience,
             until: None,
         }
     }
 
-    /// Begins with DMARC once SPF and DKIM are done.
+    /// Begins with DMARC once SPF and DKIM are done, and with BIMI once DMARC is.
     fn advance(&mut self) {
         let spf = [&mut self.helo, &mut self.mail_from];
-        if self.dmarc.is_some() || spf.into_iter().flatten().any(|spf| spf.poll().is_some()) {
+        if spf.into_iter().flatten().any(|spf| spf.settled().is_none()) {
             return;
         }
-        if let Some(dkim) = self.signatures.settled() {
-            let own = dkim.get(..self.chain.first()).unwrap_or(dkim);
-            let verdict = |running: &Option<Running<spf::Evaluation>>| match running {
-                Some(Running::Done(verdict)) => Some(verdict.clone()),
-                _ => None,
-            };
+        let Some(dkim) = self.signatures.settled() else { return };
+        let own = dkim.get(..self.chain.first()).unwrap_or(dkim);
+        let dmarc = self.dmarc.get_or_insert_with(|| {
             // RFC 9989 §3.2.4: of a null reverse-path it is the HELO name's.
-            let spf = verdict(&self.mail_from).or_else(|| verdict(&self.helo));
-            let identifiers = dmarc::Identifier::of(spf.as_ref(), own);
-            self.dmarc = Some(Running::new(dmarc::Evaluation::new(self.author.clone(), identifiers)));
+            let spf = [&self.mail_from, &self.helo].into_iter().flatten().find_map(Running::verdict);
+            let identifiers = dmarc::Identifier::of(spf, own);
+            Running::new(dmarc::Evaluation::new(self.author.clone(), identifiers))
+        });
+        if let (Some(message), None, Some(dmarc)) = (&self.pictured, &self.bimi, dmarc.settled()) {
+            let selector = bimi::selector(message.header(), own, dmarc);
+            self.bimi = Some(Running::new(bimi::Evaluation::new(dmarc, selector)));
         }
     }
 
@@ -304,8 +319,9 @@ impl Check {
     fn parts(&mut self) -> impl Iterator<Item = &mut dyn Part> {
         let first = [Some(&mut self.iprev as &mut dyn Part), self.helo.as_mut().map(|part| part as _)];
         let second = [self.mail_from.as_mut().map(|part| part as _), Some(&mut self.signatures as _)];
-        let last = [self.lists.as_mut().map(|part| part as &mut dyn Part), self.dmarc.as_mut().map(|part| part as _)];
-        first.into_iter().chain(second).chain(last).flatten()
+        let third = [self.lists.as_mut().map(|part| part as &mut dyn Part), self.dmarc.as_mut().map(|part| part as _)];
+        let last = self.bimi.as_mut().map(|part| part as _);
+        first.into_iter().chain(second).chain(third).chain([last]).flatten()
     }
 
     /// What came of it; `None` while there are questions.
@@ -319,6 +335,10 @@ impl Check {
             dkim: dkim.into_iter().take(self.chain.first()).collect(),
             dmarc: self.dmarc.as_mut()?.settled()?.clone(),
             dnsbl: Running::settled_or_none(&mut self.lists)?,
+            bimi: match (&self.pictured, &mut self.bimi) {
+                (None, _) => None,
+                (Some(_), bimi) => Some(bimi.as_mut()?.settled()?.clone()),
+            },
         })
     }
 }
@@ -336,6 +356,10 @@ impl<I: Inquiry<Verdict: Clone>> Running<I> {
                 Ask::Verdict(verdict) => *self = Self::Done(verdict),
             }
         }
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Option<&I::Verdict> {
         match self {
             Self::Asking(_) => None,
             Self::Done(verdict) => Some(verdict),
@@ -399,7 +423,7 @@ impl Inquiry for Check {
             if let Some(question) = self.parts().find_map(Part::poll) {
                 return Ask::Question(question);
             }
-            // DMARC may have begun and ended without a question.
+            // What has begun may have ended without a question.
             if let Some(report) = self.report() {
                 return Ask::Verdict(report);
             }
@@ -486,7 +510,8 @@ impl Report {
         };
         let methods = spf.chain(dkim).chain(self.arc_method()).chain([self.dmarc_method()]);
         let methods = methods.chain([iprev.property("policy", "iprev", self.iprev.ip.to_string())]);
-        Results::new(id, methods.chain(self.dnsbl.iter().flat_map(dnsbl::Verdict::methods)))
+        let methods = methods.chain(self.dnsbl.iter().flat_map(dnsbl::Verdict::methods));
+        Results::new(id, methods.chain(self.bimi.as_ref().map(bimi::Verdict::method)))
     }
 
     /// RFC 8617 §6; nothing where there is no chain.

@@ -106,8 +106,17 @@ impl<'a> Reader<'a> {
         unquoted
     }
 
-    /// `quoted-string`; `None` where it has no end.
+    /// `quoted-string`; `None` where it has no end, and then nothing of it is read: what stands behind it counts.
     fn quoted(&mut self) -> Option<String> {
+        let start = self.at;
+        let text = self.quoted_to_its_end();
+        if text.is_none() {
+            self.at = start;
+        }
+        text
+    }
+
+    fn quoted_to_its_end(&mut self) -> Option<String> {
         self.eat(b'"')?;
         let mut text = Vec::new();
         loop {

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::dns::{Answer, Failure, Question};
+use crate::dns::{Answer, Data, Failure, Question};
 
 /// Answers by question.
 ///
-/// Temporary failures are not kept. When it is full the answer that was put in first goes, whether it was used or not.
+/// Temporary failures are not kept. When it is full the answers that were not asked for since they were put in, or since
+/// they were last spared, go first.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -23,25 +24,45 @@ use crate::dns::{Answer, Failure, Question};
 /// ```
 #[derive(Debug)]
 pub struct Cache {
-    answers: HashMap<Question, (Answer, Instant)>,
-    /// In the order in which they were put; each question once.
+    kept: HashMap<Question, Kept>,
+    /// Each question once, that which goes next first.
     order: VecDeque<Question>,
+    octets: usize,
     most: usize,
+    most_octets: usize,
     longest: Duration,
 }
 
+#[derive(Debug)]
+struct Kept {
+    answer: Answer,
+    until: Instant,
+    octets: usize,
+    was_used: bool,
+}
+
 impl Cache {
-    /// A cache of at most `most` answers, kept for at most a day whatever they say. An answer takes a few hundred octets
-    /// as a rule, and 64 KiB at the very most.
+    /// A cache of at most `most` answers and 32 MiB, kept for at most a day whatever they say. An answer takes a few hundred
+    /// octets as a rule.
     pub fn new(most: usize) -> Self {
-        Self { answers: HashMap::new(), order: VecDeque::new(), most, longest: Duration::from_secs(24 * 60 * 60) }
+        let (octets, most_octets) = (0, 32 * 1024 * 1024);
+        let longest = Duration::from_secs(24 * 60 * 60);
+        Self { kept: HashMap::new(), order: VecDeque::new(), octets, most, most_octets, longest }
+    }
+
+    /// The same with at most so many octets of memory, as closely as they can be reckoned.
+    #[must_use]
+    pub fn octets(mut self, most: usize) -> Self {
+        self.most_octets = most;
+        self
     }
 
     /// The answer to a question, where it is kept and still good; its time to live is what is left of it.
-    pub fn look(&self, question: &Question, now: Instant) -> Option<Answer> {
-        let (answer, until) = self.answers.get(question)?;
-        let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
-        let mut answer = answer.clone();
+    pub fn look(&mut self, question: &Question, now: Instant) -> Option<Answer> {
+        let kept = self.kept.get_mut(question)?;
+        let left = kept.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        kept.was_used = true;
+        let mut answer = kept.answer.clone();
         answer.ttl = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
         Some(answer)
     }
@@ -49,38 +70,66 @@ impl Cache {
     /// Keeps an answer.
     pub fn put(&mut self, question: Question, answer: Answer, now: Instant) {
         // RFC 2308 §7: failures of servers may be kept for minutes at most; here they are not.
-        if self.most == 0 || answer.ttl == 0 || answer.found.as_ref().is_err_and(|failure| failure.is_temporary()) {
+        if answer.ttl == 0 || answer.found.as_ref().is_err_and(|failure| failure.is_temporary()) {
             return;
         }
         // RFC 2308 §5: one to three hours for what does not exist.
         let negative = matches!(answer.found, Err(Failure::NxDomain | Failure::NoData));
         let longest = if negative { Duration::from_secs(3 * 60 * 60) } else { self.longest };
         let until = now + Duration::from_secs(answer.ttl.into()).min(longest);
-        if self.answers.insert(question.clone(), (answer, until)).is_some() {
+        let octets = size(&question, &answer);
+        if octets > self.most_octets || self.most == 0 {
             return;
         }
-        self.order.push_back(question);
-        while self.order.len() > self.most {
+        self.octets += octets;
+        match self.kept.insert(question.clone(), Kept { answer, until, octets, was_used: false }) {
+            Some(before) => self.octets -= before.octets,
+            None => self.order.push_back(question),
+        }
+        while self.kept.len() > self.most || self.octets > self.most_octets {
+            // It ends: each turn removes one, or takes away from it that it was used.
             let Some(first) = self.order.pop_front() else { return };
-            self.answers.remove(&first);
+            match self.kept.get_mut(&first) {
+                Some(kept) if kept.was_used && kept.until > now => {
+                    kept.was_used = false;
+                    self.order.push_back(first);
+                }
+                _ => self.octets -= self.kept.remove(&first).map_or(0, |kept| kept.octets),
+            }
         }
     }
 
     /// How many answers are kept, those past their time included.
     pub fn len(&self) -> usize {
-        self.answers.len()
+        self.kept.len()
     }
 
     /// Whether no answer is kept.
     pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.kept.is_empty()
     }
+}
+
+/// How much memory an answer takes, with its question twice.
+fn size(question: &Question, answer: &Answer) -> usize {
+    let data = |data: &Data| {
+        size_of::<Data>()
+            + match data {
+                Data::A(_) | Data::Aaaa(_) => 0,
+                Data::Cname(name) | Data::Ptr(name) => name.as_str().len(),
+                Data::Mx { exchange: name, .. } | Data::Srv { target: name, .. } => name.as_str().len(),
+                Data::Tlsa { data, .. } => data.len(),
+                Data::Txt(text) => text.len(),
+            }
+    };
+    let found = answer.found.iter().flatten().map(data).sum::<usize>();
+    2 * size_of::<Question>() + size_of::<Kept>() + question.name.as_str().len() + found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Data, RecordType};
+    use crate::dns::RecordType;
 
     fn question(number: u32) -> Question {
         Question::new(format!("n{number}.test").parse().unwrap(), RecordType::A)
@@ -97,9 +146,36 @@ mod tests {
             cache.put(question(number), answer(Err(Failure::NxDomain), 60), now);
             cache.put(question(number), answer(Err(Failure::NoData), 60), now);
             assert!(cache.len() <= 3 && cache.order.len() <= 3);
+            assert_eq!(cache.octets, cache.kept.values().map(|kept| kept.octets).sum::<usize>());
         }
         assert!(cache.look(&question(6), now).is_none());
         assert_eq!(cache.look(&question(9), now).unwrap().found, Err(Failure::NoData));
+    }
+
+    #[test]
+    fn it_takes_no_more_octets_than_its_bound() {
+        let (mut cache, now) = (Cache::new(1000).octets(10_000), Instant::now());
+        for number in 0..100 {
+            let text = vec![Data::Txt(vec![b'a'; 50 * number as usize].into())];
+            cache.put(question(number), answer(Ok(text), 60), now);
+            assert!(cache.octets <= 10_000);
+        }
+        assert!(cache.len() < 5 && cache.look(&question(99), now).is_some());
+        cache.put(question(100), answer(Ok(vec![Data::Txt(vec![b'a'; 10_000].into())]), 60), now);
+        assert!(cache.look(&question(100), now).is_none() && cache.look(&question(99), now).is_some());
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_longer() {
+        let (mut cache, now) = (Cache::new(3), Instant::now());
+        for number in 0..10 {
+            cache.put(question(number), answer(Err(Failure::NxDomain), 60), now);
+            assert!(cache.look(&question(0), now).is_some());
+        }
+        // What is past its time goes however often it was used.
+        let late = now + Duration::from_secs(60);
+        (10..13).for_each(|number| cache.put(question(number), answer(Err(Failure::NxDomain), 60), late));
+        assert!(!cache.kept.contains_key(&question(0)));
     }
 
     #[test]

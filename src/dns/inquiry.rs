@@ -128,3 +128,66 @@ impl<I: Inquiry> Inquiry for Within<I> {
         own.into_iter().chain(self.inquiry.deadline()).min()
     }
 }
+
+/// An inquiry with all that was asked and answered on the way, in the order of the answers.
+///
+/// ```
+/// use facteur::auth::spf::{Evaluation, Identity};
+/// use facteur::dns::{Traced, Zone};
+///
+/// let zone: Zone = "example.org TXT \"v=spf1 a -all\"\nexample.org A 192.0.2.1\n".parse()?;
+/// let evaluation = Evaluation::new([192, 0, 2, 1].into(), "example.org", "ada@example.org", Identity::MailFrom);
+/// let (verdict, trace) = zone.ask(Traced::new(evaluation));
+/// let asked: Vec<String> = trace.iter().map(|(question, _)| question.to_string()).collect();
+/// assert_eq!(asked, ["example.org TXT", "example.org A"]);
+/// # Ok::<(), facteur::base::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Traced<I> {
+    inquiry: I,
+    trace: Vec<(Question, Answer)>,
+}
+
+impl<I> Traced<I> {
+    /// Keeps what `inquiry` asks and hears: as much memory as its questions have answers.
+    pub fn new(inquiry: I) -> Self {
+        Self { inquiry, trace: Vec::new() }
+    }
+}
+
+impl<I: Inquiry> Inquiry for Traced<I> {
+    type Verdict = (I::Verdict, Vec<(Question, Answer)>);
+
+    fn poll(&mut self) -> Ask<Self::Verdict> {
+        match self.inquiry.poll() {
+            Ask::Question(question) => Ask::Question(question),
+            Ask::Verdict(verdict) => Ask::Verdict((verdict, self.trace.clone())),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if let Ask::Question(question) = self.inquiry.poll() {
+            self.trace.push((question, answer.clone()));
+            self.inquiry.answer(answer);
+        }
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        self.inquiry.open()
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: Answer) {
+        if self.inquiry.open().contains(question) {
+            self.trace.push((question.clone(), answer.clone()));
+            self.inquiry.answer_to(question, answer);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.inquiry.tick(now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.inquiry.deadline()
+    }
+}

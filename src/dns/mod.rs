@@ -13,11 +13,14 @@ pub mod zone;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use bytes::Bytes;
 
+use crate::base::ParseError;
+
 pub use cache::Cache;
-pub use inquiry::{Ask, Inquiry, Within};
+pub use inquiry::{Ask, Inquiry, Traced, Within};
 pub use mx::Targets;
 pub use name::Name;
 pub use zone::Zone;
@@ -227,14 +230,118 @@ impl From<IpAddr> for Data {
     }
 }
 
+/// As it is displayed: a name, white space, a type.
+impl FromStr for Question {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fault = ParseError { expected: "a name and a type", at: text.len() };
+        let (name, kind) = text.trim().rsplit_once(char::is_whitespace).ok_or(fault)?;
+        Ok(Self::new(name.trim().parse()?, kind.parse()?))
+    }
+}
+
+impl FromStr for RecordType {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| text.eq_ignore_ascii_case(kind.as_str())).ok_or(ParseError { expected: "a type", at: 0 })
+    }
+}
+
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.kind)
     }
 }
 
+/// As zone files write it, without owner and type.
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A name has a dot at its end, or it would be one below the origin.
+        let end = |name: &Name| if name.is_root() { "" } else { "." };
+        match self {
+            Self::A(address) => address.fmt(f),
+            Self::Aaaa(address) => address.fmt(f),
+            Self::Cname(name) | Self::Ptr(name) => write!(f, "{}{}", Escaped(name), end(name)),
+            Self::Mx { preference, exchange } => write!(f, "{preference} {}{}", Escaped(exchange), end(exchange)),
+            Self::Srv { priority, weight, port, target } => {
+                write!(f, "{priority} {weight} {port} {}{}", Escaped(target), end(target))
+            }
+            Self::Tlsa { usage, selector, matching, data } => {
+                write!(f, "{usage} {selector} {matching} ")?;
+                data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            }
+            Self::Txt(text) => {
+                // RFC 1035 §3.3.14: strings of at most 255 octets, at least one.
+                for (n, string) in
+                    text.chunks(255).chain([&[][..]].into_iter().take(usize::from(text.is_empty()))).enumerate()
+                {
+                    f.write_str(if n > 0 { " \"" } else { "\"" })?;
+                    for octet in string {
+                        match octet {
+                            b'"' | b'\\' => write!(f, "\\{}", char::from(*octet))?,
+                            b' '..=b'~' => write!(f, "{}", char::from(*octet))?,
+                            _ => write!(f, "\\{octet:03}")?,
+                        }
+                    }
+                    f.write_str("\"")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A name with what zone files take for something else escaped.
+struct Escaped<'a>(&'a Name);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_string().bytes().try_for_each(|octet| match octet {
+            b' ' | b'(' | b')' | b';' | b'"' | b'@' | b'\\' => write!(f, "\\{octet:03}"),
+            octet => write!(f, "{}", char::from(octet)),
+        })
+    }
+}
+
 impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_written_as_zone_files_have_them() {
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        for (data, written) in [
+            (Data::A([192, 0, 2, 1].into()), "192.0.2.1"),
+            (Data::Aaaa("2001:db8::1".parse().unwrap()), "2001:db8::1"),
+            (Data::Cname(name("a b.x")), "a\\032b.x."),
+            (Data::Mx { preference: 10, exchange: Name::root() }, "10 ."),
+            (Data::Ptr(name("a.x")), "a.x."),
+            (Data::Srv { priority: 1, weight: 2, port: 25, target: name("a.x") }, "1 2 25 a.x."),
+            (Data::Tlsa { usage: 3, selector: 1, matching: 1, data: Bytes::from_static(&[0x0a, 0xff]) }, "3 1 1 0aff"),
+            (Data::Txt(Bytes::from_static(b"a \"b\\ \xe9")), "\"a \\\"b\\\\ \\233\""),
+            (Data::Txt(Bytes::new()), "\"\""),
+            (Data::Txt(vec![b'x'; 256].into()), &format!("\"{}\" \"x\"", "x".repeat(255))),
+        ] {
+            assert_eq!(data.to_string(), written);
+            let zone: Zone = format!("owner.x {} {written}", data.kind()).parse().unwrap();
+            assert_eq!(zone.answer(&Question::new(name("owner.x"), data.kind())).found, Ok(vec![data]));
+        }
+    }
+
+    #[test]
+    fn questions_are_read() {
+        assert_eq!("Example.org. mx".parse::<Question>().unwrap().to_string(), "example.org MX");
+        for text in ["", "example.org", "example.org FOO", "a..b A"] {
+            assert!(text.parse::<Question>().is_err(), "{text}");
+        }
     }
 }

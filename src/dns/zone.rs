@@ -427,7 +427,7 @@ fn fault(word: &Word) -> Option<Failure> {
 }
 
 fn record_type(word: &Word) -> Option<RecordType> {
-    RecordType::ALL.into_iter().find(|kind| word.octets.eq_ignore_ascii_case(kind.as_str().as_bytes()))
+    std::str::from_utf8(&word.octets).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::{Algorithm, Problem, Record};
 use crate::base::crypto::PrivateKey;
@@ -114,7 +115,7 @@ impl SigningKey {
             Some((_, rest)) => rest.split_once("-----END").ok_or(KeyError::NoKey)?.0,
             None => pem,
         };
-        let der = transfer::decode_base64(body.as_bytes());
+        let der = Zeroizing::new(transfer::decode_base64(body.as_bytes()));
         let key = match <[u8; 32]>::try_from(&der[..]) {
             Ok(seed) => PrivateKey::from_seed(&seed),
             Err(_) if pem.contains("PRIVATE KEY-----") => PrivateKey::from_der(&der),
@@ -149,9 +150,18 @@ impl SigningKey {
     /// # Errors
     /// Where the cryptographic provider refuses.
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        let der = self.key.to_pkcs8().ok_or(KeyError::Provider)?;
-        let body = transfer::encode_base64(&der).replace("\r\n", "\n");
-        Ok(format!("-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n"))
+        let der = Zeroizing::new(self.key.to_pkcs8().ok_or(KeyError::Provider)?);
+        let body = Zeroizing::new(BASE64_STANDARD.encode(&der));
+        let mut pem = String::with_capacity(body.len() + body.len() / 64 + 64); // so that no copy stays behind
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        // RFC 7468 §2: "generators MUST wrap the base64-encoded lines so that each line consists of exactly 64 characters
+        // except for the final line".
+        for line in body.as_bytes().chunks(64) {
+            pem.extend(line.iter().copied().map(char::from));
+            pem.push('\n');
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(pem)
     }
 
     /// The record to publish at `SELECTOR._domainkey.DOMAIN`. Where it is longer than 255 octets, as of RSA keys it is, a
@@ -221,6 +231,10 @@ mod tests {
         let key = SigningKey::generate_rsa().unwrap();
         assert_eq!(SigningKey::from_pem(&key.to_pem().unwrap()).unwrap().record(), key.record());
         assert_eq!(Record::parse(key.record().as_bytes()).unwrap().bits(), 2048);
+        let pem = key.to_pem().unwrap();
+        let lines: Vec<&str> = pem.lines().collect();
+        let [_, full @ .., last, _] = &lines[..] else { panic!("{pem}") };
+        assert!(full.iter().all(|line| line.len() == 64) && (1..=64).contains(&last.len()), "{pem}");
         assert!(!format!("{key:?}").contains("BEGIN"));
     }
 }

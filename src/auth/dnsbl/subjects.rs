@@ -32,12 +32,9 @@ impl Lists {
         };
         let domain = |text: Option<String>| text.and_then(|text| Name::parse(&text).ok()).map(What::Domain);
         add(Origin::Client, &mut [What::Address(session.peer)].into_iter());
-        add(
-            Origin::Helo,
-            &mut domain(session.hello.as_ref().and_then(|name| name.to_ascii().map(Into::into))).into_iter(),
-        );
+        add(Origin::Helo, &mut domain(session.hello.as_ref().and_then(|name| name.to_ascii())).into_iter());
         if let ReversePath::Address(address) = &session.mail_from {
-            add(Origin::Sender, &mut domain(address.domain().to_ascii().map(Into::into)).into_iter());
+            add(Origin::Sender, &mut domain(address.domain().to_ascii()).into_iter());
         }
         let Some(message) = message else { return subjects };
         add(Origin::Author, &mut dmarc::author(message.header()).ok().map(What::Domain).into_iter());
@@ -59,10 +56,8 @@ fn is_global(address: IpAddr) -> bool {
             let [first, second, ..] = address.octets();
             // RFC 6598 §7: 100.64.0.0/10 is for carriers.
             let shared = first == 100 && second & 0xc0 == 64;
-            !(address.is_private() || address.is_loopback() || address.is_link_local() || shared)
-                && first != 0
-                && !address.is_multicast()
-                && !address.is_broadcast()
+            let local = address.is_private() || address.is_loopback() || address.is_link_local() || shared;
+            !(local || first == 0 || address.is_multicast() || address.is_broadcast())
         }
         IpAddr::V6(address) => {
             let local = address.is_unique_local() || address.is_unicast_link_local();

@@ -219,6 +219,7 @@ mod tests {
             ("x.org; dkim pass; spf=pass", "x.org; spf=pass"),
             ("x.org; dkim=pass ??? header.d=y.org", "x.org; dkim=pass header.d=y.org"),
             ("x.org; dkim=pass header.d=\"y", "x.org; dkim=pass"),
+            ("x.org; dkim=pass reason=\"y z; spf=fail a.b=c", "x.org; dkim=pass; spf=fail a.b=c"),
             ("x.org; a=b version=TLSv1.2", "x.org; a=b version=TLSv1.2"),
             ("x.org; a=b (; c=d", "x.org; a=b (; c=d)"),
             // Nothing that says whose it is.

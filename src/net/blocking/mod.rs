@@ -1,8 +1,11 @@
-//! Sending for programs without a runtime: [`send`] and [`Sender`] as in [`net`](crate::net), and they return when it is done.
+//! Sending and asking for programs without a runtime: [`send`], [`Sender`] and [`Resolver`] as in [`net`](crate::net), and they
+//! return when it is done.
 //!
-//! Each `Sender` has a runtime of tokio that runs on the thread that calls it (only names are looked up on another); so TLS,
+//! Each has a runtime of tokio that runs on the thread that calls it (only names are looked up on another); so TLS,
 //! timeouts and the machine are the same as everywhere. Not for programs that have a runtime: inside of one these functions say so and send
 //! nothing.
+
+mod resolver;
 
 use std::future::Future;
 use std::io;
@@ -11,6 +14,8 @@ use std::sync::Arc;
 use crate::net::submit::{self, SendError};
 use crate::net::tls::Connector;
 use crate::smtp::{ClientConfig, Outcome, Outgoing};
+
+pub use resolver::Resolver;
 
 /// Sends one message to one server, given as host and port, and says what became of each recipient: [`net::send`](crate::net::send),
 /// blocking.
