@@ -4,7 +4,8 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use facteur::message::Message;
@@ -218,41 +219,75 @@ fn a_silent_host_holds_up_its_own_mail_and_no_other() {
     assert!(a.interrupt().success());
 }
 
-#[test]
-fn success_is_reported_by_who_knows_of_it() {
-    let folder = Folder::new("success");
-    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
-    // A host of few words: no DSN, no DELIVERBY.
-    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = format!(
-        "[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n[[transports]]\ndomain = \"plain.test\"\nhost = \"{}\"",
-        b.listeners["smtp"],
-        plain.local_addr().unwrap()
-    );
+/// A host of few words, no DSN, no DELIVERBY, no 8BITMIME; and what it read.
+fn plain_host() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, read) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let all = Arc::clone(&read);
     std::thread::spawn(move || {
-        use std::io::{BufRead, BufReader, Write};
-        while let Ok((stream, _)) = plain.accept() {
+        while let Ok((stream, _)) = listener.accept() {
             let mut lines = BufReader::new(stream);
-            let (mut line, mut text) = (String::new(), false);
+            let (mut line, mut text) = (Vec::new(), false);
             let _ = lines.get_mut().write_all(b"220 mx.plain.test\r\n");
-            while lines.read_line(&mut line).is_ok_and(|n| n > 0) {
-                let reply: &[u8] = match line.as_str() {
-                    "DATA\r\n" => {
+            while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let reply: &[u8] = match line.as_slice() {
+                    b"DATA\r\n" => {
                         text = true;
                         b"354 go on\r\n"
                     }
-                    ".\r\n" => {
+                    b".\r\n" => {
                         text = false;
                         b"250 queued\r\n"
                     }
                     _ if text => b"",
                     _ => b"250 OK\r\n",
                 };
+                all.lock().unwrap().extend_from_slice(&line);
                 let _ = lines.get_mut().write_all(reply);
                 line.clear();
             }
         }
     });
+    (address, read)
+}
+
+#[test]
+fn what_the_next_host_cannot_have_is_converted() {
+    let folder = Folder::new("converted");
+    let (plain, read) = plain_host();
+    let settings = format!("[[transports]]\ndomain = \"plain.test\"\nhost = \"{plain}\"");
+    let host = Mailhost::start_with(&folder.0.join("data"), &settings);
+    let mut client = host.submission().unwrap();
+    for text in [
+        &b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\ncaf\xe9 at noon\r\n"[..],
+        b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xe9\r\n--b\r\n\r\nsignature\r\n--b--\r\n",
+    ] {
+        expect(&client.smtp("MAIL FROM:<demo@localhost> BODY=8BITMIME").unwrap(), "250");
+        expect(&client.smtp("RCPT TO:<x@plain.test>").unwrap(), "250");
+        expect(&client.smtp("DATA").unwrap(), "354");
+        client.send(text).unwrap();
+        expect(&client.smtp(".").unwrap(), "250");
+    }
+    // The signed one comes back.
+    let bounce = report(&host.settled(1)[0]);
+    assert!(bounce.contains("Status: 5.6.3"), "{bounce}");
+    let read = read.lock().unwrap();
+    assert!(read.is_ascii());
+    let text = String::from_utf8(read.clone()).unwrap();
+    let converted = "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9 at noon\r\n.\r\n";
+    assert!(text.contains(converted), "{text}");
+}
+
+#[test]
+fn success_is_reported_by_who_knows_of_it() {
+    let folder = Folder::new("success");
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let (plain, _) = plain_host();
+    let settings = format!(
+        "[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n[[transports]]\ndomain = \"plain.test\"\nhost = \"{}\"",
+        b.listeners["smtp"], plain
+    );
     let a = Mailhost::start_with(&folder.0.join("a"), &settings);
     let mut client = a.submission().unwrap();
     // Here, where it is delivered; on a host without DSN, where it was relayed. (That of mx.b.test would go to a user there.)

@@ -1,5 +1,6 @@
 //! Edits: the parts that were not meant stay to the octet, those that were are what was asked for.
 
+use facteur::message::convert::Transport;
 use facteur::message::{DefectKind, Edit, EditError, Message, NewPart, Part, Recode};
 
 /// What was done to a part; new parts go by their number.
@@ -129,5 +130,29 @@ fn expected<'a>(part: Part<'_>, done: &mut impl Iterator<Item = &'a Done>, out: 
     out.extend(new(&own.after));
     if own.wrapped {
         out.push(b")".to_vec());
+    }
+}
+
+/// A message that is converted can go, and its parts hold what they held.
+pub fn convert(input: &[u8]) {
+    let message = Message::parse(input.to_vec());
+    for to in [Transport::SevenBit, Transport::EightBit] {
+        let Ok(converted) = message.convert(to) else { continue };
+        if to == Transport::SevenBit {
+            assert!(converted.message.raw().is_ascii());
+        }
+        let again = Message::parse(converted.message.raw().clone());
+        let (before, after): (Vec<_>, Vec<_>) = (message.parts().collect(), again.parts().collect());
+        assert_eq!(before.len(), after.len(), "the parts are the same");
+        // Line ends of text may be others, and one may have come behind the last line.
+        let content = |part: &Part<'_>| {
+            let text: Vec<u8> = part.decode().iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
+            text
+        };
+        for (before, after) in before.iter().zip(&after).filter(|(before, _)| before.embedded().is_none()) {
+            assert_eq!(content(before), content(after));
+        }
+        let twice = again.convert(to).expect("what can go can go");
+        assert_eq!((twice.parts, twice.message.raw()), (0, again.raw()));
     }
 }

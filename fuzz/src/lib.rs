@@ -36,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pop3_command", pop3::command),
     ("pop3_server", pop3::server),
     ("bounce", spool::bounce),
+    ("convert", edit::convert),
     ("qf", spool::qf),
     ("proxy", smtp::proxy),
     ("smtp_bdat", smtp::bdat),

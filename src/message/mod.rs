@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 pub mod bodies;
 pub mod build;
+pub mod convert;
 pub mod defects;
 pub mod edit;
 pub mod fields;

@@ -42,7 +42,7 @@ impl<'a> Part<'a> {
         Self { message, index }
     }
 
-    fn span(self) -> &'a PartSpan {
+    pub(super) fn span(self) -> &'a PartSpan {
         &self.message.tree().parts[self.index] // parts are made with an index of the tree only
     }
 

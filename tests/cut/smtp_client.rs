@@ -10,9 +10,11 @@ use std::time::Duration;
 use facteur::address::Address;
 use facteur::base::{Machine, Tls};
 use facteur::sasl::{Credentials, Identity, Nonces};
-use facteur::smtp::client::{EightBit, Login, Pipelining, StartTls};
+use facteur::smtp::client::{EightBit, Login, Pipelining, RrvsField, StartTls};
 use facteur::smtp::server::{AuthPolicy, Protocol};
-use facteur::smtp::{Client, ClientConfig, ClientEvent, Envelope, ForwardPath, MailParams, Outgoing, RcptParams};
+use facteur::smtp::{
+    Client, ClientConfig, ClientEvent, Envelope, ForwardPath, MailParams, Outcome, Outgoing, RcptParams,
+};
 use facteur::smtp::{Recipient, ReversePath};
 
 use crate::talk::{Seen, Side, Talk, play_all, unescape};
@@ -31,9 +33,7 @@ fn smtp_client_talks() {
                 next(client, &mut mails, &mut fresh);
                 Seen::Event("ready".into())
             }
-            ClientEvent::Outcome(outcome) => {
-                Seen::Event(format!("{} {:?} {:?} {}", outcome.to, outcome.stage, outcome.by, outcome.reply))
-            }
+            ClientEvent::Outcome(outcome) => Seen::Event(shown(&outcome)),
             other => Seen::Event(format!("{other:?}")),
         })
     });
@@ -210,6 +210,18 @@ fn smtp_client_outcomes() {
         ("endless", "error: reply longer than 16384 octets"),
         ("endless-line", "error: reply line longer than 2048 octets"),
         ("reset-refused", "<no-one@b.test> Rcpt Server 550 5.1.1 no such user"),
+        ("rrvs-field", "<bob@b.test> Message Server 250 2.0.0 queued"),
+        ("convert", "<bob@b.test> Message Server 250 2.0.0 queued (converted to SevenBit, 1 parts)"),
+        (
+            "convert-signed",
+            "<bob@b.test> Mail Client 554 5.6.3 signed 8-bit message, which cannot be converted, and a server without \
+             8BITMIME",
+        ),
+        (
+            "convert-header",
+            "<bob@b.test> Mail Client 554 5.6.3 8-bit message that cannot be converted, and a server without 8BITMIME",
+        ),
+        ("convert-binary", "<bob@b.test> Message Server 250 2.0.0 queued (converted to EightBit, 1 parts)"),
         (
             "reset",
             "<bob@b.test> Message Server 250 2.0.0 queued as 1; <carol@b.test> Message Server 250 2.0.0 queued as 2",
@@ -224,6 +236,14 @@ fn smtp_client_outcomes() {
         let talk = Talk::parse(name, &std::fs::read_to_string(&path).expect(&path), Side::Client);
         assert_eq!(events(&talk), expected, "{name}");
     }
+}
+
+fn shown(outcome: &Outcome) -> String {
+    let mut text = format!("{} {:?} {:?} {}", outcome.to, outcome.stage, outcome.by, outcome.reply);
+    if let Some(conversion) = outcome.handover.conversion {
+        text.push_str(&format!(" (converted to {:?}, {} parts)", conversion.to, conversion.parts));
+    }
+    text
 }
 
 /// Whether the session needs no RSET before the first message: all but those that say so.
@@ -259,9 +279,7 @@ fn events(talk: &Talk) -> String {
             next(client, &mut mails, &mut fresh);
             Seen::Nothing
         }
-        ClientEvent::Outcome(outcome) => {
-            Seen::Event(format!("{} {:?} {:?} {}", outcome.to, outcome.stage, outcome.by, outcome.reply))
-        }
+        ClientEvent::Outcome(outcome) => Seen::Event(shown(&outcome)),
         ClientEvent::Refused { stage, reply, by } => Seen::Event(format!("refused {stage:?} {by:?} {reply}")),
         other => Seen::Event(format!("{other:?}")),
     });
@@ -317,6 +335,8 @@ fn scene(talk: &Talk) -> (ClientConfig, Option<Tls>, VecDeque<Outgoing>) {
                 "tls-required" => config.starttls = StartTls::Required,
                 "tls-never" => config.starttls = StartTls::Never,
                 "no-pipelining" => config.pipelining = Pipelining::Never,
+                "rrvs-field" => config.rrvs_field = RrvsField::Add,
+                "eight-bit-convert" => config.eight_bit = EightBit::Convert,
                 "eight-bit-anyway" => config.eight_bit = EightBit::SendAnyway,
                 "lmtp" => config.protocol = Protocol::Lmtp,
                 "small-backlog" => config.max_backlog = 30,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use facteur::address::Domain;
 use facteur::base::Timestamp;
-use facteur::message::Message;
+use facteur::message::{HeaderEdit, Message};
 use facteur::smtp::client::Handover;
 use facteur::smtp::{self, ByMode, Enhanced, ForwardPath, Recipient, trace};
 use facteur::spool::{
@@ -491,9 +491,10 @@ impl Waiting {
 }
 
 /// Into the Maildir of a user, with the trace fields before it. `again`: it may have been delivered before.
-async fn local(account: &Arc<Account>, entry: &Entry, content: &[u8], again: bool) -> Result<Outcome, Fault> {
+async fn local(account: &Arc<Account>, entry: &Entry, content: &Bytes, again: bool) -> Result<Outcome, Fault> {
     // RFC 5321 §4.4: "the final delivery … inserts a return-path line at the beginning of the mail data".
-    let message = [trace::return_path(&entry.from).as_bytes(), &entry.trace, content].concat();
+    let content = without_rrvs(content);
+    let message = [trace::return_path(&entry.from).as_bytes(), &entry.trace, &content].concat();
     let (of, id, arrived) = (Arc::clone(account), entry.id.clone(), entry.arrived);
     let delivered = spawn_blocking(move || -> Result<(), StoreError> {
         let store = of.store()?;
@@ -510,6 +511,17 @@ async fn local(account: &Arc<Account>, entry: &Entry, content: &[u8], again: boo
         }
         Err(error) => Outcome::Failed(Failure::new(Enhanced(4, 2, 0), format!("mailbox of {}: {error}", account.name))),
     })
+}
+
+/// RFC 7293 §5.2: "remove all instances of this field prior to delivery to a mailbox". Since when somebody has had an address is
+/// not known here, so no message is refused for it.
+fn without_rrvs(content: &Bytes) -> Bytes {
+    let message = Message::parse(content.clone());
+    let mut header = HeaderEdit::new(&message);
+    if header.remove_all("Require-Recipient-Valid-Since") == 0 {
+        return content.clone();
+    }
+    header.finish().raw().clone()
 }
 
 /// Why a message is not even tried.

@@ -15,7 +15,7 @@ use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
 use facteur::net::{MtaSts, NoHost, Pool, PoolConfig, Resolver, Route};
 use facteur::sasl::{Credentials, Identity};
-use facteur::smtp::client::{By, Handover, Login, StartTls};
+use facteur::smtp::client::{By, Conversion, EightBit, Handover, Login, StartTls};
 use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing, Recipient};
 use facteur::spool::{Entry, Failure, Pending};
 use tokio::sync::Semaphore;
@@ -181,7 +181,11 @@ fn said(way: Way<'_>, outcome: &Outcome) -> Answer {
     if !outcome.is_delivered() {
         return Err(failure(way, outcome));
     }
-    Ok(Handed { text: outcome.reply.to_string(), handover: outcome.handover })
+    let mut text = outcome.reply.to_string();
+    if let Some(Conversion { to, parts, .. }) = outcome.handover.conversion {
+        text.push_str(&format!("; converted for {to:?}, {parts} parts"));
+    }
+    Ok(Handed { text, handover: outcome.handover })
 }
 
 fn failure(way: Way<'_>, outcome: &Outcome) -> Failure {
@@ -214,6 +218,7 @@ fn name(route: &config::Route) -> String {
 fn client(config: &Config) -> Result<ClientConfig, String> {
     let mut client = ClientConfig::new(&config.hostname).map_err(|error| error.to_string())?;
     client.starttls = StartTls::Opportunistic;
+    client.eight_bit = EightBit::Convert;
     Ok(client)
 }
 

@@ -33,12 +33,15 @@ pub struct ClientConfig {
     pub auth_policy: AuthPolicy,
     /// Whether commands are grouped where the server has PIPELINING (RFC 2920). Default [`Pipelining::WhereOffered`].
     pub pipelining: Pipelining,
-    /// What becomes of a message with octets beyond ASCII where the server has no 8BITMIME. Default [`EightBit::Refuse`]
-    /// (RFC 6152 §3).
+    /// What becomes of a message that is 8-bit or binary where the server has no 8BITMIME or BINARYMIME. Default
+    /// [`EightBit::Refuse`] (RFC 6152 §3).
     pub eight_bit: EightBit,
+    /// What becomes of RRVS= that may be left out (its action is `C`) where the server does not know it. Default
+    /// [`RrvsField::Never`].
+    pub rrvs_field: RrvsField,
     /// The most octets of one chunk of BDAT, used where the server has CHUNKING (RFC 3030); 0 never uses it. Default 1 MiB: most
     /// messages are one chunk then, and one that is refused for what comes early in it costs no more than that. A message
-    /// of BODY=BINARYMIME goes only so, to a server that has BINARYMIME, and is refused elsewhere.
+    /// of BODY=BINARYMIME goes only so, to a server that has BINARYMIME; elsewhere `eight_bit` says.
     pub max_chunk: usize,
     /// How long each answer may take.
     pub timeouts: Timeouts,
@@ -77,7 +80,8 @@ pub enum Pipelining {
     Never,
 }
 
-/// What becomes of a message with octets beyond ASCII where the server has no 8BITMIME (RFC 6152).
+/// What becomes of a message that a server cannot take as it is: with octets beyond ASCII where it has no 8BITMIME (RFC 6152),
+/// or binary where it has no BINARYMIME (RFC 3030 §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EightBit {
@@ -85,7 +89,25 @@ pub enum EightBit {
     #[default]
     Refuse,
     /// It is sent as it is. Most servers that lack the extension pass it on unharmed, against the RFC.
+    ///
+    /// Of 8-bit only: binary would be damaged, and is refused.
     SendAnyway,
+    /// It is converted as [`Message::convert`](crate::message::Message::convert) does, and refused where that cannot be. What was
+    /// done is in [`Handover::conversion`](super::Handover::conversion). A signature of DKIM that was made before does not hold
+    /// any more. While it is converted it takes about four times its size in memory.
+    Convert,
+}
+
+/// Whether RRVS= goes on as a header field to a server without the extension (RFC 7293 §6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // yes and no
+pub enum RrvsField {
+    /// It is left out: the RFC wants the field only where it is known that a host on the way acts on it.
+    #[default]
+    Never,
+    /// `Require-Recipient-Valid-Since` is put before a message for one recipient; with more of them one could keep the message
+    /// from the others (§7).
+    Add,
 }
 
 /// How long each answer may take: the values of RFC 5321 §4.5.3.2 by default.
@@ -124,6 +146,7 @@ impl ClientConfig {
             auth_policy: AuthPolicy::OnlyOverTls,
             pipelining: Pipelining::WhereOffered,
             eight_bit: EightBit::Refuse,
+            rrvs_field: RrvsField::Never,
             max_chunk: 1024 * 1024,
             timeouts: Timeouts::default(),
             max_backlog: 64 * 1024,

@@ -6,7 +6,7 @@
 //! What a message asks for goes on to a server that has the extension for it. Where it has not, what only informs is left
 //! out (MT-PRIORITY, AUTH=, SUBMITTER, SOLICIT, RET, ENVID, NOTIFY, ORCPT, BY with mode N, RRVS with `C`), and what was
 //! promised is a refusal in the client's own words: BY with mode R, HOLDFOR and HOLDUNTIL, REQUIRETLS (unless it is a
-//! bounce), RRVS, 8-bit, binary and UTF-8 that cannot go. What a server cannot take is not converted.
+//! bounce), RRVS, 8-bit, binary and UTF-8 that cannot go. 8-bit and binary are converted where [`EightBit::Convert`] says so.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ mod outgoing;
 mod transaction;
 
 pub use crate::sasl::Login;
-pub use config::{ClientConfig, EightBit, Pipelining, StartTls, Timeouts};
+pub use config::{ClientConfig, EightBit, Pipelining, RrvsField, StartTls, Timeouts};
 use login::Exchange;
-pub use outcome::{By, ClientEvent, Handover, Outcome};
+pub use outcome::{By, ClientEvent, Conversion, Handover, Outcome};
 pub use outgoing::{NoEnvelope, Outgoing};
 use outgoing::{Refusal, Terms};
 use transaction::Transaction;

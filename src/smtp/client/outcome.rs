@@ -1,5 +1,6 @@
 //! What a client tells its application.
 
+use crate::message::convert::Transport;
 use crate::smtp::{ForwardPath, Reply, Stage};
 
 /// What a client comes upon.
@@ -47,6 +48,18 @@ pub struct Handover {
     pub dsn: bool,
     /// The server has DELIVERBY, and was told of the time where there is one (RFC 2852 §4.1.4).
     pub deliver_by: bool,
+    /// The message was converted, for the server could not have it as it was ([`EightBit::Convert`](super::EightBit::Convert)).
+    pub conversion: Option<Conversion>,
+}
+
+/// What a message was converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conversion {
+    /// What the server can carry.
+    pub to: Transport,
+    /// How many parts were encoded.
+    pub parts: usize,
 }
 
 /// Who decided something.

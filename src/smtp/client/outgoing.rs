@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::base::Tls;
+use crate::message::convert::{Transport, Unconvertible};
 use crate::message::{Field, Message};
 use crate::smtp::trace::in_ascii;
 use crate::smtp::{
@@ -14,7 +15,7 @@ use crate::smtp::{
     ReversePath, Unsupported,
 };
 
-use super::{ClientConfig, EightBit};
+use super::{ClientConfig, Conversion, EightBit, RrvsField};
 
 /// A message to send.
 ///
@@ -58,6 +59,10 @@ impl Terms<'_> {
     pub(super) fn is_chunked(self) -> bool {
         self.offered.chunking && self.config.max_chunk > 0
     }
+
+    fn takes_binary(self) -> bool {
+        self.offered.binary_mime && self.is_chunked()
+    }
 }
 
 /// Why a header has no envelope in it.
@@ -81,6 +86,52 @@ impl Outgoing {
         Self { envelope, content: content.into(), age: Duration::ZERO }
     }
 
+    /// Converts the message where the server cannot have it as it is, and the config wants that; what was done.
+    pub(super) fn convert(&mut self, terms: Terms<'_>) -> Result<Option<Conversion>, Refusal> {
+        if terms.config.eight_bit != EightBit::Convert {
+            return Ok(None);
+        }
+        let binary = self.envelope.params.body == Some(Body::BinaryMime) && !terms.takes_binary();
+        let to = match terms.offered.eight_bit_mime {
+            true if binary => Transport::EightBit,
+            // A header of SMTPUTF8 is no content, and a server that has that has 8BITMIME (RFC 6531 §3.1).
+            false if binary || !self.content.is_ascii() => Transport::SevenBit,
+            _ => return Ok(None),
+        };
+        if self.needs_utf8_header() && !terms.offered.smtputf8 {
+            return Ok(None);
+        }
+        match Message::parse(self.content.clone()).convert(to) {
+            Ok(converted) => {
+                self.content = converted.message.raw().clone();
+                self.envelope.params.body = Some(match to {
+                    Transport::SevenBit => Body::SevenBit,
+                    Transport::EightBit => Body::EightBitMime,
+                });
+                Ok(Some(Conversion { to, parts: converted.parts }))
+            }
+            Err(_) if binary => Err(Refusal::Binary),
+            Err(Unconvertible::Protected) => Err(Refusal::Signed),
+            Err(_) => Err(Refusal::Unconvertible),
+        }
+    }
+
+    /// Says in the header since when the address must have had its owner, where the server cannot be told and the config wants
+    /// that. RFC 7293 §6.1: unless "rejection was specifically declined by the client" it does not go there.
+    pub(super) fn tunnel_rrvs(&mut self, terms: Terms<'_>) {
+        let [only] = self.envelope.recipients.as_slice() else { return };
+        let declined = only.params.rrvs.filter(|rrvs| rrvs.otherwise == Some(Unsupported::Continue));
+        let (Some(rrvs), ForwardPath::Address(to)) = (declined, &only.to) else { return };
+        if terms.config.rrvs_field == RrvsField::Add && !terms.offered.rrvs && to.is_ascii() {
+            let field = format!("Require-Recipient-Valid-Since: {to};\r\n\t{}\r\n", rrvs.since);
+            self.content = [field.as_bytes(), &self.content].concat().into();
+        }
+    }
+
+    fn needs_utf8_header(&self) -> bool {
+        self.envelope.params.smtputf8 && !self.header().is_ascii()
+    }
+
     /// The parameters of MAIL that go to a server on these terms, or why it cannot have the message.
     pub(super) fn mail_params(&self, terms: Terms<'_>) -> Result<MailParams, Refusal> {
         let Terms { offered, config, .. } = terms;
@@ -93,7 +144,7 @@ impl Outgoing {
         // RFC 3030 §3: without BINARYMIME "the sender-SMTP MUST NOT, under any circumstances, send binary data", and "BINARYMIME
         // cannot be used with the DATA command".
         let binary = asked.body == Some(Body::BinaryMime);
-        if binary && !(offered.binary_mime && terms.is_chunked()) {
+        if binary && !terms.takes_binary() {
             return Err(Refusal::Binary);
         }
         let ascii = self.content.is_ascii();
@@ -102,7 +153,7 @@ impl Outgoing {
         }
         // RFC 6531 §3.2: without SMTPUTF8 neither the reverse-path nor the header may need it.
         let utf8_sender = ascii_reverse(&self.envelope.from).is_none();
-        let utf8_header = asked.smtputf8 && !self.header().is_ascii();
+        let utf8_header = self.needs_utf8_header();
         if utf8_sender && !offered.smtputf8 {
             return Err(Refusal::Utf8Sender);
         }
@@ -249,6 +300,8 @@ pub(super) enum Refusal {
     TooLarge,
     Binary,
     EightBit,
+    Signed,
+    Unconvertible,
     Utf8Sender,
     Utf8Header,
     Utf8Recipient,
@@ -272,6 +325,14 @@ impl Refusal {
             Self::Binary => (554, Enhanced(5, 6, 3), "binary message and a server without BINARYMIME"),
             // RFC 6152 §3, RFC 3463 §3.7
             Self::EightBit => (554, Enhanced(5, 6, 3), "8-bit message and a server without 8BITMIME"),
+            Self::Signed => (
+                554,
+                Enhanced(5, 6, 3),
+                "signed 8-bit message, which cannot be converted, and a server without 8BITMIME",
+            ),
+            Self::Unconvertible => {
+                (554, Enhanced(5, 6, 3), "8-bit message that cannot be converted, and a server without 8BITMIME")
+            }
             // RFC 6531 §4.3
             Self::Utf8Sender => (550, Enhanced(5, 6, 7), "UTF-8 sender and a server without SMTPUTF8"),
             Self::Utf8Recipient => (553, Enhanced(5, 6, 7), "UTF-8 recipient and a server without SMTPUTF8"),

@@ -107,7 +107,14 @@ impl Transaction {
     /// A message on these terms, unless a limit of the server is reached.
     pub(super) fn new(mut message: Outgoing, terms: Terms<'_>, limit: Option<Refusal>) -> Self {
         let recipients = message.envelope.recipients.len();
-        let (params, phase) = match limit.map_or_else(|| message.mail_params(terms), Err) {
+        let mut handover =
+            Handover { dsn: terms.offered.dsn, deliver_by: terms.offered.deliver_by.is_some(), ..Handover::default() };
+        let mut adapt = || {
+            handover.conversion = message.convert(terms)?;
+            message.tunnel_rrvs(terms);
+            message.mail_params(terms)
+        };
+        let (params, phase) = match limit.map_or_else(&mut adapt, Err) {
             Ok(params) => (params, Phase::Screen { next: 0 }),
             Err(refusal) => {
                 let verdict = Verdict { stage: Stage::Mail, reply: refusal.reply(), by: By::Client, then: Then::Next };
@@ -121,7 +128,6 @@ impl Transaction {
         let from = message.envelope.from.clone();
         let from = if terms.offered.smtputf8 { from } else { outgoing::ascii_reverse(&from).unwrap_or(from) }; // else refused
         let fates = vec![Fate::Open; recipients];
-        let handover = Handover { dsn: terms.offered.dsn, deliver_by: terms.offered.deliver_by.is_some() };
         Self { message, from, params, fates, chunked, handover, asked: Vec::new(), outgoing: 0, phase }
     }
 
