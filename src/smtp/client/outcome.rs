@@ -7,7 +7,7 @@ use crate::smtp::{ForwardPath, Reply, Stage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// A question: what to send next? Answer with [`Client::send`] or [`Client::quit`].
+    /// A question: what to send next? Answer with [`Client::send`](super::Client::send) or [`Client::quit`](super::Client::quit).
     Ready,
     /// What became of a message for one recipient. There is one of these for each recipient of a message before the next
     /// [`Ready`](Self::Ready), unless an error ends the conversation: whoever had none by then is to be tried again.
