@@ -47,7 +47,9 @@ impl Guesses {
             if all.len() >= NETWORKS {
                 let mut order: Vec<_> = all.iter().map(|(client, wrong)| (wrong.count, wrong.since, *client)).collect();
                 order.sort_unstable();
-                order.iter().take(NETWORKS / 10).for_each(|(.., client)| drop(all.remove(client)));
+                for (.., client) in order.iter().take(NETWORKS / 10) {
+                    all.remove(client);
+                }
             }
         }
         let wrong = all.entry(client).or_insert(Wrong { count: 0, since: now });

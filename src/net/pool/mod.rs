@@ -134,7 +134,7 @@ struct State {
 #[derive(Debug)]
 struct Open {
     session: Session,
-    _connection: OwnedSemaphorePermit,
+    connection: OwnedSemaphorePermit,
     _host: Arc<()>,
 }
 
@@ -383,7 +383,7 @@ impl Shared {
         let why = match opened {
             Ok(Opened::Ready(session)) => {
                 let host = self.lock().table.reached(&stop.key, &self.config, Instant::now().into_std());
-                return Ok(Open { session, _connection: connection, _host: host });
+                return Ok(Open { session, connection, _host: host });
             }
             // What one message or one domain asks for beyond others says nothing of the host.
             Err(SendError::Tls(_) | SendError::TlsConfig(_)) if !demand.allows_plain() => {
@@ -420,7 +420,7 @@ impl Shared {
             drop(state);
             tokio::spawn(async move {
                 open.session.quit().await;
-                drop((open._connection, place));
+                drop((open.connection, place));
             });
             return;
         }
@@ -436,7 +436,7 @@ impl Open {
     fn quit(self) {
         tokio::spawn(async move {
             self.session.quit().await;
-            drop(self._connection);
+            drop(self.connection);
         });
     }
 }
