@@ -364,3 +364,54 @@ fn a_message_from_a_user_gets_the_fields_that_it_lacks() {
     let bare = letters.iter().filter(|letter| !Message::parse(letter.to_vec()).header().fields().any(|f| f.is("Date")));
     assert_eq!(bare.count(), 1);
 }
+
+#[test]
+fn a_message_that_requires_tls_goes_where_the_host_has_proved_its_name_and_nowhere_else() {
+    let folder = Folder::new("require-tls");
+    let b =
+        Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\", \"c.test\"]");
+    let settings = format!(
+        "[[transports]]\ndomain = \"b.test\"\nhost = \"{0}\"\ntls = \"required\"\nauthorities = \"{1}\"\n\
+         [[transports]]\ndomain = \"c.test\"\nhost = \"{0}\"",
+        b.listeners["smtp"],
+        b.data.join("certificate.pem").display()
+    );
+    let a = Mailhost::start_with(&folder.0.join("a"), &settings);
+    let mut client = a.submission().unwrap();
+    submit_with(&mut client, "REQUIRETLS", "<demo@b.test>");
+    submit_with(&mut client, "REQUIRETLS RET=FULL", "<demo@c.test>");
+    let bounce = a.settled(1).remove(0);
+    assert!(report(&bounce).contains("Status: 5.7.10"), "{}", report(&bounce));
+    // RFC 8689 §5: the text stays here.
+    assert!(!bounce.windows(6).any(|window| window == b"Hello."));
+    assert_eq!(b.settled(1).len(), 1);
+}
+
+#[test]
+fn a_time_to_deliver_is_kept() {
+    let folder = Folder::new("deliver-by");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let settings = format!("[queue]\ninterval = 1\n[[transports]]\ndomain = \"b.test\"\nhost = \"{closed}\"");
+    let host = Mailhost::start_with(&folder.0.join("data"), &settings);
+    let mut client = host.submission().unwrap();
+    submit_with(&mut client, "BY=1;R ENVID=back", "<x@b.test>");
+    submit_with(&mut client, "BY=1;N ENVID=told", "<x@b.test>");
+    let patience = Instant::now() + Duration::from_secs(60);
+    let reports = loop {
+        let letters = host.through_pop();
+        if letters.len() == 2 {
+            break letters.iter().map(|letter| report(letter)).collect::<Vec<_>>();
+        }
+        assert!(Instant::now() < patience, "{} reports", letters.len());
+    };
+    for words in [
+        ["Original-Envelope-Id: back", "Action: failed", "Status: 5.4.7"],
+        ["Original-Envelope-Id: told", "Action: delayed", "Status: 4.4.7"],
+    ] {
+        assert!(reports.iter().any(|report| words.iter().all(|word| report.contains(word))), "{words:?}: {reports:?}");
+    }
+    // The one that was told of is tried on.
+    let queue = std::fs::read_dir(host.data.join("queue")).unwrap();
+    let waiting = queue.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("qf"));
+    assert_eq!(waiting.count(), 1);
+}

@@ -16,6 +16,7 @@ pub mod host;
 pub mod imap;
 pub mod log;
 pub mod pop3;
+pub mod record;
 pub mod relay;
 pub mod run;
 pub mod setup;

@@ -30,6 +30,9 @@ struct Host<S> {
     down: Option<Down>,
     /// Each open session has a clone of it.
     open: Arc<()>,
+    /// How many places it has not, for it would not let us in at all of them, and until when.
+    lost: usize,
+    lost_until: Instant,
 }
 
 /// A host that could not be reached.
@@ -55,7 +58,8 @@ pub(super) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
     Down,
-    /// It speaks to us, and not in yet another session.
+    /// It speaks to us, and not in yet another session: the place of this one is to be forgotten, and comes back after the
+    /// longest pause.
     Crowded,
 }
 
@@ -96,7 +100,9 @@ impl<S> Table<S> {
     /// A host could not be reached, or did not let us in. Of several who fail together the first counts.
     pub(super) fn failed(&mut self, host: &str, config: &PoolConfig, now: Instant, why: Reason) -> Failed {
         let host = self.host(host, config, now);
-        if Arc::strong_count(&host.open) > 1 {
+        // The last place is not taken away: what is open may be about to close.
+        if Arc::strong_count(&host.open) > 1 && host.lost + 1 < config.per_host {
+            (host.lost, host.lost_until) = (host.lost + 1, now + config.longest_pause);
             return Failed::Crowded;
         }
         let down = &mut host.down;
@@ -167,9 +173,16 @@ impl<S> Table<S> {
                 self.many = (self.hosts.len() * 2).max(FEW);
             }
             let places = Arc::new(Semaphore::new(config.per_host.clamp(1, Semaphore::MAX_PERMITS)));
-            self.hosts.insert(host.to_owned(), Host { places, idle: Vec::new(), down: None, open: Arc::new(()) });
+            self.hosts.insert(
+                host.to_owned(),
+                Host { places, idle: Vec::new(), down: None, open: Arc::new(()), lost: 0, lost_until: now },
+            );
         }
-        self.hosts.get_mut(host).expect("it is there") // it was, or was just put there
+        let host = self.hosts.get_mut(host).expect("it is there"); // it was, or was just put there
+        if host.lost > 0 && host.lost_until <= now {
+            host.places.add_permits(std::mem::take(&mut host.lost));
+        }
+        host
     }
 }
 
@@ -228,8 +241,18 @@ mod tests {
         assert!(!is_down(&mut table, &config, now));
         // Whoever speaks to us already is not down.
         let _session = table.reached("mx", &config, now);
-        assert_eq!(table.failed("mx", &config, now, why("too many")), Failed::Crowded);
+        let Admission::Place(places) = table.admission("mx", &config, now) else { panic!() };
+        for left in [4, 3, 2, 1] {
+            assert_eq!(table.failed("mx", &config, now, why("too many")), Failed::Crowded);
+            places.forget_permits(1);
+            assert!(!is_down(&mut table, &config, now));
+            assert_eq!(places.available_permits(), left);
+        }
+        assert_eq!(table.failed("mx", &config, now, why("too many")), Failed::Down);
+        // The places come back some time.
+        now += config.longest_pause;
         assert!(!is_down(&mut table, &config, now));
+        assert_eq!(places.available_permits(), config.per_host);
     }
 
     #[test]
