@@ -4,9 +4,9 @@
 //! RFC 2045 §5 and §6, RFC 2183, RFC 5322 §3.6.4. Every field of the registry of RFC 4021 that has structure, and those since
 //! that mail has use for:
 //!
-//! | field | reader of [`Field`](crate::message::Field) | what it gives |
+//! | field | reader of [`Field`] | what it gives |
 //! |---|---|---|
-//! | Date, Resent-Date, Delivery-Date, Expires, Expiry-Date, Reply-By, Deferred-Delivery, Latest-Delivery-Time | `date` | [`Timestamp`](crate::base::Timestamp) |
+//! | Date, Resent-Date, Delivery-Date, Expires, Expiry-Date, Reply-By, Deferred-Delivery, Latest-Delivery-Time | `date` | [`Timestamp`] |
 //! | From, Sender, Reply-To, To, Cc, Bcc, Resent-From, Resent-Sender, Resent-Reply-To, Resent-To, Resent-Cc, Resent-Bcc, Disposition-Notification-To, Originator-Return-Address, Author, Original-From, Delivered-To, Apparently-To | `addresses` | [`Entry`](crate::address::Entry)s |
 //! | Message-ID, In-Reply-To, References, Resent-Message-ID, Original-Message-ID, Content-ID, Obsoletes, Supersedes | `ids` | identifiers |
 //! | Resent-* by block | [`Header::resent`](crate::message::Header::resent) | [`Resent`] |

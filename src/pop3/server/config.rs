@@ -25,7 +25,7 @@ pub struct ServerConfig {
     /// announced and refused until TLS is active.
     pub clear_text: bool,
     /// What AUTH offers. Default [`Offer::default`]: SCRAM-SHA-256, PLAIN and LOGIN. An application that keeps no
-    /// [`Verifier`](crate::sasl::Verifier)s must take SCRAM out of it, for it cannot answer [`ServerEvent::Ask`].
+    /// [`Verifier`](crate::sasl::Verifier)s must take SCRAM out of it, for it cannot answer [`ServerEvent::Ask`](super::ServerEvent::Ask).
     pub auth: Offer,
     /// Take APOP (RFC 1939 §7), with or without TLS, and put a timestamp into the greeting for it. Default: no, because it
     /// needs passwords kept as they are, and MD5 keeps them badly from who listens.
@@ -33,7 +33,7 @@ pub struct ServerConfig {
     /// What CAPA says of how long messages are kept. Default: `None`, nothing is said.
     pub expire: Option<Expire>,
     /// What CAPA says of the least time between two logins (RFC 2449 §6.5), which the program enforces with
-    /// [`Refusal::LoginDelay`]. Default: `None`, nothing is said.
+    /// [`Refusal::LoginDelay`](super::Refusal::LoginDelay). Default: `None`, nothing is said.
     pub login_delay: Option<Duration>,
     /// What CAPA says of the program. Default: `None`, nothing is said; who knows the version knows its holes.
     pub implementation: Option<String>,

@@ -7,21 +7,21 @@ use crate::sasl::{Credentials, Identity, Question};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// A client wants in. Answer with [`Server::accept`] once its maildrop is open and locked, or with
-    /// [`Server::refuse`].
+    /// A client wants in. Answer with [`Server::accept`](super::Server::accept) once its maildrop is open and locked, or with
+    /// [`Server::refuse`](super::Server::refuse).
     Login {
         /// Who it says it is, by USER, APOP or AUTH.
         identity: Identity,
         /// How it proves that: the password by PASS, or whatever the mechanism shows.
         credentials: Credentials,
     },
-    /// A mechanism must know something of a user. Answer with [`Server::tell`], or with [`Server::refuse`] where it cannot
+    /// A mechanism must know something of a user. Answer with [`Server::tell`](super::Server::tell), or with [`Server::refuse`](super::Server::refuse) where it cannot
     /// be known now.
     Ask(Question),
-    /// No question: somebody could not prove to be this user, and is told so, [later](ServerConfig::failure_delay).
+    /// No question: somebody could not prove to be this user, and is told so, [later](super::ServerConfig::failure_delay).
     AuthFailed(Identity),
-    /// A client that is in wants something. Answer with [`Server::reply`], or with [`Server::begin_lines`],
-    /// [`Server::lines`] and [`Server::end_lines`].
+    /// A client that is in wants something. Answer with [`Server::reply`](super::Server::reply), or with [`Server::begin_lines`](super::Server::begin_lines),
+    /// [`Server::lines`](super::Server::lines) and [`Server::end_lines`](super::Server::end_lines).
     Request(Request),
 }
 
