@@ -7,6 +7,7 @@
 //! ([`dane`]) and MTA-STS ([`mta_sts`]).
 
 pub mod arc;
+mod arriving;
 pub mod bimi;
 pub mod dane;
 pub mod dkim;
@@ -35,6 +36,7 @@ use crate::dns::{Answer, Ask, Failure, Inquiry, Name, Question, Within};
 use crate::message::Message;
 use crate::smtp::{self, ReversePath};
 
+pub use arriving::Arriving;
 pub use results::{Method, Property, Results};
 pub use tls_policy::TlsPolicy;
 
@@ -269,30 +271,10 @@ impl Check {
 
     /// The same with a config of one's own.
     pub fn with(session: &Session, message: &Message, now: Timestamp, config: &Config) -> Self {
-        let (header, body) = (message.header(), message.root().raw_body());
-        let mut signatures = dkim::Verifier::new(header, now, &config.dkim);
-        let chain = arc::Chain::read(header, now, &mut signatures, config.arc);
-        if signatures.wants_body() {
-            signatures.body(body);
-        }
-        let lists = config.lists.as_ref().map(|lists| {
-            let evaluation = dnsbl::Evaluation::new(lists, lists.subjects(session, Some(message)), now);
-            Running::new(Within::new(evaluation, lists.patience))
-        });
-        Self {
-            iprev: Running::new(iprev::Evaluation::new(session.peer)),
-            helo: session.spf_helo(now).map(Running::new),
-            mail_from: session.spf_mail_from(now).map(Running::new),
-            signatures: Running::new(signatures.end(Some(body))),
-            chain,
-            author: dmarc::author(header),
-            lists,
-            dmarc: None,
-            pictured: config.bimi.then(|| message.clone()),
-            bimi: None,
-            patience: config.patience,
-            until: None,
-        }
+        let body = message.root().raw_body();
+        let mut arriving = Arriving::new(session, message, now, config);
+        arriving.body(body);
+        arriving.end(Some(body))
     }
 
     /// Begins with DMARC once SPF and DKIM are done, and with BIMI once DMARC is.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use facteur::address::Address;
 use facteur::base::Secret;
 use facteur::sasl::{Answer, Credentials, Identity, Offer, Question, Verifier};
-use facteur::smtp::ForwardPath;
+use facteur::smtp::{ForwardPath, Recipient};
 use facteur::store::{StoreError, maildir};
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ pub struct Account {
     pub name: String,
     verifier: Verifier,
     maildir: PathBuf,
+    forward: Vec<Address>,
     /// Counts the deliveries; who waits in IDLE watches it.
     pub news: watch::Sender<u64>,
 }
@@ -58,7 +59,8 @@ impl Accounts {
             let fault = |what: &dyn std::fmt::Display| format!("user {}: {what}", user.name);
             let verifier = user.password.parse().map_err(|error| fault(&error))?;
             let maildir = data.join(&user.mailbox);
-            let account = Arc::new(Account { name: user.name.clone(), verifier, maildir, news: watch::channel(0).0 });
+            let (name, forward) = (user.name.clone(), user.forward.clone());
+            let account = Arc::new(Account { name, verifier, maildir, forward, news: watch::channel(0).0 });
             account.store().map_err(|error| fault(&error))?;
             let mut addresses = user.addresses.clone();
             if addresses.is_empty() {
@@ -90,6 +92,19 @@ impl Accounts {
                 .get(&key(address))
                 .or_else(|| self.postmaster.as_ref().filter(|_| address.local().eq_ignore_ascii_case("postmaster"))),
         }
+    }
+
+    /// Who else gets mail for these recipients, each once.
+    pub fn forwards(&self, recipients: &[Recipient]) -> Vec<Recipient> {
+        let accounts = recipients.iter().filter_map(|recipient| self.recipient(&recipient.to));
+        let mut more: Vec<Recipient> = Vec::new();
+        for address in accounts.flat_map(|account| &account.forward) {
+            let to = ForwardPath::Address(address.clone());
+            if recipients.iter().chain(&more).all(|known| known.to != to) {
+                more.push(to.into());
+            }
+        }
+        more
     }
 
     /// The user, where the password is right or was proved. A password takes some milliseconds of computing, for unknown

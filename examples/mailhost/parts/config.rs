@@ -10,6 +10,8 @@ use facteur::address::{Address, Domain};
 use facteur::base::Network;
 use serde::Deserialize;
 
+use super::auth;
+
 /// The whole default with comments: what `--print-config` prints and what is used where no file is given.
 pub const DEFAULT: &str = include_str!("default.toml");
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub direct: bool,
     #[serde(default)]
     pub transports: Vec<Route>,
+    #[serde(default)]
+    pub auth: auth::Settings,
     #[serde(default = "queue")]
     pub queue: Queue,
     #[serde(default = "tls")]
@@ -135,6 +139,9 @@ pub struct User {
     pub mailbox: PathBuf,
     #[serde(default, deserialize_with = "parsed_list")]
     pub addresses: Vec<Address>,
+    /// Who gets a copy of each letter.
+    #[serde(default, deserialize_with = "parsed_list")]
+    pub forward: Vec<Address>,
 }
 
 /// The users of `users.toml`.

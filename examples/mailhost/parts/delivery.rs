@@ -18,7 +18,7 @@ use facteur::base::Timestamp;
 use facteur::message::{HeaderEdit, Message};
 use facteur::smtp::{self, ByMode, Enhanced, ForwardPath, Recipient, trace};
 use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Spool, SpoolError};
-use facteur::store::StoreError;
+use facteur::store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
@@ -26,6 +26,7 @@ use tokio::time::MissedTickBehavior;
 use super::accounts::Account;
 use super::config::Way;
 use super::host::{Fault, Host};
+use super::intake::JUNK;
 use super::log::log;
 use super::record::Tried;
 use super::relay::{Answer, Handed};
@@ -243,6 +244,8 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
         }
     }
     let mut left = ways.len();
+    // The signatures, once they are made.
+    let mut stamp: Option<String> = None;
     for (key, (way, domain)) in &ways {
         left -= 1;
         let tried = if left == 0 { Tried::Whole } else { Tried::InPart };
@@ -274,7 +277,11 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
             let (outcomes, waiting) = match (hopeless(&work), turn, &mut hop) {
                 (Some(outcome), ..) => (all(outcome), None),
                 (None, Ok(turn), Ok(hop)) => {
-                    let (answers, waiting) = hop.send(turn, &entry, &work.content, &places).await;
+                    let stamp = match &mut stamp {
+                        Some(stamp) => stamp,
+                        none => none.insert(stamped(host, &entry, &work.content).await),
+                    };
+                    let (answers, waiting) = hop.send(turn, &entry, &work.content, &places, stamp).await;
                     let outcome = |answer: Answer| match answer {
                         Ok(handed) => Outcome::Relayed(handed),
                         Err(failure) => Outcome::Failed(failure),
@@ -293,6 +300,17 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
         }
     }
     Ok(())
+}
+
+/// The fields that sign or seal a message on its way out.
+async fn stamped(host: &Host, entry: &Entry, content: &Bytes) -> String {
+    let message = Bytes::from([&entry.trace[..], content].concat());
+    let stamp = host.guard.stamp(&host.config.hostname, &entry.trace, &message).await;
+    stamp.unwrap_or_else(|why| {
+        // It goes as it is: whoever checks it may still know it by SPF.
+        log!(entry.id, "{why}");
+        String::new()
+    })
 }
 
 /// Where a recipient's mail goes that is not for here: `None` for the way where there is none.
@@ -335,12 +353,19 @@ async fn local(account: &Arc<Account>, entry: &Entry, content: &Bytes, again: bo
     let content = without_rrvs(content);
     let message = [trace::return_path(&entry.from).as_bytes(), &entry.trace, &content].concat();
     let (of, id, arrived) = (Arc::clone(account), entry.id.clone(), entry.arrived);
+    let folder = if entry.trace.split(|octet| *octet == b'\n').any(is_junk) { "Junk" } else { "INBOX" };
     let delivered = spawn_blocking(move || -> Result<(), StoreError> {
         let store = of.store()?;
-        if again && store.holds("INBOX", id.as_str())? {
+        if folder != "INBOX" {
+            match store.create(folder) {
+                Ok(()) | Err(StoreError::Exists) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if again && store.holds(folder, id.as_str())? {
             return Ok(());
         }
-        store.deliver_as("INBOX", id.as_str(), &message, arrived)
+        store.deliver_as(folder, id.as_str(), &message, arrived)
     })
     .await?;
     Ok(match delivered {
@@ -350,6 +375,11 @@ async fn local(account: &Arc<Account>, entry: &Entry, content: &Bytes, again: bo
         }
         Err(error) => Outcome::Failed(Failure::new(Enhanced(4, 2, 0), format!("mailbox of {}: {error}", account.name))),
     })
+}
+
+/// Whether this line of the fields of this host says that the message is to be kept apart.
+fn is_junk(line: &[u8]) -> bool {
+    line.trim_ascii_end() == JUNK.as_bytes()
 }
 
 /// RFC 7293 §5.2: "remove all instances of this field prior to delivery to a mailbox". Since when somebody has had an address is

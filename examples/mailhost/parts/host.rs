@@ -10,6 +10,7 @@ use facteur::spool::{Queue, QueueId};
 use tokio::sync::{mpsc, watch};
 
 use super::accounts::Accounts;
+use super::auth::Guard;
 use super::config::Config;
 use super::guesses::Guesses;
 use super::relay::Relay;
@@ -26,6 +27,8 @@ pub struct Host {
     pub tls: Acceptor,
     pub relay: Relay,
     pub guesses: Guesses,
+    /// Checks what comes in, signs what goes out.
+    pub guard: Guard,
     pub spool: Queue,
     /// Tells the runner of a message that was just accepted.
     pub runner: mpsc::UnboundedSender<QueueId>,

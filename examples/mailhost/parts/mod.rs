@@ -9,11 +9,13 @@ use facteur::base::Secret;
 use facteur::spool::{Queue, QueueConfig};
 
 pub mod accounts;
+pub mod auth;
 pub mod config;
 pub mod delivery;
 pub mod guesses;
 pub mod host;
 pub mod imap;
+pub mod intake;
 pub mod log;
 pub mod pop3;
 pub mod record;

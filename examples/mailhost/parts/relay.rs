@@ -127,15 +127,16 @@ impl Hop<'_> {
     }
 
     /// Sends the message to those of its recipients that stand at `places`: for each the words of the next host, or why it failed.
-    /// A recipient of whom nobody has said anything is to be tried again. Those who have no answer wait for another turn.
+    /// `stamp` are its signatures. A recipient of whom nobody has said anything is to be tried again. Those who have no answer wait for another turn.
     pub async fn send(
         &mut self,
         turn: Turn,
         entry: &Entry,
         content: &Bytes,
         places: &[usize],
+        stamp: &str,
     ) -> (Vec<(usize, Answer)>, Option<Vec<Recipient>>) {
-        let delivery = turn.deliver(outgoing(entry, content, places)).await;
+        let delivery = turn.deliver(outgoing(entry, content, places, stamp)).await;
         let mut outcomes = delivery.outcomes;
         let mut waiting = delivery.waiting.as_ref().map_or_else(Vec::new, |waiting| waiting.recipients.clone());
         // Two recipients may be the same: each takes the first outcome that is for it.
@@ -162,14 +163,14 @@ impl Hop<'_> {
     }
 }
 
-/// The message for the recipients at these places.
-fn outgoing(entry: &Entry, content: &Bytes, places: &[usize]) -> Outgoing {
+/// The message for the recipients at these places, its signatures before it.
+fn outgoing(entry: &Entry, content: &Bytes, places: &[usize], stamp: &str) -> Outgoing {
     let mut envelope = entry.envelope();
     let wanted = places.iter().filter_map(|place| entry.recipients.get(*place));
     envelope.recipients = wanted.map(|pending| pending.recipient.clone()).collect();
     // RFC 4865 §4.2: it was held here, and is not to be held again.
     envelope.params.hold = None;
-    let mut outgoing = Outgoing::new(envelope, [&entry.trace[..], content].concat());
+    let mut outgoing = Outgoing::new(envelope, [stamp.as_bytes(), &entry.trace, content].concat());
     // What BY= asks for runs since it arrived (RFC 2852 §4.1.4).
     let here = Timestamp::from(SystemTime::now()).unix().saturating_sub(entry.arrived.unix());
     outgoing.age = Duration::from_secs(here.try_into().unwrap_or(0));

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::accounts::Accounts;
+use super::auth::Guard;
 use super::config::{Config, Listen, Service};
 use super::guesses::Guesses;
 use super::host::{Fault, Host};
@@ -36,6 +37,7 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
     let name: Domain = config.hostname.parse().map_err(|error| format!("hostname: {error}"))?;
     let accounts = Accounts::new(&config, &site.users, data, site.decoys.clone())?;
     let tls = acceptor(data, &config)?;
+    let guard = Guard::new(&config.auth, data)?;
     let queue = data.join(&config.queue.path);
     let spool = Queue::open(QueueConfig::new(&queue)).map_err(|error| format!("{}: {error}", queue.display()))?;
     let recovered = spool.recover().map_err(|error| format!("{}: {error}", queue.display()))?;
@@ -59,7 +61,7 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         let resolver = if config.direct { Some(Resolver::system().map_err(|error| error.to_string())?) } else { None };
         let relay = Relay::new(&config, data, resolver)?;
         let guesses = Guesses::default();
-        let host = Arc::new(Host { config, name, accounts, tls, relay, guesses, spool, runner, stop: stopping });
+        let host = Arc::new(Host { config, name, accounts, tls, guard, relay, guesses, spool, runner, stop: stopping });
         let mut listeners = Vec::new();
         for Listen { service, address } in wanted {
             let listener =

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use facteur::address::Domain;
+use facteur::auth;
 use facteur::base::Timestamp;
 use facteur::message::Message;
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
 use facteur::sasl::{Credentials, Identity, Offer};
 use facteur::smtp::server::{Content, Mail, StartTls};
-use facteur::smtp::{Enhanced, ForwardPath, Reply, Server, ServerConfig, ServerEvent};
+use facteur::smtp::{Enhanced, ForwardPath, Reply, ReversePath, Server, ServerConfig, ServerEvent, Session};
 use facteur::spool::{Draft, Queue, Spool, SpoolError, Submission};
 use tokio::net::TcpStream;
 use tokio::task::{block_in_place, spawn_blocking};
@@ -19,10 +20,8 @@ use tokio::task::{block_in_place, spawn_blocking};
 use super::config::{Config, Service};
 use super::delivery;
 use super::host::{Fault, Host};
+use super::intake::{Decision, GLANCE, Intake};
 use super::log::log;
-
-/// So much of a message is looked at for its Message-ID.
-const HEAD: usize = 16 * 1024;
 
 /// The config of the machine for each of the three services.
 pub fn config(config: &Config, offer: &Offer, service: Service) -> Result<Arc<ServerConfig>, String> {
@@ -64,8 +63,12 @@ pub async fn session(
     }
     // The message that is coming in. Dropped before it is committed it was never there.
     let mut draft = None;
-    // Its first octets: the log names it by its Message-ID.
-    let mut head = Vec::new();
+    // What is found out about it meanwhile.
+    let mut intake: Option<Box<Intake>> = None;
+    // Whose it is.
+    let mut sender = ReversePath::Null;
+    // Why lists keep the client out, once they were asked.
+    let mut listed = None;
     let stopping = connection.stopping;
     let mut told = false;
     loop {
@@ -103,10 +106,22 @@ pub async fn session(
                 host.guesses.wrong(peer.ip(), Instant::now());
                 log!("auth", "refused: service={service}, user={}, relay={peer}", identity.name());
             }
-            Some(ServerEvent::Mail { .. }) => driver.accept(),
+            Some(ServerEvent::Mail { from, .. }) => {
+                sender = from;
+                driver.accept();
+            }
             Some(ServerEvent::Rcpt { to, .. }) => {
                 let known = driver.session().identity.is_some() || host.config.is_trusted(peer.ip());
-                match refusal(&host, &to, known) {
+                let refusal = match refusal(&host, &to, known) {
+                    None if !known && !is_postmaster(&to) => {
+                        if listed.is_none() {
+                            listed = Some(Box::pin(listing(&host, driver.session(), &sender)).await);
+                        }
+                        listed.clone().flatten()
+                    }
+                    refusal => refusal,
+                };
+                match refusal {
                     None => driver.accept(),
                     Some(reply) => {
                         let text: Vec<&str> = reply.lines().collect();
@@ -116,15 +131,17 @@ pub async fn session(
                 }
             }
             Some(ServerEvent::Chunk(piece)) => {
-                head.extend_from_slice(
-                    piece.get(..HEAD.saturating_sub(head.len()).min(piece.len())).unwrap_or_default(),
-                );
-                let written = block_in_place(|| match &mut draft {
-                    None => {
-                        host.spool.begin().and_then(|mut begun| begun.write(&piece).map(|()| draft = Some(Ok(begun))))
+                let intake = intake.get_or_insert_with(|| begin(&host, driver.session(), peer, &sender));
+                let written = block_in_place(|| {
+                    let piece = intake.feed(&piece, &host.guard);
+                    match &mut draft {
+                        None => host
+                            .spool
+                            .begin()
+                            .and_then(|mut begun| begun.write(&piece).map(|()| draft = Some(Ok(begun)))),
+                        Some(Ok(begun)) => begun.write(&piece),
+                        Some(Err(_)) => Ok(()),
                     }
-                    Some(Ok(begun)) => begun.write(&piece),
-                    Some(Err(_)) => Ok(()),
                 });
                 if let Err(error) = written {
                     // The rest of the message is read and dropped; its end gets the answer.
@@ -132,9 +149,9 @@ pub async fn session(
                 }
             }
             Some(ServerEvent::Message(mail)) => {
-                let (draft, head) = (draft.take(), std::mem::take(&mut head));
+                let intake = intake.take().unwrap_or_else(|| begin(&host, driver.session(), peer, &sender));
                 // What this needs is not to have room in each session that waits.
-                Box::pin(accept(&host, &mut driver, mail, draft, head, peer, service)).await?;
+                Box::pin(accept(&host, &mut driver, mail, draft.take(), intake, peer, service)).await?;
             }
             Some(ServerEvent::Etrn(waiting)) => {
                 // It costs a look at the whole queue, so it is not for everybody.
@@ -164,7 +181,7 @@ pub async fn session(
                 });
             }
             Some(ServerEvent::Discarded(fault)) => {
-                (draft, head) = (None, Vec::new());
+                (draft, intake) = (None, None);
                 log!("ruleset", "relay={peer}, reject message: {fault}");
             }
             Some(_) => driver.accept(),
@@ -178,7 +195,7 @@ async fn accept(
     driver: &mut Driver<Server, TcpStream>,
     mail: Mail,
     draft: Option<Result<<Queue as Spool>::Draft, SpoolError>>,
-    head: Vec<u8>,
+    mut intake: Box<Intake>,
     peer: SocketAddr,
     service: Service,
 ) -> Result<(), Fault> {
@@ -187,16 +204,33 @@ async fn accept(
         None => block_in_place(|| host.spool.begin()), // an empty message
     };
     let now = Timestamp::from(SystemTime::now());
-    let fields = Message::parse(head);
+    let rest = intake.end(&host.guard);
+    let begun = begun.and_then(|mut begun| block_in_place(|| begun.write(&rest)).map(|()| begun));
+    let fields = intake.glance();
     let msgid = message_id(&fields);
     let session = driver.session().clone();
     let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
+    let Decision { trace, refusal, said } = intake.decide(&host.guard, &host.config.auth).await;
+    if !said.is_empty() {
+        log!("auth", "from={from}, relay={peer}, msgid={msgid}: {said}");
+    }
+    if let Some(reply) = refusal {
+        // The draft goes, and with it all that there is of the message here.
+        let text: Vec<&str> = reply.lines().collect();
+        log!("ruleset", "from={from}, relay={peer}, reject={} {}", reply.code(), text.join(" "));
+        driver.reply(reply);
+        return Ok(());
+    }
     let committed = match begun {
         Err(error) => Err(error),
         Ok(begun) => {
             let name = host.name.clone();
             let received = session.received(name, begun.id().as_str(), &mail.envelope, now).to_string();
-            let mut submission = Submission::new(mail.envelope, now);
+            let mut envelope = mail.envelope;
+            envelope.recipients.extend(host.accounts.forwards(&envelope.recipients));
+            let mut submission = Submission::new(envelope, now);
+            // RFC 8601 §5: above our own Received field.
+            submission.trace.extend(trace.into_iter().map(|field| field.trim_end().to_owned()));
             submission.trace.push(received.trim_end().to_owned());
             if service != Service::Smtp {
                 submission.trace.extend(missing(&fields, begun.id().as_str(), &host.name, now));
@@ -233,11 +267,43 @@ fn message_id(head: &Message) -> String {
     head.header().get("Message-ID").map(|field| field.text().trim().to_owned()).unwrap_or_default()
 }
 
+/// A message begins. That of users and of trusted networks is not checked.
+fn begin(host: &Host, session: &Session, peer: SocketAddr, from: &ReversePath) -> Box<Intake> {
+    let known = session.identity.is_some() || host.config.is_trusted(peer.ip());
+    let checked = (host.config.auth.check && !known).then(|| client(host, session, from));
+    Box::new(Intake::new(checked, &host.config.hostname, SystemTime::now().into()))
+}
+
+/// What is known of the client and of the message that it sends.
+fn client(host: &Host, session: &Session, from: &ReversePath) -> auth::Session {
+    let mut client = auth::Session::of(session, from.clone());
+    client.receiver = Some(host.name.clone());
+    client
+}
+
+/// Why lists in the DNS keep the client out; `None` where they do not.
+async fn listing(host: &Host, session: &Session, from: &ReversePath) -> Option<Reply> {
+    let at = host.config.auth.lists_refuse_at?;
+    let verdict = host.guard.listed(&client(host, session, from)).await?;
+    let zones: Vec<&str> = verdict.listed().filter(|entry| entry.weight > 0).map(|entry| entry.zone.as_str()).collect();
+    // RFC 5782 has no code of its own; RFC 3463 §3.8: "The sender is not authorized to send to the destination".
+    let text = format!("{} is listed by {}", session.peer, zones.join(", "));
+    (verdict.score >= at).then(|| Reply::new(550, Enhanced(5, 7, 1), text))
+}
+
+/// Whoever is kept out must be able to ask why.
+fn is_postmaster(to: &ForwardPath) -> bool {
+    match to {
+        ForwardPath::Postmaster => true,
+        ForwardPath::Address(address) => address.local().eq_ignore_ascii_case("postmaster"),
+    }
+}
+
 /// The fields that a message from a user should have and lacks (RFC 6409 §8.2, §8.3). Where its header does not end in what was
 /// looked at, nobody knows.
 fn missing(head: &Message, id: &str, host: &Domain, now: Timestamp) -> Vec<String> {
     let header = head.header();
-    if head.raw().len() >= HEAD && header.raw().len() == head.raw().len() {
+    if head.raw().len() >= GLANCE && header.raw().len() == head.raw().len() {
         return Vec::new();
     }
     let mut fields = Vec::new();
