@@ -79,3 +79,35 @@ impl Arriving {
         self.check
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::Zone;
+    use crate::smtp::ReversePath;
+
+    #[test]
+    fn a_message_in_pieces_comes_to_the_same_report() {
+        let now = Timestamp::from_unix(1_790_000_000);
+        let key = dkim::SigningKey::generate_ed25519().unwrap();
+        let zone = format!(
+            "s1._domainkey.x.org TXT \"{}\"\nx.org TXT \"v=spf1 -all\"\n_dmarc.x.org TXT \"v=DMARC1; p=reject\"\n",
+            key.record()
+        );
+        let zone: Zone = zone.parse().unwrap();
+        let plain = Message::parse("From: ada@x.org\r\nSubject: x\r\n\r\na  body \r\n\r\nof lines\r\n\r\n");
+        let signer = dkim::Signer::new("x.org".parse().unwrap(), "s1".parse().unwrap(), key);
+        let signed = [dkim::sign(&plain, &[signer], now).unwrap().as_bytes(), plain.raw()].concat();
+        let session = Session::new([192, 0, 2, 1].into(), None, ReversePath::Address("ada@x.org".parse().unwrap()));
+        let config = Config::default();
+        let ends = memchr::memmem::find(&signed, b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = signed.split_at(ends);
+        let whole = zone.ask(Check::new(&session, &Message::parse(signed.clone()), now)).header("mx.test").to_string();
+        assert!(whole.contains("dkim=pass") && whole.contains("dmarc=pass"), "{whole}");
+        for size in 1..=body.len() {
+            let mut arriving = Arriving::new(&session, &Message::parse(head.to_vec()), now, &config);
+            body.chunks(size).for_each(|piece| arriving.body(piece));
+            assert_eq!(zone.ask(arriving.finish()).header("mx.test").to_string(), whole, "in pieces of {size}");
+        }
+    }
+}
