@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use facteur::address::Domain;
-use facteur::auth::{Check, Report, Session};
+use facteur::auth::{Check, Report, Session, dkim};
 use facteur::base::Timestamp;
-use facteur::dns::Zone;
+use facteur::dns::{Question, Zone};
 use facteur::message::Message;
 use facteur::net::Resolver;
 use facteur::smtp::ReversePath;
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if options.json {
         println!("{}", json(&report, &options.id))
     } else {
-        println!("{}", report.header(&options.id))
+        println!("{}\n\n{report}", report.header(&options.id))
     }
     Ok(())
 }
@@ -73,13 +73,45 @@ fn json(report: &Report, id: &str) -> serde_json::Value {
         })
     });
     let dmarc = &report.dmarc;
-    let record = dmarc.record.as_ref().map(|record| String::from_utf8_lossy(&record.text).into_owned());
+    let text = |record: &[u8]| record.escape_ascii().to_string();
+    let asked = |questions: &[Question]| questions.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let spf = [&report.spf_helo, &report.spf_mail_from].into_iter().flatten().map(|verdict| {
+        serde_json::json!({
+            "domain": verdict.domain, "result": verdict.outcome.to_string(),
+            "reason": verdict.problem.map(|problem| problem.to_string()),
+            "term": verdict.term.as_ref().map(|(domain, term)| format!("{term} of {domain}")),
+            "record": verdict.record.as_deref().map(text), "asked": asked(&verdict.asked),
+        })
+    });
+    let signatures = |verdicts: &[dkim::Verdict]| {
+        let one = |verdict: &dkim::Verdict| {
+            serde_json::json!({
+                "domain": verdict.signature.as_ref().map(|signature| signature.domain.to_string()),
+                "result": verdict.outcome.to_string(),
+                "reason": verdict.problem.map(|problem| problem.to_string()),
+                "record": verdict.record.as_deref().map(text), "asked": asked(verdict.asked.as_slice()),
+            })
+        };
+        verdicts.iter().map(one).collect::<Vec<_>>()
+    };
     serde_json::json!({
         "id": id, "methods": methods.collect::<Vec<_>>(),
+        "spf": spf.collect::<Vec<_>>(), "dkim": signatures(&report.dkim),
+        "arc": {
+            "result": report.arc.outcome.to_string(),
+            "reason": report.arc.problem.map(|problem| problem.to_string()),
+            "signatures": signatures(&report.arc_signatures),
+        },
+        "iprev": {
+            "result": report.iprev.outcome.to_string(), "name": report.iprev.name.as_ref().map(ToString::to_string),
+            "asked": asked(&report.iprev.asked),
+        },
         "dmarc": {
-            "domain": dmarc.policy_domain.as_ref().map(ToString::to_string), "record": record,
+            "domain": dmarc.policy_domain.as_ref().map(ToString::to_string),
+            "reason": dmarc.problem.map(|problem| problem.to_string()),
+            "record": dmarc.record.as_ref().map(|record| text(&record.text)),
             "aligned": dmarc.aligned.iter().map(|one| one.domain.to_string()).collect::<Vec<_>>(),
-            "asked": dmarc.asked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "asked": asked(&dmarc.asked),
         },
     })
 }

@@ -47,7 +47,7 @@ pub fn spf_record(input: &[u8]) {
             };
             evaluation.answer(Answer::from(found));
         };
-        assert_eq!(verdict.questions as usize, asked);
+        assert_eq!(verdict.asked.len(), asked);
         assert_eq!(evaluation.poll(), Ask::Verdict(verdict.clone()));
         assert!(verdict.explanation.is_none() || verdict.outcome == Outcome::Fail);
         assert!(verdict.explanation.is_none_or(|text| text.len() <= MAX_EXPLANATION && !text.contains(['\r', '\n'])));

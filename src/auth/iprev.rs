@@ -35,6 +35,8 @@ pub struct Verdict {
     pub ip: IpAddr,
     /// The first name that leads back to the address, with [`Outcome::Pass`] only: no other name is to be believed.
     pub name: Option<Name>,
+    /// The questions that were asked.
+    pub asked: Vec<Question>,
 }
 
 /// The evaluation for one address. It asks at most [`MAX_QUESTIONS`] questions.
@@ -52,6 +54,7 @@ pub struct Verdict {
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     ip: IpAddr,
+    asked: Vec<Question>,
     state: State,
 }
 
@@ -69,7 +72,7 @@ enum State {
 impl Evaluation {
     /// The evaluation for `ip`.
     pub fn new(ip: IpAddr) -> Self {
-        Self { ip: ip.to_canonical(), state: State::Names }
+        Self { ip: ip.to_canonical(), asked: Vec::new(), state: State::Names }
     }
 
     fn names(&self, found: Result<Vec<Data>, Failure>) -> State {
@@ -105,11 +108,16 @@ impl Inquiry for Evaluation {
                 let name = names.front().cloned().unwrap_or_default(); // `next` leaves one at least
                 Ask::Question(Question::new(name, RecordType::of_family(self.ip)))
             }
-            State::Done(outcome, name) => Ask::Verdict(Verdict { outcome: *outcome, ip: self.ip, name: name.clone() }),
+            State::Done(outcome, name) => {
+                Ask::Verdict(Verdict { outcome: *outcome, ip: self.ip, name: name.clone(), asked: self.asked.clone() })
+            }
         }
     }
 
     fn answer(&mut self, answer: Answer) {
+        if let Ask::Question(question) = self.poll() {
+            self.asked.push(question);
+        }
         self.state = match std::mem::replace(&mut self.state, State::Names) {
             State::Names => self.names(answer.found),
             State::Addresses { mut names, temporary } => {

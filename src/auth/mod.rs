@@ -22,6 +22,7 @@ pub mod spf;
 mod tags;
 pub mod tls_policy;
 pub mod tls_rpt;
+mod why;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -255,6 +256,8 @@ pub struct Report {
     pub dkim: Vec<dkim::Verdict>,
     /// The ARC chain.
     pub arc: arc::Verdict,
+    /// The signatures of the chain that were verified, as far as the rest of it let them be: message signatures and seals.
+    pub arc_signatures: Vec<dkim::Verdict>,
     /// What the domain in the From field wants done.
     pub dmarc: dmarc::Verdict,
     /// What the lists say; `None` where none were to be asked.
@@ -314,6 +317,7 @@ impl Check {
             spf_helo: Running::settled_or_none(&mut self.helo)?,
             spf_mail_from: Running::settled_or_none(&mut self.mail_from)?,
             arc: self.chain.verdict(&dkim),
+            arc_signatures: dkim.iter().skip(self.chain.first()).cloned().collect(),
             dkim: dkim.into_iter().take(self.chain.first()).collect(),
             dmarc: self.dmarc.as_mut()?.settled()?.clone(),
             dnsbl: Running::settled_or_none(&mut self.lists)?,

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use crate::base::ParseError;
 
@@ -16,7 +17,7 @@ pub const MAX_LABEL: usize = 63;
 ///
 /// Names compare without case because there is none. The few names that hold other octets than printable ASCII and space
 /// have no place here; no host and no mail domain has such a name. (Nor one with a space, but SPF can ask for it.)
-/// Clones share the text.
+/// Short names are held without an allocation, and clones share the text of long ones.
 ///
 /// ```
 /// use facteur::dns::Name;
@@ -28,7 +29,7 @@ pub const MAX_LABEL: usize = 63;
 /// # Ok::<(), facteur::base::ParseError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
+pub struct Name(SmolStr);
 
 impl Name {
     /// The root, which is written `.`.

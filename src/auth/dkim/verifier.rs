@@ -66,6 +66,8 @@ pub struct Verdict {
     pub signature: Option<Arc<Signature>>,
     /// The text of the key record, where one was looked at.
     pub record: Option<Bytes>,
+    /// The question for the key, where it was asked.
+    pub asked: Option<Question>,
     /// How large the key is, in bits.
     pub bits: Option<usize>,
     /// The key says `t=y`: the signature is to count as if it were not there, whatever came of it (RFC 6376 §3.6.1).
@@ -223,6 +225,7 @@ impl Candidate {
                 problem: None,
                 signature: None,
                 record: None,
+                asked: None,
                 bits: None,
                 testing: false,
                 unsigned: 0,
@@ -271,6 +274,7 @@ impl Candidate {
     /// Tries the keys in turn: any may be the one.
     fn try_keys(&mut self, answer: &Answer, config: &Config) {
         let Some(signature) = &self.verdict.signature else { return };
+        self.verdict.asked = self.key.clone().map(|name| Question::new(name, RecordType::Txt));
         let records = match &answer.found {
             Ok(records) => records,
             Err(failure) => {

@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use super::macros::{MAX_EXPLANATION, MacroString, Place, Values};
-use super::record::{Mechanism, Prefix, Record, in_network4, in_network6};
+use super::record::{self, Directive, Mechanism, Modifiers, Prefix, Record, in_network4, in_network6};
 use super::{Identity, Outcome, Problem, Verdict};
 use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
 
@@ -20,6 +22,10 @@ pub const MAX_HOSTS: usize = 10;
 /// How many questions one evaluation can ask: the record, ten times "mx" with its ten hosts, the client's names, and the
 /// explanation.
 pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
+
+/// How many questions and directives room is made for at first; most evaluations have no more.
+const USUAL_QUESTIONS: usize = 8;
+const USUAL_DIRECTIVES: usize = 12;
 
 /// The evaluation for one client and one identity: `check_host()` of RFC 7208 §4.
 ///
@@ -44,31 +50,39 @@ pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     ip: IpAddr,
-    helo: String,
-    local: String,
-    origin: String,
+    helo: SmolStr,
+    local: SmolStr,
+    origin: SmolStr,
     /// The name of the host that evaluates, for `%{r}`.
-    receiver: Option<String>,
+    receiver: Option<SmolStr>,
     /// For `%{t}`.
     now: i64,
     identity: Identity,
     /// The records under evaluation, each included by the one before.
     frames: Vec<Frame>,
+    /// Their directives, those of each behind those of the one before.
+    directives: Vec<Directive>,
     state: State,
     lookups: u32,
     void_lookups: u32,
-    questions: u32,
+    asked: Vec<Question>,
     /// The validated names of the address, once they are known.
     names: Option<Vec<Name>>,
-    term: Option<(Name, String)>,
+    /// Where the decision fell: the domain, and the term as it stands there.
+    term: Option<(Name, Bytes)>,
+    /// The record of it.
+    record: Option<Bytes>,
 }
 
 /// One record under evaluation.
 #[derive(Clone, Debug)]
 struct Frame {
     domain: Name,
-    record: Record,
-    /// The term that is looked at.
+    text: Bytes,
+    modifiers: Modifiers,
+    /// Where its directives begin.
+    first: usize,
+    /// The directive that is looked at, counted among all.
     next: usize,
     /// It has been counted as one that asks the DNS.
     counted: bool,
@@ -79,7 +93,11 @@ enum State {
     /// Goes on with the term that is next.
     Run,
     Ask(Question, Wanted),
-    Done(Box<Verdict>),
+    Done {
+        outcome: Outcome,
+        problem: Option<Problem>,
+        explanation: Option<String>,
+    },
 }
 
 /// What the answer is for.
@@ -137,19 +155,21 @@ impl Evaluation {
         let mut evaluation = Self {
             // RFC 7208 §5: "clients on IPv4-mapped IPv6 addresses" are IPv4 clients.
             ip: ip.to_canonical(),
-            helo: helo.to_owned(),
-            local: local.to_owned(),
-            origin: origin.strip_suffix('.').unwrap_or(origin).to_owned(),
+            helo: helo.into(),
+            local: local.into(),
+            origin: origin.strip_suffix('.').unwrap_or(origin).into(),
             receiver: None,
             now: 0,
             identity,
             frames: Vec::new(),
+            directives: Vec::new(),
             state: State::Run,
             lookups: 0,
             void_lookups: 0,
-            questions: 0,
+            asked: Vec::with_capacity(USUAL_QUESTIONS),
             names: None,
             term: None,
+            record: None,
         };
         // RFC 7208 §4.3: "malformed [...] or is not a multi-label domain name"
         match Name::parse(origin) {
@@ -165,27 +185,34 @@ impl Evaluation {
     /// tell (`%{r}`, `%{t}`). Without, they are `unknown` and 0.
     #[must_use]
     pub fn at(mut self, receiver: &str, now: i64) -> Self {
-        self.receiver = Some(receiver.to_owned());
+        self.receiver = Some(receiver.into());
         self.now = now;
         self
     }
 
     fn ask(&mut self, name: Name, kind: RecordType, wanted: Wanted) {
-        self.questions += 1;
-        self.state = State::Ask(Question::new(name, kind), wanted);
+        let question = Question::new(name, kind);
+        self.asked.push(question.clone());
+        self.state = State::Ask(question, wanted);
     }
 
     fn done(&mut self, outcome: Outcome, problem: Option<Problem>, explanation: Option<String>) {
-        let term = self.term.take();
-        self.state = State::Done(Box::new(Verdict {
+        self.state = State::Done { outcome, problem, explanation };
+    }
+
+    fn verdict(&self, outcome: Outcome, problem: Option<Problem>, explanation: Option<String>) -> Verdict {
+        // ASCII, as its grammar has it.
+        let term = |(domain, term): &(Name, Bytes)| (domain.clone(), String::from_utf8_lossy(term).into_owned());
+        Verdict {
             outcome,
             identity: self.identity,
-            domain: self.origin.clone(),
-            term,
+            domain: self.origin.to_string(),
+            term: self.term.as_ref().map(term),
             problem,
+            record: self.record.clone(),
             explanation,
-            questions: self.questions,
-        }));
+            asked: self.asked.clone(),
+        }
     }
 
     fn permerror(&mut self, problem: Problem) {
@@ -195,19 +222,22 @@ impl Evaluation {
 
     /// Remembers the term that is looked at.
     fn note_term(&mut self) {
-        let Some(frame) = self.frames.last() else { return };
-        let text = match frame.record.directives.get(frame.next) {
-            Some(directive) => frame.record.at(directive.at.clone()).map(str::to_owned),
-            None => frame.record.terms().find(|term| is_redirect(term)).map(str::to_owned),
+        let Some(Frame { domain, text, next, .. }) = self.frames.last() else { return };
+        let redirect = |at: &Range<usize>| text.get(at.clone()).is_some_and(is_redirect);
+        let at = match self.directives.get(*next) {
+            Some(directive) => Some(directive.at.range()),
+            None => record::terms(text).find(redirect),
         };
-        self.term = text.map(|text| (frame.domain.clone(), text));
+        let term = at.filter(|at| at.end <= text.len() && at.start <= at.end).map(|at| text.slice(at));
+        self.term = term.map(|term| (domain.clone(), term));
+        self.record = Some(text.clone());
     }
 
     /// Evaluates until something must be asked, or the end is reached.
     fn run(&mut self) {
         while matches!(self.state, State::Run) {
             let Some(frame) = self.frames.last() else { return };
-            match frame.record.directives.get(frame.next).map(|directive| directive.mechanism.clone()) {
+            match self.directives.get(frame.next).map(|directive| directive.mechanism) {
                 None => self.end_of_record(),
                 Some(mechanism) => self.mechanism(mechanism),
             }
@@ -283,7 +313,7 @@ impl Evaluation {
             return None;
         }
         let frame = self.frames.last()?;
-        Some(self.with_values(|values| domain.name(&frame.record.text, values)))
+        Some(self.with_values(|values| domain.name(&frame.text, values)))
     }
 
     fn with_values<T>(&self, expand: impl FnOnce(&Values<'_>) -> T) -> T {
@@ -321,7 +351,7 @@ impl Evaluation {
             self.state = State::Run;
             return;
         }
-        let outcome = frame.record.directives.get(frame.next).map_or(Outcome::Pass, |directive| directive.outcome);
+        let outcome = self.directives.get(frame.next).map_or(Outcome::Pass, |directive| directive.outcome);
         if self.frames.len() > 1 {
             return self.included(outcome);
         }
@@ -331,14 +361,14 @@ impl Evaluation {
 
     /// The record that was included has been decided (RFC 7208 §5.2).
     fn included(&mut self, outcome: Outcome) {
-        self.frames.pop();
+        self.leave();
         // The term that is next is now the "include".
         self.matched(outcome == Outcome::Pass);
     }
 
     fn end_of_record(&mut self) {
         let Some(frame) = self.frames.last() else { return };
-        let Some(redirect) = frame.record.redirect.clone().filter(|_| !frame.record.has_all) else {
+        let Some(redirect) = frame.modifiers.redirect.filter(|_| !frame.modifiers.has_all) else {
             // RFC 7208 §4.7
             return if self.frames.len() > 1 {
                 self.included(Outcome::Neutral)
@@ -356,14 +386,14 @@ impl Evaluation {
 
     /// The first record, or what it was redirected to, has been decided.
     fn concluded(&mut self, outcome: Outcome) {
-        let explains = self.frames.last().is_some_and(|frame| frame.record.explanation.is_some());
+        self.record = self.frames.last().map(|frame| frame.text.clone());
+        let explains = self.frames.last().is_some_and(|frame| frame.modifiers.explanation.is_some());
         if outcome == Outcome::Fail && explains { self.ask_explanation() } else { self.done(outcome, None, None) }
     }
 
     /// RFC 7208 §6.2: whatever goes wrong with it, it is "as if no "exp" modifier was given".
     fn ask_explanation(&mut self) {
-        let exp =
-            self.frames.last().and_then(|frame| Some((frame.record.explanation.clone()?, frame.record.text.clone())));
+        let exp = self.frames.last().and_then(|frame| Some((frame.modifiers.explanation?, frame.text.clone())));
         let Some((exp, text)) = exp else { return self.done(Outcome::Fail, None, None) };
         if exp.wants_name && self.names.is_none() {
             return self.ask_names(Then::ExplanationDomain);
@@ -453,6 +483,13 @@ impl Evaluation {
         records.iter().filter_map(Data::address).any(|address| prefix.matches(self.ip, address))
     }
 
+    /// The record that is looked at has been decided.
+    fn leave(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            self.directives.truncate(frame.first);
+        }
+    }
+
     /// RFC 7208 §§4.4, 4.5.
     fn record(&mut self, domain: Name, how: How, found: Result<Vec<Data>, Failure>) {
         let none = |evaluation: &mut Self, problem| match how {
@@ -476,15 +513,29 @@ impl Evaluation {
         let record = match (texts.next(), texts.next()) {
             (None, _) => return none(self, Problem::NoRecord),
             (Some(_), Some(_)) => return self.permerror(Problem::ManyRecords),
-            (Some(text), None) => match Record::parse(text) {
-                Ok(record) => record,
-                Err(error) => return self.permerror(Problem::Syntax(error)),
-            },
+            (Some(text), None) => text,
         };
-        if how == How::Redirect {
-            self.frames.pop();
+        let first = self.directives.len();
+        if first == 0 {
+            self.directives.reserve(USUAL_DIRECTIVES);
         }
-        self.frames.push(Frame { domain, record, next: 0, counted: false });
+        let modifiers = match record::read(&record, &mut self.directives) {
+            Ok(modifiers) => modifiers,
+            Err(error) => {
+                self.permerror(Problem::Syntax(error));
+                self.record = Some(record);
+                return;
+            }
+        };
+        let mut begin = first;
+        if how == How::Redirect
+            && let Some(frame) = self.frames.pop()
+        {
+            // It takes the place of the one that led here.
+            self.directives.drain(frame.first..first);
+            begin = frame.first;
+        }
+        self.frames.push(Frame { domain, text: record, modifiers, first: begin, next: begin, counted: false });
         self.state = State::Run;
     }
 }
@@ -496,17 +547,11 @@ impl Inquiry for Evaluation {
         self.run();
         match &self.state {
             State::Ask(question, _) => Ask::Question(question.clone()),
-            State::Done(verdict) => Ask::Verdict((**verdict).clone()),
+            State::Done { outcome, problem, explanation } => {
+                Ask::Verdict(self.verdict(*outcome, *problem, explanation.clone()))
+            }
             // Without a record to run there is nothing to decide; `new` leaves none such.
-            State::Run => Ask::Verdict(Verdict {
-                outcome: Outcome::None,
-                identity: self.identity,
-                domain: self.origin.clone(),
-                term: None,
-                problem: Some(Problem::NoRecord),
-                explanation: None,
-                questions: self.questions,
-            }),
+            State::Run => Ask::Verdict(self.verdict(Outcome::None, Some(Problem::NoRecord), None)),
         }
     }
 
@@ -573,6 +618,6 @@ impl Inquiry for Evaluation {
     }
 }
 
-fn is_redirect(term: &str) -> bool {
-    term.get(..9).is_some_and(|name| name.eq_ignore_ascii_case("redirect="))
+fn is_redirect(term: &[u8]) -> bool {
+    term.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"redirect="))
 }

@@ -25,10 +25,30 @@ pub(crate) enum Place {
     Explanation,
 }
 
+/// A part of a text. What does not fit is not in any text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl From<Range<usize>> for Span {
+    fn from(at: Range<usize>) -> Self {
+        let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: narrow(at.start), end: narrow(at.end) }
+    }
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 /// A macro string that is sound: where it stands in its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MacroString {
-    at: Range<usize>,
+    at: Span,
     /// There is a `%` in it.
     macros: bool,
     /// There is a `%{p}` in it.
@@ -57,6 +77,15 @@ impl MacroString {
     /// What was expected, and where in `text`.
     pub(crate) fn parse(text: &[u8], at: Range<usize>, place: Place) -> Result<Self, ParseError> {
         let input = text.get(..at.end).unwrap_or_default();
+        let whole = input.get(at.start..).unwrap_or_default();
+        // Without a branch, so that it is done many octets at a time. Few strings have macros.
+        let plain = whole.iter().fold(true, |plain, octet| plain & matches!(octet, 0x21..=0x24 | 0x26..=0x7e));
+        if plain && place == Place::Domain {
+            return match is_domain_end(whole, false) {
+                true => Ok(Self { at: at.into(), macros: false, wants_name: false }),
+                false => Err(ParseError { expected: "a domain", at: at.start }),
+            };
+        }
         let (mut macros, mut wants_name) = (false, false);
         let mut position = at.start;
         // Where the literal text at the end begins.
@@ -76,16 +105,12 @@ impl MacroString {
                 _ => return Err(ParseError { expected: "a visible character", at: position }),
             }
         }
-        let string = Self { at: at.clone(), macros, wants_name };
+        let string = Self { at: at.clone().into(), macros, wants_name };
         if place != Place::Domain {
             return Ok(string);
         }
         // domain-spec = macro-string domain-end; domain-end = ( "." toplabel [ "." ] ) / macro-expand
-        let literal = input.get(tail..).unwrap_or_default();
-        let ends_with_macro = macros && literal.is_empty();
-        let literal = literal.strip_suffix(b".").unwrap_or(literal);
-        let label = memchr::memrchr(b'.', literal).and_then(|dot| literal.get(dot + 1..));
-        if ends_with_macro || label.is_some_and(is_toplabel) {
+        if is_domain_end(input.get(tail..).unwrap_or_default(), macros) {
             Ok(string)
         } else {
             Err(ParseError { expected: "a domain", at: at.start })
@@ -94,7 +119,7 @@ impl MacroString {
 
     /// The text that it stands for.
     pub(crate) fn expand(&self, text: &[u8], values: &Values<'_>) -> String {
-        let input = text.get(self.at.clone()).unwrap_or_default();
+        let input = text.get(self.at.range()).unwrap_or_default();
         let mut out = String::with_capacity(input.len() + 32);
         let mut rest = input;
         loop {
@@ -132,7 +157,7 @@ impl MacroString {
     /// The name that it stands for: `None` where that is no name of the DNS (RFC 7208 §4.8).
     pub(crate) fn name(&self, text: &[u8], values: &Values<'_>) -> Option<Name> {
         if !self.macros {
-            return Name::parse(std::str::from_utf8(text.get(self.at.clone())?).ok()?).ok();
+            return Name::parse(std::str::from_utf8(text.get(self.at.range())?).ok()?).ok();
         }
         let expanded = self.expand(text, values);
         let mut name = expanded.strip_suffix('.').unwrap_or(&expanded);
@@ -177,6 +202,17 @@ fn macro_expand(input: &[u8], at: usize, place: Place) -> Result<(usize, Option<
         Some(b'}') => Ok((position + 1, letter)),
         _ => fault("the end of the macro", position),
     }
+}
+
+/// Whether the literal text at the end of a domain-spec ends it well; it may be empty behind a macro.
+fn is_domain_end(literal: &[u8], macros: bool) -> bool {
+    let literal = match literal {
+        [] => return macros,
+        [before @ .., b'.'] => before,
+        literal => literal,
+    };
+    let dot = literal.iter().rposition(|octet| *octet == b'.');
+    dot.and_then(|dot| literal.get(dot + 1..)).is_some_and(is_toplabel)
 }
 
 /// `toplabel = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum )`

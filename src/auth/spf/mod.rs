@@ -10,13 +10,15 @@ mod record;
 
 use std::fmt;
 
+use bytes::Bytes;
+
 pub use evaluation::{Evaluation, MAX_HOSTS, MAX_LOOKUPS, MAX_QUESTIONS, MAX_VOID_LOOKUPS};
 pub use macros::MAX_EXPLANATION;
 pub use received::{MAX_PAIRS, ReceivedSpf};
 pub use record::Record;
 
 use crate::base::ParseError;
-use crate::dns::{Failure, Name};
+use crate::dns::{Failure, Name, Question};
 
 /// What SPF says (RFC 7208 §2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,11 +97,13 @@ pub struct Verdict {
     pub term: Option<(Name, String)>,
     /// Why there is no better outcome.
     pub problem: Option<Problem>,
+    /// The record in which the decision fell, or the one that is wrong; `None` where none was read.
+    pub record: Option<Bytes>,
     /// What the domain has to say to those it refuses, with [`Outcome::Fail`] only: printable ASCII of at most
     /// [`MAX_EXPLANATION`] octets, and words of a stranger all the same.
     pub explanation: Option<String>,
-    /// How many questions were asked.
-    pub questions: u32,
+    /// The questions that were asked.
+    pub asked: Vec<Question>,
 }
 
 impl Outcome {
@@ -143,9 +147,12 @@ mod tests {
     fn a_verdict_says_where_it_fell() {
         let verdict =
             check("x.org TXT \"v=spf1 ip4:10.0.0.0/8 redirect=y.org\"\ny.org TXT \"v=spf1 ~ip4:192.0.2.0/24\"\n");
-        assert_eq!((verdict.outcome, verdict.problem, verdict.questions), (Outcome::SoftFail, None, 2));
+        assert_eq!((verdict.outcome, verdict.problem), (Outcome::SoftFail, None));
         assert_eq!(verdict.term, Some(("y.org".parse().unwrap(), "~ip4:192.0.2.0/24".into())));
         assert_eq!(verdict.domain, "x.org");
+        assert_eq!(verdict.record.as_deref(), Some(&b"v=spf1 ~ip4:192.0.2.0/24"[..]));
+        let asked: Vec<String> = verdict.asked.iter().map(ToString::to_string).collect();
+        assert_eq!(asked, ["x.org TXT", "y.org TXT"]);
     }
 
     #[test]
@@ -192,8 +199,8 @@ mod tests {
         let verdict = check(&zone);
         assert_eq!(verdict.outcome, Outcome::Fail);
         // The record, nine times "mx" with its hosts, the client's names, the explanation.
-        assert_eq!(verdict.questions, 1 + 9 * 11 + 11 + 1);
-        assert!(verdict.questions <= MAX_QUESTIONS);
+        assert_eq!(verdict.asked.len(), 1 + 9 * 11 + 11 + 1);
+        assert!(verdict.asked.len() <= MAX_QUESTIONS as usize);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::Outcome;
-use super::macros::{MacroString, Place};
+use super::macros::{MacroString, Place, Span};
 use crate::base::ParseError;
 
 /// How many terms room is made for at first; most records have no more.
@@ -24,8 +24,12 @@ const TERMS: usize = 8;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Record {
-    pub(super) text: Bytes,
-    pub(super) directives: Vec<Directive>,
+    text: Bytes,
+}
+
+/// What of a record stands beside its directives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Modifiers {
     pub(super) redirect: Option<MacroString>,
     pub(super) explanation: Option<MacroString>,
     /// RFC 7208 §5.1: with "all" anywhere, "redirect" does not count.
@@ -33,16 +37,16 @@ pub struct Record {
 }
 
 /// `directive = [ qualifier ] mechanism`
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Directive {
     /// The result where the mechanism matches.
     pub(super) outcome: Outcome,
     pub(super) mechanism: Mechanism,
     /// Where it stands in the text.
-    pub(super) at: Range<usize>,
+    pub(super) at: Span,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Mechanism {
     All,
     Include(MacroString),
@@ -75,35 +79,41 @@ impl Record {
     /// What was expected, and where. One error anywhere makes the whole record worthless (RFC 7208 §4.6).
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, ParseError> {
         let text = text.into();
-        if !Self::is_spf(&text) {
-            return Err(ParseError { expected: "v=spf1", at: 0 });
-        }
-        let (mut directives, mut redirect, mut explanation) = (Vec::with_capacity(TERMS), None, None);
-        let mut has_all = false;
-        for at in words(&text, 6) {
-            match term(&text, at)? {
-                Term::Directive(directive) => {
-                    has_all |= matches!(directive.mechanism, Mechanism::All);
-                    directives.push(directive);
-                }
-                // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
-                Term::Redirect(domain, at) => once(&mut redirect, domain, at)?,
-                Term::Explanation(domain, at) => once(&mut explanation, domain, at)?,
-                Term::Unknown => {}
-            }
-        }
-        Ok(Self { text, directives, redirect, explanation, has_all })
+        read(&text, &mut Vec::with_capacity(TERMS))?;
+        Ok(Self { text })
     }
 
     /// The terms as they stand in the record.
     pub fn terms(&self) -> impl Iterator<Item = &str> {
-        words(&self.text, 6).filter_map(|at| self.at(at))
+        // ASCII, as its grammar has it.
+        terms(&self.text).filter_map(|at| std::str::from_utf8(self.text.get(at)?).ok())
     }
+}
 
-    /// ASCII, as its grammar has it.
-    pub(super) fn at(&self, at: Range<usize>) -> Option<&str> {
-        std::str::from_utf8(self.text.get(at)?).ok()
+/// Reads the terms of a record, its directives onto those of others.
+pub(super) fn read(text: &[u8], directives: &mut Vec<Directive>) -> Result<Modifiers, ParseError> {
+    if !Record::is_spf(text) {
+        return Err(ParseError { expected: "v=spf1", at: 0 });
     }
+    let mut modifiers = Modifiers::default();
+    for at in terms(text) {
+        match term(text, at)? {
+            Term::Directive(directive) => {
+                modifiers.has_all |= matches!(directive.mechanism, Mechanism::All);
+                directives.push(directive);
+            }
+            // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
+            Term::Redirect(domain, at) => once(&mut modifiers.redirect, domain, at)?,
+            Term::Explanation(domain, at) => once(&mut modifiers.explanation, domain, at)?,
+            Term::Unknown => {}
+        }
+    }
+    Ok(modifiers)
+}
+
+/// Where the terms stand, behind the version.
+pub(super) fn terms(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    words(text, 6)
 }
 
 /// What stands between spaces, from octet `start` on.
@@ -159,7 +169,7 @@ fn term(text: &[u8], at: Range<usize>) -> Result<Term, ParseError> {
         Some(b'?') => (Outcome::Neutral, at.start + 1),
         _ => (Outcome::Pass, at.start),
     };
-    Ok(Term::Directive(Directive { outcome, mechanism: mechanism(text, start..at.end)?, at }))
+    Ok(Term::Directive(Directive { outcome, mechanism: mechanism(text, start..at.end)?, at: at.into() }))
 }
 
 /// `mechanism = all / include / a / mx / ptr / ip4 / ip6 / exists`
@@ -167,39 +177,60 @@ fn mechanism(text: &[u8], at: Range<usize>) -> Result<Mechanism, ParseError> {
     let word = text.get(at.clone()).unwrap_or_default();
     let name_len = word.iter().position(|octet| matches!(octet, b':' | b'/')).unwrap_or(word.len());
     let (name, rest) = word.split_at(name_len);
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let mut lower = [0; 8];
+    let lower = match lower.get_mut(..name.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            &*lower
+        }
+        None => &[],
+    };
     // What follows the name, its colon included.
     let after = at.start + name_len..at.end;
     let no_more = |rest: &[u8]| match rest {
         [] => Ok(()),
         _ => Err(ParseError { expected: "the end of the term", at: after.start }),
     };
-    if is(b"all") {
-        return no_more(rest).map(|()| Mechanism::All);
+    match lower {
+        b"all" => no_more(rest).map(|()| Mechanism::All),
+        b"include" => Ok(Mechanism::Include(domain(text, after)?)),
+        b"exists" => Ok(Mechanism::Exists(domain(text, after)?)),
+        b"ptr" => Ok(Mechanism::Ptr { domain: optional_domain(text, after)? }),
+        b"a" | b"mx" => {
+            let (end, prefix) = dual_cidr_length(text, after.clone())?;
+            let domain = optional_domain(text, after.start..end)?;
+            Ok(if lower == b"a" { Mechanism::A { domain, prefix } } else { Mechanism::Mx { domain, prefix } })
+        }
+        b"ip4" => {
+            let (network, prefix) = network(text, after, 32, "an IPv4 network", ipv4)?;
+            Ok(Mechanism::Ip4 { network, prefix })
+        }
+        b"ip6" => {
+            let parse = |address: &[u8]| std::str::from_utf8(address).ok()?.parse().ok();
+            let (network, prefix) = network(text, after, 128, "an IPv6 network", parse)?;
+            Ok(Mechanism::Ip6 { network, prefix })
+        }
+        _ => Err(ParseError { expected: "a known mechanism", at: at.start }),
     }
-    if is(b"include") {
-        return Ok(Mechanism::Include(domain(text, after)?));
+}
+
+/// `ip4-network = qnum "." qnum "." qnum "." qnum`
+fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut address, mut parts) = (0, 0);
+    for part in text.split(|octet| *octet == b'.') {
+        let zero_first = part.len() > 1 && part.first() == Some(&b'0');
+        if !matches!(part.len(), 1..=3) || zero_first || !part.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let number = part.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        parts += 1;
+        if number > 255 || parts > 4 {
+            return None;
+        }
+        address = address << 8 | number;
     }
-    if is(b"exists") {
-        return Ok(Mechanism::Exists(domain(text, after)?));
-    }
-    if is(b"ptr") {
-        return Ok(Mechanism::Ptr { domain: optional_domain(text, after)? });
-    }
-    if is(b"a") || is(b"mx") {
-        let (end, prefix) = dual_cidr_length(text, after.clone())?;
-        let domain = optional_domain(text, after.start..end)?;
-        return Ok(if is(b"a") { Mechanism::A { domain, prefix } } else { Mechanism::Mx { domain, prefix } });
-    }
-    if is(b"ip4") {
-        let (network, prefix) = network(text, after, 32, "an IPv4 network")?;
-        return Ok(Mechanism::Ip4 { network, prefix });
-    }
-    if is(b"ip6") {
-        let (network, prefix) = network(text, after, 128, "an IPv6 network")?;
-        return Ok(Mechanism::Ip6 { network, prefix });
-    }
-    Err(ParseError { expected: "a known mechanism", at: at.start })
+    (parts == 4).then(|| Ipv4Addr::from_bits(address))
 }
 
 /// `":" domain-spec`
@@ -243,20 +274,23 @@ fn length_at_end(text: &[u8], at: Range<usize>) -> Option<usize> {
 /// `"0" / %x31-39 0*2DIGIT`, at most `most`.
 fn cidr_length(text: &[u8], at: Range<usize>, most: u8) -> Result<u8, ParseError> {
     let digits = text.get(at.clone()).unwrap_or_default();
-    let value = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u8>().ok());
-    let canonical = digits == b"0" || digits.first().is_some_and(|digit| matches!(digit, b'1'..=b'9'));
-    match value {
-        Some(value) if value <= most && canonical => Ok(value),
+    let canonical = digits == b"0" || matches!(digits.first(), Some(b'1'..=b'9'));
+    let number = digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit);
+    let value =
+        digits.iter().take(3).fold(0, |value: u16, digit| value * 10 + u16::from(digit.wrapping_sub(b'0') & 15));
+    match u8::try_from(value) {
+        Ok(value) if value <= most && canonical && number => Ok(value),
         _ => Err(ParseError { expected: "a prefix length", at: at.start }),
     }
 }
 
 /// `":" network [ "/" length ]`
-fn network<T: std::str::FromStr>(
+fn network<T>(
     text: &[u8],
     at: Range<usize>,
     most: u8,
     expected: &'static str,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<(T, u8), ParseError> {
     if at.is_empty() || text.get(at.start) != Some(&b':') {
         return Err(ParseError { expected: "a colon", at: at.start });
@@ -267,8 +301,7 @@ fn network<T: std::str::FromStr>(
         None => (value, most),
         Some(slash) => (value.get(..slash).unwrap_or_default(), cidr_length(text, at.start + slash + 2..at.end, most)?),
     };
-    let address = std::str::from_utf8(address).ok().and_then(|address| address.parse().ok());
-    address.map(|address| (address, length)).ok_or(ParseError { expected, at: at.start + 1 })
+    parse(address).map(|address| (address, length)).ok_or(ParseError { expected, at: at.start + 1 })
 }
 
 impl Prefix {
