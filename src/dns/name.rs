@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use smol_str::SmolStr;
+use compact_str::CompactString;
 
 use crate::base::ParseError;
 
@@ -17,7 +17,7 @@ pub const MAX_LABEL: usize = 63;
 ///
 /// Names compare without case because there is none. The few names that hold other octets than printable ASCII and space
 /// have no place here; no host and no mail domain has such a name. (Nor one with a space, but SPF can ask for it.)
-/// Short names are held without an allocation, and clones share the text of long ones.
+/// Those of up to 24 octets are held without an allocation.
 ///
 /// ```
 /// use facteur::dns::Name;
@@ -29,7 +29,7 @@ pub const MAX_LABEL: usize = 63;
 /// # Ok::<(), facteur::base::ParseError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(SmolStr);
+pub struct Name(CompactString);
 
 impl Name {
     /// The root, which is written `.`.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-use smol_str::SmolStr;
+use compact_str::CompactString;
 
 use super::macros::{MAX_EXPLANATION, MacroString, Place, Values};
 use super::record::{self, Directive, Mechanism, Modifiers, Prefix, Record, in_network4, in_network6};
@@ -50,11 +50,11 @@ const USUAL_DIRECTIVES: usize = 12;
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     ip: IpAddr,
-    helo: SmolStr,
-    local: SmolStr,
-    origin: SmolStr,
+    helo: CompactString,
+    local: CompactString,
+    origin: CompactString,
     /// The name of the host that evaluates, for `%{r}`.
-    receiver: Option<SmolStr>,
+    receiver: Option<CompactString>,
     /// For `%{t}`.
     now: i64,
     identity: Identity,
