@@ -254,9 +254,8 @@ const ZONE: [(&str, &str); 4] = [
 
 /// Three includes, an "a" and an "mx" that matches; the answers out of a table.
 fn spf(rounds: Rounds, authenticator: &MessageAuthenticator) {
-    let mut zone = String::from(
-        "mail.example.org A 192.0.2.9\nexample.org MX 10 mx.example.org\nmx.example.org A 192.0.2.1\n",
-    );
+    let mut zone =
+        String::from("mail.example.org A 192.0.2.9\nexample.org MX 10 mx.example.org\nmx.example.org A 192.0.2.1\n");
     let mut questions =
         vec![("mail.example.org", RecordType::A), ("example.org", RecordType::Mx), ("mx.example.org", RecordType::A)];
     let (text, parsed) = (Caches::default(), Caches::default());
