@@ -165,6 +165,20 @@ async fn a_session_ends_after_so_many_messages_and_where_the_server_limits_them(
 }
 
 #[tokio::test]
+async fn who_is_of_one_domain_too_many_goes_over_a_new_session() {
+    let hello = "250-mx.test\r\n250 LIMITS RCPTDOMAINMAX=1\r\n";
+    let (host, words) = Host { hello, ..Host::default() }.start().await;
+    let pool = pool(|_| {});
+    for to in ["bob@b.test", "cy@B.test", "dan@d.test"] {
+        let mut mail = mail();
+        mail.envelope.recipients = vec![ForwardPath::from(to.parse::<Address>().unwrap()).into()];
+        assert_eq!(shown(&pool.send(&host.to_string(), mail).await.unwrap()), SENT, "{to}");
+    }
+    until(|| heard(&words)[0].ends_with("bye")).await;
+    assert_eq!(heard(&words), ["EHLO MAIL RCPT DATA RSET MAIL RCPT DATA QUIT bye", "EHLO MAIL RCPT DATA"]);
+}
+
+#[tokio::test]
 async fn a_session_that_the_server_ended_is_replaced() {
     let (host, words) = Host { hang_up: Some(1), ..Host::default() }.start().await;
     let pool = pool(|_| {});

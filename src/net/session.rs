@@ -177,6 +177,11 @@ impl Session {
         self.smtp.tls()
     }
 
+    /// Whether another message with this envelope may go over it, as far as the server said.
+    pub(super) fn has_room_for(&self, envelope: &Envelope) -> bool {
+        self.smtp.has_room_for(envelope)
+    }
+
     /// Whether the server has proved at least this.
     pub(super) fn meets(&self, demand: &Demand) -> bool {
         let tls = self.smtp.tls();

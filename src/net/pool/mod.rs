@@ -23,7 +23,7 @@ use crate::net::deliver::{self, Goes, Journey};
 use crate::net::route::{NoHost, Route, Stop};
 use crate::net::session::{Attempt, Opened, Reason, Session, unopened};
 use crate::net::submit::{SendError, Sender};
-use crate::smtp::{Enhanced, Outcome, Outgoing, Recipient, Reply, Stage};
+use crate::smtp::{Enhanced, Envelope, Outcome, Outgoing, Recipient, Reply, Stage};
 
 mod table;
 
@@ -338,7 +338,7 @@ impl Shared {
     ) -> Result<Attempt, SendError> {
         let began = Instant::now();
         let demand = self.sender.demand(stop, &message.envelope);
-        let opened = match self.take_idle(stop, &demand).await {
+        let opened = match self.take_idle(stop, &demand, &message.envelope).await {
             Some(open) => Ok(open),
             None => self.open(stop, &demand).await,
         };
@@ -358,10 +358,10 @@ impl Shared {
         }
     }
 
-    /// A session that is idle and answers.
-    async fn take_idle(&self, stop: &Stop, demand: &Demand) -> Option<Open> {
+    /// A session that is idle, has room for the message, and answers.
+    async fn take_idle(&self, stop: &Stop, demand: &Demand, envelope: &Envelope) -> Option<Open> {
         loop {
-            let fits = |open: &Open| open.session.meets(demand);
+            let fits = |open: &Open| open.session.meets(demand) && open.session.has_room_for(envelope);
             let mut open = self.lock().table.take(&stop.key, fits)?;
             if let Ok(true) = timeout(ALIVE, open.session.is_alive()).await {
                 return Some(open);
@@ -412,10 +412,10 @@ impl Shared {
 
     /// Keeps a session for the next message, or ends it.
     fn finished(self: &Arc<Self>, stop: &Stop, open: Open, place: OwnedSemaphorePermit) {
-        let stays = open.session.takes_more()
-            && open.session.sent < self.config.messages
-            && self.wanting.load(Ordering::Relaxed) == 0;
+        let takes_more = open.session.takes_more() && open.session.sent < self.config.messages;
         let mut state = self.lock();
+        // Looked at behind the lock: who wants one has said so before it looks for one that is idle.
+        let stays = takes_more && self.wanting.load(Ordering::Relaxed) == 0;
         if !stays || state.closed {
             drop(state);
             tokio::spawn(async move {

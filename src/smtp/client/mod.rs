@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::trace::{HelloVerb, in_ascii};
-use super::{Command, Enhanced, Error, Extensions, Fault, Reply, ReplyReader, Stage};
+use super::{Command, Enhanced, Envelope, Error, Extensions, Fault, Reply, ReplyReader, Stage};
 use crate::base::{Machine, ParseError, Step, Tls, Wire};
 use crate::smtp::server::Protocol;
 
@@ -153,6 +153,16 @@ impl Client {
     /// the outcomes of one that is sent are temporary and the client's own.
     pub fn takes_more(&self) -> bool {
         self.extensions.limits.and_then(|limits| limits.messages).is_none_or(|most| self.mails < most)
+    }
+
+    /// Whether all recipients of this envelope may be named over this connection, as its LIMITS tell: a domain that was named
+    /// counts until the end of the session (RFC 9422 §4.3). Where they may not, the outcomes of those that are too many are
+    /// temporary and the client's own; over a new connection there is room again.
+    pub fn has_room_for(&self, envelope: &Envelope) -> bool {
+        let Some(max) = self.extensions.limits.and_then(|limits| limits.domains) else { return true };
+        let named = envelope.recipients.iter().filter_map(|recipient| transaction::counted(&recipient.to));
+        let new: HashSet<String> = named.filter(|domain| !self.domains.contains(domain)).collect();
+        new.is_empty() || self.domains.len() + new.len() <= max as usize
     }
 
     fn begin_message(&mut self, mut message: Outgoing) {

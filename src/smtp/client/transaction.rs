@@ -392,13 +392,18 @@ impl Client {
 /// Whether a recipient of this domain may be named to a server with these extensions: RFC 9422 §4.3, RCPTDOMAINMAX. Once named,
 /// a domain counts until the end of the session.
 fn admit(domains: &mut HashSet<String>, to: &ForwardPath, offered: &Extensions) -> bool {
-    let (Some(max), ForwardPath::Address(to)) = (offered.limits.and_then(|limits| limits.domains), to) else {
+    let (Some(max), Some(domain)) = (offered.limits.and_then(|limits| limits.domains), counted(to)) else {
         return true;
     };
-    let domain = to.domain();
-    let domain = domain.to_ascii().unwrap_or_else(|| domain.to_string()).to_ascii_lowercase();
     if domains.contains(&domain) {
         return true;
     }
     domains.len() < max as usize && domains.insert(domain)
+}
+
+/// The domain of a recipient, as it counts.
+pub(super) fn counted(to: &ForwardPath) -> Option<String> {
+    let ForwardPath::Address(to) = to else { return None };
+    let domain = to.domain();
+    Some(domain.to_ascii().unwrap_or_else(|| domain.to_string()).to_ascii_lowercase())
 }
