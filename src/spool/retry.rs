@@ -70,11 +70,13 @@ impl Schedule {
         after(begun(entry), self.return_after).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
     }
 
-    /// Whether it is time to tell the sender that it takes long, or `BY=` wanted to hear of it by now. Whom to tell of which
-    /// recipient is for NOTIFY to say (RFC 3461 §4.1).
+    /// Whether it is time to tell the sender that it takes long, or `BY=` wanted to hear of it by now: the one is told once, and
+    /// the other with the first try after that time, whatever was told before (RFC 2852 §4.1.3). Whom to tell of which recipient
+    /// is for NOTIFY to say (RFC 3461 §4.1).
     pub fn is_late(&self, entry: &Entry, now: Timestamp) -> bool {
         let late = self.warn_after.is_some_and(|late| after(begun(entry), late).unix() <= now.unix());
-        !entry.warned && (late || is_over(entry, ByMode::Notify, now))
+        let was_over = entry.last_try.is_some_and(|tried| is_over(entry, ByMode::Notify, tried));
+        (late && !entry.warned) || (is_over(entry, ByMode::Notify, now) && !was_over)
     }
 }
 
@@ -146,6 +148,12 @@ mod tests {
         urgent.warned = false;
         assert!(!schedule.is_expired(&urgent, at(600)) && !schedule.is_late(&urgent, at(599)));
         assert!(schedule.is_late(&urgent, at(600)));
+        // Once, and by whoever was told already that it takes long, too.
+        urgent.warned = true;
+        urgent.last_try = Some(at(599));
+        assert!(schedule.is_late(&urgent, at(600)));
+        urgent.last_try = Some(at(600));
+        assert!(!schedule.is_late(&urgent, at(1500)));
         // It is tried, or told of, at that point.
         urgent.tries = 0;
         assert_eq!(schedule.again(&urgent, at(0)), at(600));
