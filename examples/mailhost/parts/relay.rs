@@ -28,8 +28,11 @@ pub struct Relay {
     /// One for each route of the config, by what is said of it.
     routes: HashMap<String, Pool>,
     direct: Option<(Pool, Resolver)>,
-    /// So many names are looked up at once.
-    lookups: Semaphore,
+    /// So many hosts of routes are looked up at once, each by a thread.
+    names: Semaphore,
+    /// So many domains are looked up at once, as there may be connections. Apart from the above: name servers and the hosts of
+    /// MTA-STS policies may be silent, and what goes by a route needs none of them.
+    domains: Semaphore,
 }
 
 /// The next host for some recipients of a message.
@@ -69,7 +72,12 @@ impl Relay {
             Ok::<_, String>((Pool::new(sender, limits), resolver))
         });
         let direct = direct.transpose()?;
-        Ok(Self { routes, direct, lookups: Semaphore::new(config.queue.workers) })
+        Ok(Self {
+            routes,
+            direct,
+            names: Semaphore::new(config.queue.workers),
+            domains: Semaphore::new(config.queue.connections),
+        })
     }
 
     /// What tells the next host of this domain from that of others.
@@ -83,16 +91,17 @@ impl Relay {
 
     /// Looks up where mail for a domain goes by this way, or why it cannot.
     pub async fn hop<'a>(&'a self, way: Way<'a>, domain: &Domain) -> Result<Hop<'a>, Failure> {
-        let _one_of_many = self.lookups.acquire().await;
         let failed = |status, text: String| Failure::new(status, format!("{}: {text}", way.name()));
         match way {
             Way::Route(route) => {
                 let pool = self.routes.get(&name(route)).ok_or_else(|| failed(Enhanced(4, 3, 5), "no pool".into()))?;
+                let _one_of_many = self.names.acquire().await;
                 let route = Route::to(&route.host).await;
                 let route = route.map_err(|error| failed(Enhanced(4, 4, 1), error.to_string()))?;
                 Ok(Hop { way, pool, route })
             }
             Way::Direct => {
+                let _one_of_many = self.domains.acquire().await;
                 let (pool, resolver) =
                     self.direct.as_ref().ok_or_else(|| failed(Enhanced(4, 3, 5), "no resolver".into()))?;
                 match pool.sender().route(resolver, domain).await {

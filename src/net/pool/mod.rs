@@ -3,8 +3,8 @@
 //! A [`Pool`] keeps a session that has sent its message for a while, and sends the next one to the same host over it, after it
 //! has asked by RSET whether the host is still there. A host takes [`PoolConfig::per_host`] conversations at a time; who comes
 //! later waits in order, and while it waits it holds nothing but its place ([`Pool::turn`]): a host that is silent holds up
-//! those who want to speak to it, and nobody else. A host that could not be reached is not asked again for a while, and those who
-//! would are told so at once.
+//! those who want to speak to it, and nobody else as long as there are connections. A host that could not be reached is not
+//! asked again for a while, and those who would are told so at once.
 //!
 //! What counts as one host is its name with its port; all its addresses are tried for it. Sessions of a pool are all by the same
 //! [`Sender`]: another login, another idea of TLS is another pool.
