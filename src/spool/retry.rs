@@ -64,10 +64,15 @@ impl Schedule {
         }
     }
 
+    /// Until when an entry is tried, `BY=` aside: what a report of a delay says.
+    pub fn until(&self, entry: &Entry) -> Timestamp {
+        after(begun(entry), self.return_after)
+    }
+
     /// Whether to give up: the message is as old as one that goes back to its sender, or `BY=` wanted it back by now
     /// (RFC 2852 §4.1.3).
     pub fn is_expired(&self, entry: &Entry, now: Timestamp) -> bool {
-        after(begun(entry), self.return_after).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
+        self.until(entry).unix() <= now.unix() || is_over(entry, ByMode::Return, now)
     }
 
     /// Whether it is time to tell the sender that it takes long, or `BY=` wanted to hear of it by now: the one is told once, and
@@ -165,6 +170,7 @@ mod tests {
         let mut held = entry.clone();
         (held.warned, held.params.hold) = (false, Some(Hold::For(86_400)));
         assert!(!schedule.is_late(&held, at(86_400 + 4 * 3600 - 1)) && schedule.is_late(&held, at(86_400 + 4 * 3600)));
+        assert_eq!(schedule.until(&held), at(6 * 86_400));
         assert!(!schedule.is_expired(&held, at(6 * 86_400 - 1)) && schedule.is_expired(&held, at(6 * 86_400)));
         let silent = Schedule { warn_after: None, ..Schedule::new() };
         entry.warned = false;

@@ -62,8 +62,7 @@ impl Work {
         reports.extend(relayed.iter().filter_map(|(handover, told)| handed((handover, told))));
         if tried == Tried::Whole {
             if !remaining.recipients.is_empty() && schedule.is_late(&remaining, now) {
-                let until =
-                    Timestamp::from_unix(entry.arrived.unix().saturating_add_unsigned(schedule.return_after.as_secs()));
+                let until = schedule.until(&entry);
                 reports.extend(reporter.delayed(&entry, &remaining.recipients, &self.content, now, until));
                 remaining.warned = true;
             }
