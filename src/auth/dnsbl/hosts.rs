@@ -17,6 +17,9 @@ const MAX_TEXT: usize = 1024 * 1024;
 const MAX_FOUND: usize = 1000;
 /// How long what stands between the slashes of a URI may be. The name has at most 253 octets; user information may hide it.
 const MAX_AUTHORITY: usize = 2000;
+/// How many octets are looked at closely in all. What may be a URI begins anywhere, also within another; only text that is
+/// made for it has so many beginnings with so much behind each.
+const MAX_WORK: usize = 8 * MAX_TEXT;
 
 /// The hosts of the URIs in the texts of a message, each once, in order; where there are more than `most`, as many spread
 /// evenly over all, so that none is safe behind a crowd of good ones.
@@ -30,7 +33,7 @@ const MAX_AUTHORITY: usize = 2000;
 /// assert_eq!(found, ["shop.example.org", "www.example.net"]);
 /// ```
 pub fn hosts(message: &Message, most: usize) -> Vec<What> {
-    let mut hosts = Hosts::default();
+    let mut hosts = Hosts { found: Vec::new(), known: HashSet::new(), work: MAX_WORK };
     let mut left = MAX_TEXT;
     for part in message.parts() {
         if left == 0 || hosts.found.len() == MAX_FOUND {
@@ -52,14 +55,20 @@ pub fn hosts(message: &Message, most: usize) -> Vec<What> {
     hosts.found.into_iter().enumerate().filter(|(n, _)| is_wanted(n)).map(|(_, host)| host).collect()
 }
 
-#[derive(Default)]
 struct Hosts {
     found: Vec<What>,
     known: HashSet<What>,
+    /// What is left of [`MAX_WORK`].
+    work: usize,
 }
 
 impl Hosts {
+    fn spend(&mut self, octets: usize) {
+        self.work = self.work.saturating_sub(octets);
+    }
+
     fn add(&mut self, authority: &str) {
+        self.spend(authority.len());
         if authority.len() <= MAX_AUTHORITY
             && self.found.len() < MAX_FOUND
             && let Some(host) = host(authority)
@@ -72,12 +81,18 @@ impl Hosts {
     /// URIs that stand anywhere in a text.
     fn plain(&mut self, text: &str) {
         for at in memchr::memchr_iter(b':', text.as_bytes()) {
+            if self.work == 0 {
+                return;
+            }
             let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
             if after.starts_with(['/', '\\']) && ends_with_scheme(before) {
                 self.add(cut(after.trim_start_matches(['/', '\\']), |c| "<>\"'`(){}|,;!*^".contains(c)));
             }
         }
         for at in memchr::memchr2_iter(b'w', b'W', text.as_bytes()) {
+            if self.work == 0 {
+                return;
+            }
             let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at..).unwrap_or_default());
             let begins = after.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www."));
             if begins && !before.ends_with(|c: char| c.is_alphanumeric() || "-_.@".contains(c)) {
@@ -89,7 +104,7 @@ impl Hosts {
     /// URIs that are the value of an attribute: here they may be without a scheme, and have line ends in them.
     fn attributes(&mut self, html: &str) {
         let mut rest = html;
-        while let Some((_, after)) = rest.split_once('=') {
+        while let Some((_, after)) = rest.split_once('=').filter(|_| self.work > 0) {
             rest = after.trim_start();
             let value = match rest.chars().next() {
                 Some(quote @ ('"' | '\'')) => match rest.get(1..).and_then(|inside| inside.split_once(quote)) {
@@ -99,12 +114,15 @@ impl Hosts {
                     }
                     None => continue,
                 },
-                _ => rest.split(|c: char| c.is_whitespace() || c == '>').next().unwrap_or_default(),
+                // The next `=` may stand in it: no more of it is looked at than may be needed.
+                _ => start(rest, 2 * MAX_AUTHORITY)
+                    .split(|c: char| c.is_whitespace() || c == '>')
+                    .next()
+                    .unwrap_or_default(),
             };
-            let value: String = unescaped(start(value, 2 * MAX_AUTHORITY))
-                .chars()
-                .filter(|c| !matches!(c, '\t' | '\r' | '\n'))
-                .collect();
+            let value = start(value, 2 * MAX_AUTHORITY);
+            self.spend(value.len());
+            let value: String = unescaped(value).chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
             let value = value.trim_start_matches(|c: char| c <= ' ');
             let after = match value.split_once(':') {
                 Some((scheme, after)) if is_scheme(scheme) => Some(after),
@@ -133,8 +151,9 @@ fn ends_with_scheme(text: &str) -> bool {
     text.get(text.len() - letters..).is_some_and(is_scheme)
 }
 
-/// Up to the end of the authority, or to what cannot be part of it.
+/// Up to the end of the authority, or to what cannot be part of it; of one that is too long no more than shows it.
 fn cut(text: &str, ends: impl Fn(char) -> bool) -> &str {
+    let text = start(text, MAX_AUTHORITY + 4);
     let end =
         text.find(|c: char| matches!(c, '/' | '\\' | '?' | '#') || c.is_whitespace() || c.is_control() || ends(c));
     text.get(..end.unwrap_or(text.len())).unwrap_or_default()
@@ -317,10 +336,15 @@ mod tests {
     #[test]
     fn hostile_text_costs_little() {
         let start = std::time::Instant::now();
-        for piece in ["http:/", "http://a@", ":www.", "=\"", "='", "&#", "= =", "www.", "http:\\\\[", "%"] {
+        for piece in
+            ["http:/", "http://a@", ":www.", "=\"", "='", "&#", "= =", "www.", "http:\\\\[", "%", "=", "=h", "•www."]
+        {
             let text = piece.repeat(200_000 / piece.len());
             let _ = (found("plain", &text), found("html", &text));
         }
+        // What stands before does not cost what honest mail has behind it.
+        let links = "<td class=x><a href=http://many.example/a?b=c>".repeat(10_000) + "<a href=//last.example/>";
+        assert_eq!(found("html", &links), ["many.example", "last.example"]);
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 }
