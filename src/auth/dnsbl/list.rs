@@ -140,9 +140,10 @@ impl List {
         }
     }
 
-    /// Whether it is a list of what is good: none of its answers counts against a message.
+    /// Whether it is a list of what is good: some of its answers speak for a message, and none counts against it. One of which
+    /// none counts anything, as on trial, is no such list.
     pub fn is_allow_list(&self) -> bool {
-        self.codes.iter().all(|code| code.weight <= 0)
+        self.codes.iter().all(|code| code.weight <= 0) && self.codes.iter().any(|code| code.weight < 0)
     }
 
     /// The kinds of entries that it has.
@@ -209,13 +210,13 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// These lists. Several of one zone that are asked about the same are one, with the codes of all.
+    /// These lists. Several of one zone that are alike but for their codes are one, with the codes of all; it is asked for
+    /// reasons where one of them is.
     pub fn new(lists: impl IntoIterator<Item = List>) -> Self {
         let mut all: Vec<List> = Vec::new();
         for list in lists {
-            let same =
-                |known: &&mut List| known.zone == list.zone && known.holds == list.holds && known.about == list.about;
-            match all.iter_mut().find(same) {
+            let but_codes = |one: &List| List { codes: Vec::new(), reasons: false, ..one.clone() };
+            match all.iter_mut().find(|known| known.zone == list.zone && but_codes(known) == but_codes(&list)) {
                 Some(known) => {
                     known.reasons |= list.reasons;
                     known.codes.extend(list.codes);
@@ -317,6 +318,18 @@ mod tests {
         let lists = Lists::new([parse("bl.x=127.0.0.2*1"), parse("wl.x*-1"), parse("bl.x=127.0.0.3*2")]);
         assert_eq!(lists.lists().len(), 2);
         assert_eq!(lists.lists()[0].codes.len(), 2);
+        // What the one would lose is kept.
+        let (mut refusing, mut longer) = (parse("bl.x*1"), parse("bl.x*1"));
+        refusing.refusals.push("127.0.0.255".parse().unwrap());
+        longer.labels = 3..=5;
+        assert_eq!(Lists::new([parse("bl.x*1"), refusing, longer]).lists().len(), 3);
+    }
+
+    #[test]
+    fn a_list_on_trial_speaks_for_nobody() {
+        for (text, expected) in [("x.y*-1", true), ("x.y*0", false), ("x.y*1", false)] {
+            assert_eq!(text.parse::<List>().unwrap().is_allow_list(), expected, "{text}");
+        }
     }
 
     #[test]
