@@ -439,7 +439,9 @@ impl Inquiry for Check {
 
     fn tick(&mut self, now: Instant) {
         self.parts().for_each(|part| part.tick(now));
-        if now < *self.until.get_or_insert(now + self.patience) {
+        // What is later than any clock can say never comes.
+        self.until = self.until.or_else(|| now.checked_add(self.patience));
+        if self.until.is_none_or(|until| now < until) {
             return;
         }
         // It ends: how many questions there can be is bounded.
@@ -633,6 +635,17 @@ mod tests {
             "Authentication-Results: mx.test; spf=temperror reason=\"dns: timeout\" smtp.mailfrom=x.org; \
              dkim=none; dmarc=permerror reason=\"no author domain\"; iprev=permerror policy.iprev=192.0.2.1"
         );
+    }
+
+    #[test]
+    fn patience_may_have_no_end() {
+        let session = Session::new([192, 0, 2, 1].into(), None, ReversePath::Null);
+        let mut lists = dnsbl::Lists::new([]);
+        lists.patience = Duration::MAX;
+        let config = Config { patience: Duration::MAX, lists: Some(Arc::new(lists)), ..Config::default() };
+        let mut check = Check::with(&session, &Message::parse("\r\n"), Timestamp::from_unix(0), &config);
+        check.tick(Instant::now());
+        assert!(matches!(check.poll(), Ask::Question(_)) && check.deadline().is_none());
     }
 
     #[test]

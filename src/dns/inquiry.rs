@@ -119,8 +119,9 @@ impl<I: Inquiry> Inquiry for Within<I> {
 
     fn tick(&mut self, now: Instant) {
         self.inquiry.tick(now);
-        let until = *self.until.get_or_insert(now + self.patience);
-        self.is_over |= now >= until;
+        // What is later than any clock can say never comes.
+        self.until = self.until.or_else(|| now.checked_add(self.patience));
+        self.is_over |= self.until.is_some_and(|until| now >= until);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -189,5 +190,19 @@ impl<I: Inquiry> Inquiry for Traced<I> {
 
     fn deadline(&self) -> Option<Instant> {
         self.inquiry.deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::mx;
+
+    #[test]
+    fn patience_may_have_no_end() {
+        let mut lookup = Within::new(mx::Lookup::new(&"example.org".parse().unwrap(), 1), Duration::MAX);
+        let now = Instant::now();
+        (0..2).for_each(|day| lookup.tick(now + Duration::from_secs(day * 86_400)));
+        assert_eq!((lookup.open().len(), lookup.deadline()), (1, None));
     }
 }
