@@ -145,6 +145,33 @@ fn a_broken_chain_is_sealed_once() {
 
 /// §4.1.2
 #[test]
+fn a_chain_that_is_another_than_was_verified_is_broken() {
+    let sealers = Sealers::new();
+    let results = Results::new("r0.example", [Method::new("spf", "pass")]);
+    let chains: Vec<String> = (0..3).map(|times| sealers.sealed(times)).collect();
+    for (was, is) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)] {
+        let verdict = sealers.verify(&chains[was]);
+        let message = Message::parse(chains[is].clone());
+        let set = arc::seal(&message, &verdict, &results, &sealers.signers[0], now()).unwrap();
+        assert_eq!(set.contains(" cv=pass;"), was == is, "{was} {is}: {set}");
+        assert_eq!(set.contains(" cv=fail;"), was != is, "{was} {is}: {set}");
+    }
+}
+
+#[test]
+fn all_keys_are_asked_for_at_once() {
+    let sealers = Sealers::new();
+    let message = Message::parse(sealers.sealed(3));
+    let mut evaluation = arc::verify(&message, now(), &dkim::Config::default());
+    let open = evaluation.open();
+    assert_eq!(open.len(), 3);
+    for question in open.iter().rev() {
+        evaluation.answer_to(question, sealers.zone.answer(question));
+    }
+    assert!(matches!(evaluation.poll(), Ask::Verdict(verdict) if verdict.outcome == Outcome::Pass));
+}
+
+#[test]
 fn signatures_are_sealed_and_results_are_not() {
     let sealers = Sealers::new();
     let signed = dkim::sign(&Message::parse(MAIL), &sealers.signers[..1], now()).unwrap();

@@ -18,7 +18,7 @@ pub(in crate::auth) use chain::Chain;
 
 use super::{Results, dkim};
 use crate::base::Timestamp;
-use crate::dns::{Answer, Ask, Inquiry, Name};
+use crate::dns::{Answer, Ask, Inquiry, Name, Question};
 use crate::message::{Header, Message};
 
 /// How many sets a chain may have (RFC 8617 §5.2, step 1).
@@ -241,6 +241,14 @@ impl Inquiry for Evaluation {
 
     fn answer(&mut self, answer: Answer) {
         self.signatures.answer(answer);
+    }
+
+    fn open(&mut self) -> Vec<Question> {
+        self.signatures.open()
+    }
+
+    fn answer_to(&mut self, question: &Question, answer: Answer) {
+        self.signatures.answer_to(question, answer);
     }
 }
 

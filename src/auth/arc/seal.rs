@@ -120,9 +120,10 @@ impl<'a> Sealing<'a> {
         }
         let instance = highest + 1;
         let status = match verdict.outcome {
+            // A chain that appeared, went away or grew since it was verified is broken, whatever was found out then.
+            _ if self.highest != verdict.instance => "fail",
             Outcome::None if instance == 1 => "none",
-            Outcome::Pass if instance > 1 => "pass",
-            // A chain that appeared or went away since it was verified is broken, whatever was found out then.
+            Outcome::Pass => "pass",
             _ => "fail",
         };
         let first = format!("ARC-Authentication-Results: i={instance}; {}\r\n", results.payload());
