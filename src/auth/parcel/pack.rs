@@ -40,7 +40,7 @@ pub enum PackError {
     /// It has more octets than [`Limits::octets`].
     #[error("the report is larger than the limit")]
     TooLarge,
-    /// It is larger than [`Limits::ratio`] allows.
+    /// It is larger than [`Limits::ratio`] allows, or is in thousands of pieces.
     #[error("the report is packed more tightly than reports are")]
     Bomb,
     /// The compressed data is no such data, is cut off, or has another check sum.
@@ -55,6 +55,9 @@ pub enum PackError {
 const SMALL: usize = 1024 * 1024;
 /// How many layers are unpacked: some send gzip in gzip, or in zip.
 const LAYERS: usize = 3;
+/// How many members a gzip file may have. Each costs the room that its decoder takes, however small it is; those who pack
+/// in blocks of 64 KiB have a thousand for 64 MiB.
+const MEMBERS: usize = 2_000;
 /// How many entries of an archive are looked at: some send a folder before the file.
 const ENTRIES: usize = 20;
 
@@ -80,7 +83,12 @@ pub(in crate::auth) fn unpack<'a>(octets: &'a [u8], limits: &Limits) -> Result<C
 /// RFC 1952 §2.2: "A gzip file consists of a series of 'members'"; what stands behind them and is none is passed over.
 fn gunzip(mut octets: &[u8], most: (usize, PackError)) -> Result<Vec<u8>, PackError> {
     let mut out = Vec::new();
+    let mut members = 0;
     while octets.starts_with(b"\x1f\x8b") {
+        members += 1;
+        if members > MEMBERS {
+            return Err(PackError::Bomb);
+        }
         let mut member = GzDecoder::new(octets);
         read(&mut member, &mut out, most)?;
         octets = member.into_inner();
@@ -202,6 +210,9 @@ mod tests {
         assert_eq!(unpack(&bomb, &limits), Err(PackError::Bomb));
         // Gzip in gzip does not hide one.
         assert_eq!(unpack(&gzip(&bomb), &limits), Err(PackError::Bomb));
+        // Empty members cost time, and give nothing.
+        assert_eq!(unpack(&gzip(b"").repeat(MEMBERS), &limits).as_deref(), Ok(&b""[..]));
+        assert_eq!(unpack(&gzip(b"").repeat(MEMBERS + 1), &limits), Err(PackError::Bomb));
         let small = Limits { octets: 1000, ..limits };
         assert_eq!(unpack(&gzip(&[b' '; 1001]), &small), Err(PackError::TooLarge));
         assert_eq!(unpack(&[b' '; 1001], &small), Err(PackError::TooLarge));
