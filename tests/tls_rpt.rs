@@ -252,6 +252,21 @@ fn sessions_are_counted_within_bounds() {
 /// RFC 8460 §3: "Reports sent via SMTP MUST contain a valid [...] signature by the reporting domain", with a key that "SHOULD
 /// contain the appropriate service type declaration". Such a key signs no other mail.
 #[test]
+fn a_domain_without_room_for_its_policy_gets_no_empty_report() {
+    let mut limits = CollectorLimits::default();
+    limits.total = 1;
+    let mut collector = Collector::with(Timestamp::from_unix(0), limits);
+    for domain in ["x.org", "y.org"] {
+        collector.success(&domain.parse().unwrap(), &Policy::new(PolicyKind::Nothing, domain));
+    }
+    assert_eq!(collector.left_out(), 1);
+    let reporter = Reporter::new("Company-X", "tls@company-x.example".parse().unwrap());
+    let due = collector.finish(&reporter, Timestamp::from_unix(86_400));
+    let domains: Vec<String> = due.iter().map(|due| due.domain.to_string()).collect();
+    assert_eq!(domains, ["x.org"]);
+}
+
+#[test]
 fn reports_are_signed_with_keys_of_their_own() {
     let key = dkim::SigningKey::generate_ed25519().unwrap();
     let record = key.record().to_string().replacen("; ", "; s=tlsrpt; ", 1);

@@ -150,7 +150,8 @@ impl Collector {
         let begin = self.begin;
         let contact = reporter.contact.domain();
         let submitter = contact.to_ascii().unwrap_or_else(|| contact.to_string());
-        let due = self.domains.into_iter().map(|(domain, policies)| {
+        // Of a domain for whose policy there was no room there is nothing to tell.
+        let due = self.domains.into_iter().filter(|(_, policies)| !policies.is_empty()).map(|(domain, policies)| {
             let results = policies.into_iter().map(|(policy, counts)| PolicyResult {
                 policy,
                 successes: counts.successes,
