@@ -91,12 +91,16 @@ impl Redaction {
         for at in memchr::memchr_iter(b'@', text) {
             // Never before what is done: each octet is looked at once.
             let before = text.get(done..at).unwrap_or_default();
-            let start = at - local_part(before);
+            // RFC 5322 §4.4: white space may stand before the `@`; it stays.
+            let trimmed = before.trim_ascii_end();
+            let end = done + trimmed.len();
+            let start = end - local_part(trimmed);
             out.extend_from_slice(text.get(done..start).unwrap_or_default());
-            let local = text.get(start..at).unwrap_or_default();
+            let local = text.get(start..end).unwrap_or_default();
             if !local.is_empty() {
                 out.extend(self.word(local));
             }
+            out.extend_from_slice(text.get(end..at).unwrap_or_default());
             out.push(b'@');
             done = at + 1;
         }
@@ -111,7 +115,12 @@ fn local_part(text: &[u8]) -> usize {
         // To the quote that opens it; a quote behind a backslash does not.
         let quotes = memchr::memrchr_iter(b'"', inner);
         let open = quotes.into_iter().find(|at| at.checked_sub(1).and_then(|at| inner.get(at)) != Some(&b'\\'));
-        return open.map_or(0, |open| text.len() - open);
+        return match open {
+            Some(open) => text.len() - open,
+            // It opens before the last `@`, which stands in it: all since then is of the local part.
+            None if !inner.is_empty() => text.len(),
+            None => 0,
+        };
     }
     // `=`, as in `smtp.mailfrom=`, stands before local parts in results, and in those of mailing lists too: the piece behind the
     // first one that is the name of a property is the local part.
@@ -148,6 +157,8 @@ mod tests {
             ("smtp.mailfrom=ada@x.org", format!("smtp.mailfrom={}@x.org", word("ada"))),
             ("bounce=ada=y@x.org", format!("{}@x.org", word("bounce=ada=y"))),
             ("a@b@c", format!("{}@{}@c", word("a"), word("b"))),
+            ("\"a b@c d\"@x.org", format!("\"a {}@{}@x.org", word("b"), word("c d\""))),
+            ("ada @ x.org, bob\r\n\t@y.org", format!("{} @ x.org, {}\r\n\t@y.org", word("ada"), word("bob"))),
             ("@", "@".to_owned()),
             ("\"@x", "\"@x".to_owned()),
             ("no address", "no address".to_owned()),
