@@ -290,6 +290,33 @@ fn collectors_are_bounded_and_merge() {
 }
 
 #[test]
+fn collectors_are_bounded_in_octets() {
+    let mut limits = CollectorLimits::default();
+    limits.octets = 20_000;
+    let mut collector = Collector::with(Timestamp::from_unix(0), limits);
+    let names = |n: usize| format!("{}.{n}", "a".repeat(60));
+    // The records of one domain, and then new domains with a policy each.
+    for n in 0..100 {
+        mail(&zone(), &mut collector, [192, 0, 2, 1], &format!("ada@{}.example.com", names(n)), |_| {});
+    }
+    let records = collector.records();
+    assert!((5..80).contains(&records), "{records}");
+    assert_eq!(collector.left_out(), 100 - records as u64);
+    // What is known is counted on.
+    mail(&zone(), &mut collector, [192, 0, 2, 1], &format!("ada@{}.example.com", names(0)), |_| {});
+    assert_eq!((collector.records(), collector.left_out()), (records, 100 - records as u64));
+    let mut collector = Collector::with(Timestamp::from_unix(0), limits);
+    let long = ", mailto:b@example.com".repeat(100);
+    for n in 0..100 {
+        let zone = format!("_dmarc.d{n}.example TXT \"v=DMARC1; p=none; rua=mailto:a@example.com{long}\"");
+        // A text of the DNS is made of strings of 255 octets.
+        let zone = zone.parse::<Zone>().unwrap();
+        mail(&zone, &mut collector, [192, 0, 2, 1], &format!("ada@d{n}.example"), |_| {});
+    }
+    assert!((1..6).contains(&collector.records()), "{}", collector.records());
+}
+
+#[test]
 fn what_the_schema_demands_must_be_there() {
     let zone = zone();
     let mut collector = Collector::new(Timestamp::from_unix(0));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Disposition, DkimOutcome, DkimResult, Override, OverrideKind, PublishedPolicy, Record, Report, Reporter, Scope,
-    SpfOutcome, SpfResult,
+    SpfOutcome, SpfResult, Text,
 };
 use crate::address::Domain;
 use crate::auth::dmarc::{Destinations, Mechanism, Outcome, Policy, Record as PolicyRecord};
@@ -25,13 +25,16 @@ pub struct CollectorLimits {
     pub domains: usize,
     /// How many different records of one domain. Default 10,000: a report of 7 MB, that is 300 KB in gzip.
     pub records: usize,
-    /// How many different records in all. Default 200,000: some 200 MB.
+    /// How many different records in all. Default 200,000.
     pub total: usize,
+    /// How many octets the records and policies may take, as closely as they can be reckoned. Default 256 MiB: a record has
+    /// some 500 octets as a rule, and 7,000 with ten signatures by the longest of names.
+    pub octets: usize,
 }
 
 impl Default for CollectorLimits {
     fn default() -> Self {
-        Self { domains: 50_000, records: 10_000, total: 200_000 }
+        Self { domains: 50_000, records: 10_000, total: 200_000, octets: 256 * 1024 * 1024 }
     }
 }
 
@@ -98,8 +101,9 @@ pub struct Collector {
     begin: Timestamp,
     limits: CollectorLimits,
     domains: BTreeMap<Name, Seen>,
-    /// How many records there are in all.
+    /// How many records there are in all, and how many octets they and the policies take.
     total: usize,
+    octets: usize,
     left_out: u64,
 }
 
@@ -129,7 +133,7 @@ impl Collector {
 
     /// As [`new`](Self::new) with other limits.
     pub fn with(begin: Timestamp, limits: CollectorLimits) -> Self {
-        Self { begin, limits, domains: BTreeMap::new(), total: 0, left_out: 0 }
+        Self { begin, limits, domains: BTreeMap::new(), total: 0, octets: 0, left_out: 0 }
     }
 
     /// How many messages were left out because a limit was met.
@@ -153,26 +157,39 @@ impl Collector {
     }
 
     fn add(&mut self, domain: &Name, policy: &PolicyRecord, record: Record, count: u64) {
-        let full = self.domains.len() >= self.limits.domains;
+        let room = self.limits.octets.saturating_sub(self.octets);
+        let (of_policy, of_record) = (policy_octets(policy), record_octets(&record));
+        let no_room = self.domains.len() >= self.limits.domains || of_policy.saturating_add(of_record) > room;
         let known = match self.domains.get_mut(domain) {
             Some(known) => known,
-            None if full => return self.left_out = self.left_out.saturating_add(count),
+            None if no_room => {
+                return self.left_out = self.left_out.saturating_add(count);
+            }
             None => {
                 let seen = Seen { policy: policy.clone(), records: BTreeMap::new() };
+                self.octets += of_policy;
                 self.domains.entry(domain.clone()).or_insert(seen)
             }
         };
         if known.policy != *policy {
-            known.policy = policy.clone();
+            let before = policy_octets(&known.policy);
+            // Of a change for which there is no room nothing is told.
+            if of_policy <= before.saturating_add(room) {
+                self.octets = self.octets - before + of_policy; // it was counted when it came
+                known.policy = policy.clone();
+            }
         }
-        let room = known.records.len() < self.limits.records && self.total < self.limits.total;
+        let full = known.records.len() >= self.limits.records
+            || self.total >= self.limits.total
+            || self.octets.saturating_add(of_record) > self.limits.octets;
         match known.records.get_mut(&record) {
             Some(sum) => *sum = sum.saturating_add(count),
-            None if room => {
+            None if full => self.left_out = self.left_out.saturating_add(count),
+            None => {
                 known.records.insert(record, count);
+                self.octets += of_record;
                 self.total += 1;
             }
-            None => self.left_out = self.left_out.saturating_add(count),
         }
     }
 
@@ -206,6 +223,25 @@ impl Collector {
         });
         due.collect()
     }
+}
+
+/// How much memory a policy takes: its text, and the addresses out of it.
+fn policy_octets(policy: &PolicyRecord) -> usize {
+    size_of::<Seen>() + 2 * policy.text.len()
+}
+
+/// How much memory a record takes.
+fn record_octets(record: &Record) -> usize {
+    let human = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.text.len());
+    let dkim = record
+        .dkim
+        .iter()
+        .map(|one| size_of::<DkimResult>() + one.domain.len() + one.selector.len() + human(&one.human));
+    let spf = record.spf.iter().map(|one| size_of::<SpfResult>() + one.domain.len() + human(&one.human));
+    let reasons = record.reasons.iter().map(|one| size_of::<Override>() + human(&one.comment));
+    let envelope = [&record.envelope_from, &record.envelope_to].into_iter().flatten().map(String::len);
+    let own = size_of::<Record>() + record.header_from.len() + envelope.sum::<usize>();
+    dkim.chain(spf).chain(reasons).fold(own, usize::saturating_add)
 }
 
 impl Record {
