@@ -31,6 +31,14 @@ fn aligned(verdict: &Verdict) -> Vec<&str> {
     verdict.aligned.iter().map(|identifier| identifier.domain.as_str()).collect()
 }
 
+#[test]
+fn of_too_many_identifiers_the_author_domain_counts() {
+    let zone = zone(&[("example.com", "p=reject")]);
+    let mut identifiers: Vec<_> = (0..20).map(|n| dkim(&format!("other{n}.example"))).collect();
+    identifiers.push(dkim("example.com"));
+    assert_eq!(check(&zone, "example.com", &identifiers).outcome, Outcome::Pass);
+}
+
 /// §4.10
 #[test]
 fn a_long_name_asks_eight_questions() {

@@ -40,11 +40,11 @@ pub struct Evaluation {
 impl Evaluation {
     /// The evaluation for a message of [`author`](super::author) with these identifiers.
     pub fn new(author: Result<Name, Problem>, mut identifiers: Vec<Identifier>) -> Self {
-        identifiers.truncate(MAX_IDENTIFIERS);
         // What is proved first; what asks nothing before what asks.
         if let Ok(author) = &author {
             identifiers.sort_by_key(|one| (one.unproved, one.domain != *author));
         }
+        identifiers.truncate(MAX_IDENTIFIERS);
         Self { author, identifiers, tree: Tree::default(), exists: None, asked: Vec::new(), open: None }
     }
 
