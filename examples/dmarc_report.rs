@@ -74,7 +74,7 @@ fn table(report: &Report) {
             "{:>8}  {source:<39}  {:<10}  {dkim:<4}  {spf:<4}  {}",
             record.count,
             done.as_str(),
-            record.header_from
+            plain(&record.header_from)
         );
     }
     for fault in &report.faults {
