@@ -8,7 +8,7 @@ use facteur::auth::dnsbl::{
 };
 use facteur::auth::{Check, Config, Session};
 use facteur::base::Timestamp;
-use facteur::dns::{Ask, Inquiry, Within, Zone};
+use facteur::dns::{Ask, Data, Inquiry, Within, Zone};
 use facteur::message::Message;
 use facteur::smtp::ReversePath;
 
@@ -126,6 +126,17 @@ fn a_code_may_count_for_the_client_only() {
     // The same address in both places is asked for once.
     let verdict = ask(&zone, &lists, [relay, client("192.0.2.99")]);
     assert_eq!((verdict.score, verdict.entries.len()), (3, 1));
+}
+
+#[test]
+fn reasons_can_stand_in_replies_and_fields() {
+    let mut zone = zone("99.2.0.192.wl.x A 127.0.0.2\n");
+    zone.insert("99.2.0.192.wl.x".parse().unwrap(), Data::Txt("see\r\n <\u{e9}> \"here\"".into()));
+    let mut list: List = "wl.x*-1".parse().unwrap();
+    list.reasons = true;
+    let verdict = ask(&zone, &untested([list]), [client("192.0.2.99")]);
+    let Found::Listed { reason, .. } = &verdict.entries[0].found else { panic!() };
+    assert_eq!(reason.as_deref(), Some("see <??> \"here\""));
 }
 
 #[test]

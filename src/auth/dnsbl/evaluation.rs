@@ -299,7 +299,8 @@ fn text(answer: &Answer) -> Option<String> {
         _ => None,
     })?;
     let cut = first.get(..MAX_REASON).unwrap_or(first);
-    let text: String = String::from_utf8_lossy(cut).chars().filter(|c| !c.is_control()).collect();
+    let seen = cut.iter().filter(|octet| !octet.is_ascii_control());
+    let text: String = seen.map(|octet| if octet.is_ascii() { char::from(*octet) } else { '?' }).collect();
     Some(text).filter(|text| !text.is_empty())
 }
 

@@ -113,7 +113,8 @@ pub enum Found {
         codes: Vec<Ipv4Addr>,
         /// What the codes that fit mean, as far as they say it.
         meanings: Vec<String>,
-        /// Why, in the list's own words, where they were asked for. Control characters are left out.
+        /// Why, in the list's own words, where they were asked for. In ASCII, as replies of
+        /// SMTP and header fields must be: control characters are left out, and each octet that is none is a question mark.
         reason: Option<String>,
     },
     /// It is not listed.
