@@ -52,6 +52,22 @@ fn plain() -> Config {
     Config::new("gen.example", Redaction::None)
 }
 
+/// RFC 9991 §5.1: no loop of reports about reports.
+#[test]
+fn a_report_is_reported_to_nobody() {
+    let report = reports("", "sender.example", None, false, &plain()).remove(0);
+    let mail = report.mail(("Reporter", "author@consumer.example")).unwrap();
+    let mail = mail.date(now()).message_id("1@consumer.example").to("dmarc@gen.example").finish().unwrap();
+    let zone: Zone =
+        "_dmarc.consumer.example TXT \"v=DMARC1; p=reject; ruf=mailto:dmarc@consumer.example\"".parse().unwrap();
+    let session = Session::new([192, 0, 2, 1].into(), None, ReversePath::Null);
+    let of = |message: &Message| {
+        let found = zone.ask(Check::new(&session, message, now()));
+        Report::of(&session, &found, message, &Arrival::new(now()), &plain()).len()
+    };
+    assert_eq!((of(&mail), of(&Message::parse("From: author@consumer.example\r\n\r\n"))), (0, 1));
+}
+
 #[test]
 fn a_domain_gets_the_reports_it_asks_for() {
     use AuthFailure::{BodyHash, Dmarc, Spf};

@@ -63,7 +63,9 @@ impl Limiter {
         Self { config, since: None, sent: 0, domains: HashMap::new() }
     }
 
-    /// A message of `domain` failed. Where a report goes out about it, for how many it stands: for Incidents (RFC 5965 §3.2).
+    /// A message under the policy of `domain` failed. Where a report goes out about it, for how many it stands: for Incidents
+    /// (RFC 5965 §3.2). The domain is to be that of [`Verdict::policy_domain`](crate::auth::dmarc::Verdict::policy_domain): of
+    /// author domains a forger can invent any number below it.
     pub fn admit(&mut self, domain: &Name, now: Instant) -> Option<u32> {
         let since = *self.since.get_or_insert(now);
         if now.saturating_duration_since(since) >= self.config.window {

@@ -162,7 +162,8 @@ pub struct Report {
 
 impl Report {
     /// The reports of a message that its domain wants: of DMARC, of DKIM and of SPF, one each at most. None where there is
-    /// no failure of the kind; none where the domain named no address for them, or is a public suffix (RFC 9991 §2).
+    /// no failure of the kind; none where the domain named no address for them, or is a public suffix (RFC 9991 §2); and none
+    /// where the message is a report of this kind itself, for such reports could go to and fro for ever (RFC 9991 §5.1).
     pub fn of(
         session: &Session,
         found: &auth::Report,
@@ -175,6 +176,9 @@ impl Report {
             return Vec::new();
         };
         if record.suffix == Some(true) || !matches!(dmarc.outcome, Outcome::Pass | Outcome::Fail) {
+            return Vec::new();
+        }
+        if Self::mailed(message).is_some() {
             return Vec::new();
         }
         let options = Options::parse(&record.failure_options);
