@@ -13,6 +13,9 @@ use super::{Algorithm, Problem, Record};
 use crate::base::crypto::PrivateKey;
 use crate::text::transfer;
 
+/// How long the text of a record may be that is kept: a key of 8192 bits takes 1,400 characters.
+const MAX_KEPT: usize = 2048;
+
 /// Key records that were parsed, found again by their text. Which text a name has is for the DNS to say; so nothing here
 /// grows old.
 ///
@@ -37,7 +40,7 @@ struct Generations {
 }
 
 impl Keys {
-    /// Room for `most` records, of about 2 KB each.
+    /// Room for `most` records, of about 2 KB each and 10 KB at most: longer texts than keys need are not kept.
     pub fn new(most: usize) -> Self {
         Self { most: most.div_ceil(2), generations: Mutex::default() }
     }
@@ -55,6 +58,9 @@ impl Keys {
             Some(record) => Arc::clone(record),
             None => Arc::new(Record::of_any_service(text)?),
         };
+        if text.len() > MAX_KEPT {
+            return Ok(record);
+        }
         if generations.late.len() >= self.most {
             generations.early = std::mem::take(&mut generations.late);
         }
@@ -216,6 +222,8 @@ mod tests {
         let generations = keys.generations.lock().unwrap();
         assert!(generations.late.len() + generations.early.len() <= 4);
         drop(generations);
+        let long = format!("{ed25519}; n={}", "x".repeat(MAX_KEPT)).into();
+        assert!(!Arc::ptr_eq(&keys.record(&long).unwrap(), &keys.record(&long).unwrap()));
         assert_eq!(keys.record(&Bytes::from_static(b"p=")).unwrap_err(), Problem::Revoked);
     }
 
