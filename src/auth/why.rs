@@ -149,8 +149,7 @@ mod tests {
         let sender = ReversePath::Address("ada@x.org".parse().unwrap());
         let session = Session::new([192, 0, 2, 1].into(), Some("h.x.org".parse().unwrap()), sender);
         let report = zone.ask(Check::new(&session, &Message::parse(signed), now)).to_string();
-        let expected = format!(
-            "spf helo=h.x.org: none: dns: no such name\n  asked: h.x.org TXT\n\
+        let expected = "spf helo=h.x.org: none: dns: no such name\n  asked: h.x.org TXT\n\
              spf mailfrom=x.org: fail by -all of x.org\n  record: v=spf1 include:y.org -all\n  \
              asked: x.org TXT, y.org TXT, z.org A\n\
              dkim d=x.org s=s1 a=ed25519-sha256: fail (the signed body ends after octet 9): something was appended to the body\n\
@@ -158,8 +157,7 @@ mod tests {
              dmarc from=x.org: fail by the policy reject of x.org, to be done: reject\n  \
              record: v=DMARC1; p=reject; x=\\x07\n  asked: _dmarc.x.org TXT\n\
              iprev 192.0.2.1: fail: no name of the address leads back to it\n  \
-             asked: 1.2.0.192.in-addr.arpa PTR, h.x.org A\n"
-        );
+             asked: 1.2.0.192.in-addr.arpa PTR, h.x.org A\n";
         assert_eq!(report, expected);
     }
 }
