@@ -12,7 +12,10 @@ use crate::base::parse::{Expected, Parsed, fail, sp};
 pub(super) fn reverse<'a>(args: &'a [u8], quirks: &Quirks) -> Result<(Option<Found<'a>>, &'a [u8]), ParseError> {
     let place = |fault| at(args, fault);
     let (rest, inner) = match begin(b"FROM:", "FROM:", args, quirks).map_err(place)? {
-        ([b'>', rest @ ..], Some(())) => (rest, None),
+        // Behind a source route stands a mailbox: `<@a.test:>` is no null reverse-path.
+        (path @ [b'>', rest @ ..], Some(())) if args.strip_suffix(path).is_some_and(|begun| begun.ends_with(b"<")) => {
+            (rest, None)
+        }
         (rest, bracket) => {
             let (rest, found) = mailbox(rest).map_err(place)?;
             (end(rest, bracket).map_err(place)?, Some(found))
@@ -178,6 +181,14 @@ mod tests {
         {
             let error = forward(text.as_bytes(), &Quirks::default()).map(|_| ()).unwrap_err();
             assert_eq!(error.at, at, "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_stands_behind_a_source_route() {
+        for (text, at) in [("FROM:<@a.test:>", 14), ("FROM:<@a,@b:> SIZE=1", 12)] {
+            let error = reverse(text.as_bytes(), &Quirks::default()).map(|_| ()).unwrap_err();
+            assert_eq!((error.at, error.expected), (at, "a local part"), "{text}");
         }
     }
 
