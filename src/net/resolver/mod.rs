@@ -231,8 +231,9 @@ impl Resolver {
         let Some(flight) = self.flights.join(question, waiter, Instant::now().into_std()) else { return };
         let resolver = Arc::clone(&self.resolver);
         tokio::spawn(async move {
-            let answer = flight.permitted(look_up(&resolver, flight.question())).await;
-            flight.land(answer, Instant::now().into_std());
+            if let Some(answer) = flight.permitted(look_up(&resolver, flight.question())).await {
+                flight.land(answer, Instant::now().into_std());
+            }
         });
     }
 }
