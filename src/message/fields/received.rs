@@ -23,10 +23,10 @@ use crate::text::transfer::Set;
 ///     b"from mail.a.test (host.a.test [192.0.2.1])\r\n\tby mx.b.test (Postfix) with ESMTP id 4X1\r\n\t\
 ///       for <bob@b.test>; Mon, 1 Jan 2024 10:00:00 +0100",
 /// );
-/// let from = received.from.unwrap();
+/// let from = received.from.as_ref().unwrap();
 /// assert_eq!((from.helo.as_deref(), from.reverse.as_deref()), (Some("mail.a.test"), Some("host.a.test")));
 /// assert_eq!(from.address, Some([192, 0, 2, 1].into()));
-/// assert_eq!(received.by.unwrap().name, "mx.b.test");
+/// assert_eq!(received.by.as_ref().unwrap().name, "mx.b.test");
 /// assert_eq!((received.with.as_deref(), received.id.as_deref()), (Some("ESMTP"), Some("4X1")));
 /// assert_eq!(received.recipients().next().unwrap().to_string(), "bob@b.test");
 /// assert_eq!(received.date.unwrap().unix(), 1704099600);
