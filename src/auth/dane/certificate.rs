@@ -5,12 +5,12 @@ use crate::base::der::{element, sequence};
 
 const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;
-#[cfg(feature = "net")]
+#[cfg(any(test, feature = "net"))]
 const SET: u8 = 0x31;
 /// `[0] EXPLICIT Version`
 const VERSION: u8 = 0xa0;
 /// `id-at-commonName`, 2.5.4.3
-#[cfg(feature = "net")]
+#[cfg(any(test, feature = "net"))]
 const COMMON_NAME: &[u8] = b"\x06\x03\x55\x04\x03";
 
 /// A certificate that was walked through.
@@ -45,7 +45,7 @@ impl<'a> Certificate<'a> {
         is_key(key).then_some(Self { key, subject })
     }
 
-    #[cfg(feature = "net")]
+    #[cfg(any(test, feature = "net"))]
     /// The last common name of the subject, which is the most specific (RFC 6125 §2.3.1).
     pub(crate) fn common_name(&self) -> Option<&'a str> {
         // Name ::= SEQUENCE OF SET OF SEQUENCE { type OBJECT IDENTIFIER, value }

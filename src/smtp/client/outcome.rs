@@ -74,7 +74,6 @@ pub enum By {
 
 impl Outcome {
     #[cfg(any(test, feature = "net"))]
-    #[cfg(any(test, feature = "net"))]
     pub(crate) fn new(to: ForwardPath, stage: Stage, reply: Reply, by: By) -> Self {
         Self { to, stage, reply, by, handover: Handover::default() }
     }
