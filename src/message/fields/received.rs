@@ -73,7 +73,8 @@ pub struct ReceivedHost<'a> {
     pub helo: Option<Cow<'a, str>>,
     /// The name that the server found for its address; `None` where it wrote `unknown` or nothing.
     pub reverse: Option<Cow<'a, str>>,
-    /// Its address, out of the TCP-info or wherever else it stands.
+    /// Its address, out of the TCP-info or wherever else it stands. What the client itself wrote counts only where there is
+    /// nothing better: a client may say `HELO [127.0.0.1]`.
     pub address: Option<IpAddr>,
     comments: Comments<'a>,
 }
@@ -199,7 +200,8 @@ impl<'a> ReceivedHost<'a> {
         let outside = address(name).or_else(|| clause.more(octets).find_map(address));
         let Span { from, to, quotes } = clause.comments;
         let comments = Comments { text: octets.get(from..to).unwrap_or_default(), quotes };
-        let mut host = Self { address: outside, name: charset::guess(name), ..Default::default() };
+        let mut inside = None;
+        let mut host = Self { name: charset::guess(name), ..Default::default() };
         let (mut helo, mut reverse) = (None, None);
         for comment in comments.iter() {
             let mut words = comment.split(|octet| between_words(*octet)).filter(|word| !word.is_empty());
@@ -222,7 +224,7 @@ impl<'a> ReceivedHost<'a> {
                     let bracket = place.iter().position(|octet| *octet == b'[').filter(|at| *at > 0);
                     let (place, literal) = bracket.map_or((place, place), |at| place.split_at(at));
                     let found = address(literal);
-                    host.address = host.address.or(found);
+                    inside = inside.or(found);
                     if first && (found.is_none() || bracket.is_some()) && reverse.is_none() && is_domain(place) {
                         reverse = Some(place);
                     }
@@ -234,6 +236,9 @@ impl<'a> ReceivedHost<'a> {
             // The comment says what it called itself, so the word says who it is.
             reverse = reverse.or(Some(name).filter(|name| is_domain(name)));
         }
+        // RFC 5321 §4.4: "address-literal FWS "(" TCP-info ")"", of which the server knows the second only. Where the comment says
+        // what it called itself, the word is the server's too.
+        host.address = if helo.is_some() { outside.or(inside) } else { inside.or(outside) };
         host.helo = helo.map(charset::guess).or_else(|| Some(host.name.clone()).filter(|name| !name.is_empty()));
         host.reverse = reverse.map(charset::guess);
         host.comments = comments;
@@ -508,6 +513,23 @@ mod tests {
             or(received.date.map(|date| date.unix().to_string().into())),
         ]
         .join("|")
+    }
+
+    #[test]
+    fn the_address_is_what_the_server_saw() {
+        for (from, expected) in [
+            ("from [127.0.0.1] ([192.0.2.1])", "192.0.2.1"),
+            ("from [127.0.0.1] (a.test [192.0.2.1])", "192.0.2.1"),
+            ("from 127.0.0.1 (EHLO a.test) (192.0.2.1)", "127.0.0.1"),
+            ("from [192.0.2.1] (helo=[127.0.0.1])", "192.0.2.1"),
+            ("from [192.0.2.1] (helo=a.test ident=me@127.0.0.1)", "192.0.2.1"),
+            ("from unknown (HELO [127.0.0.1]) (192.0.2.1)", "192.0.2.1"),
+            ("from a.test [192.0.2.1]", "192.0.2.1"),
+        ] {
+            let value = format!("{from} by b.test; Mon, 1 Jan 2024 09:00:00 +0000");
+            let address = Received::parse(value.as_bytes()).from.and_then(|from| from.address);
+            assert_eq!(address, Some(expected.parse().unwrap()), "{from}");
+        }
     }
 
     #[test]
