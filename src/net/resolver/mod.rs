@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use self::flight::Flights;
-use crate::dns::{Answer, Ask, Cache, Failure, Inquiry, Question, packet};
+use crate::dns::{Answer, Ask, Cache, Failure, Inquiry, Question, RecordType, packet};
 
 /// Asks name servers. Cheap to clone; clones share the cache and the questions under way.
 ///
@@ -38,6 +38,7 @@ use crate::dns::{Answer, Ask, Cache, Failure, Inquiry, Question, packet};
 pub struct Resolver {
     resolver: Arc<TokioResolver>,
     flights: Arc<Flights>,
+    validates: bool,
 }
 
 /// Whom a [`Resolver`] asks, and how.
@@ -170,7 +171,11 @@ impl Resolver {
         options.timeout = config.timeout.unwrap_or(options.timeout);
         options.attempts = config.retries.unwrap_or(options.attempts);
         let cache = Cache::new(config.cache).octets(config.cache_octets);
-        Ok(Self { resolver: Arc::new(builder.build()?), flights: Arc::new(Flights::new(cache, config.at_once)) })
+        Ok(Self {
+            resolver: Arc::new(builder.build()?),
+            flights: Arc::new(Flights::new(cache, config.at_once)),
+            validates: config.validation != Validation::Off,
+        })
     }
 
     /// Asks the name servers of this system.
@@ -229,9 +234,9 @@ impl Resolver {
     /// Has the answer sent to `waiter`: out of the cache, by whoever asks already, or by a task of its own.
     fn begin(&self, question: &Question, waiter: &flight::Waiter) {
         let Some(flight) = self.flights.join(question, waiter, Instant::now().into_std()) else { return };
-        let resolver = Arc::clone(&self.resolver);
+        let (resolver, validates) = (Arc::clone(&self.resolver), self.validates);
         tokio::spawn(async move {
-            if let Some(answer) = flight.permitted(look_up(&resolver, flight.question())).await {
+            if let Some(answer) = flight.permitted(look_up(&resolver, flight.question(), validates)).await {
                 flight.land(answer, Instant::now().into_std());
             }
         });
@@ -244,21 +249,39 @@ impl std::fmt::Debug for Resolver {
     }
 }
 
-async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
+async fn look_up(resolver: &TokioResolver, question: &Question, validates: bool) -> Answer {
     // A name that is written out in full is not sought in the system's own domains.
     let lookup = resolver.lookup(packet::written(&question.name), packet::wire_type(question.kind)).await;
     let lookup = match lookup {
         Ok(lookup) => lookup,
         Err(error) => return failure(&error),
     };
-    // Every alias on the way must be proved, too.
-    let counted = |record: &&rr::Record| record.record_type() != rr::RecordType::RRSIG;
-    let secure = lookup.answers().iter().filter(counted).all(|record| record.proof == Proof::Secure);
+    let secure = match proved(lookup.answers(), question.kind) {
+        Err(failure) if validates => return Err(failure).into(),
+        proved => proved == Ok(true),
+    };
     match packet::records(lookup.answers(), question) {
         Ok((found, _)) if found.is_empty() => Answer::from(Err(Failure::NoData)),
         Ok((found, ttl)) => Answer { found: Ok(found), ttl, secure },
         Err(failure) => Answer::from(Err(failure)),
     }
+}
+
+/// Whether all of it is proved; every alias on the way must be, too.
+fn proved(records: &[rr::Record], kind: RecordType) -> Result<bool, Failure> {
+    // The hosts file and the names of RFC 6761 answer these, and nobody proves them.
+    let local = matches!(kind, RecordType::A | RecordType::Aaaa | RecordType::Ptr);
+    let mut secure = true;
+    for record in records.iter().filter(|record| record.record_type() != rr::RecordType::RRSIG) {
+        match record.proof {
+            Proof::Secure => {}
+            Proof::Bogus => return Err(Failure::Bogus),
+            // RFC 7672 §2.1.1: "this MUST be treated by the SMTP client as though a "bogus" or error result had been returned."
+            Proof::Indeterminate if !local => return Err(Failure::ServFail),
+            Proof::Indeterminate | Proof::Insecure => secure = false,
+        }
+    }
+    Ok(secure)
 }
 
 /// What an error means for the question.
@@ -281,5 +304,35 @@ fn failure(error: &NetError) -> Answer {
         NetError::Timeout => Err(Failure::Timeout).into(),
         NetError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Failure::Timeout).into(),
         _ => Err(Failure::ServFail).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata::MX;
+    use hickory_resolver::proto::rr::{Name, RData, Record};
+
+    use super::*;
+
+    /// RFC 7672 §2.1.1: what cannot be told is a failure, and no answer that is not signed.
+    #[test]
+    fn a_proof_that_cannot_be_had_is_a_failure() {
+        let record = |proof| {
+            let mut record = Record::from_rdata(Name::root(), 60, RData::MX(MX::new(1, Name::root())));
+            record.proof = proof;
+            record
+        };
+        use Proof::{Bogus, Indeterminate, Insecure, Secure};
+        for (proofs, mx, address) in [
+            (&[][..], Ok(true), Ok(true)),
+            (&[Secure, Secure], Ok(true), Ok(true)),
+            (&[Secure, Insecure], Ok(false), Ok(false)),
+            (&[Insecure, Bogus], Err(Failure::Bogus), Err(Failure::Bogus)),
+            (&[Secure, Indeterminate], Err(Failure::ServFail), Ok(false)),
+        ] {
+            let records: Vec<_> = proofs.iter().map(|proof| record(*proof)).collect();
+            assert_eq!(proved(&records, RecordType::Mx), mx, "{proofs:?}");
+            assert_eq!(proved(&records, RecordType::A), address, "{proofs:?}");
+        }
     }
 }
