@@ -139,7 +139,8 @@ fn convert_leaf(edit: &mut Edit, part: Part<'_>, encoding: &Encoding, to: Transp
         header.remove_all("Content-Transfer-Encoding");
         header.append("Content-Transfer-Encoding", b"base64").map_err(EditError::from).map_err(refused)?;
     }
-    if part.parent().is_none() {
+    // A message of its own, embedded ones among them.
+    if part.parent().is_none_or(|parent| parent.embedded().is_some()) {
         say_mime(edit, part)?;
     }
     Ok(true)
@@ -237,6 +238,14 @@ mod tests {
                 SevenBit,
                 "MIME-Version: 1.0|Content-Type: message/rfc822|Content-Transfer-Encoding: 7bit||MIME-Version: 1.0|\
                  Content-Type: text/plain|Content-Transfer-Encoding: quoted-printable||=E9 inside of it|",
+                1,
+            ),
+            // One that says nothing of MIME says it then, wherever it is.
+            (
+                b"MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\n\xe9 inside of it\r\n",
+                SevenBit,
+                "MIME-Version: 1.0|Content-Type: message/rfc822||Subject: x|Content-Transfer-Encoding: quoted-printable|\
+                 MIME-Version: 1.0|Content-Type: text/plain; charset=unknown-8bit||=E9 inside of it|",
                 1,
             ),
             // Binary that is lines after all is called that; what is not is base64.
