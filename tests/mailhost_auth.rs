@@ -295,6 +295,43 @@ fn outgoing_mail_is_signed_and_what_is_forwarded_sealed() {
 }
 
 #[test]
+fn mail_of_strangers_is_never_signed_as_ours() {
+    let folder = Folder::new("auth-stranger");
+    let keys = Keys::new(&folder.0);
+    let c = Mailhost::start_with(&folder.0.join("c"), "hostname = \"mx.c.test\"\nlocal_domains = [\"c.test\"]\n");
+    let password = Verifier::generate(&Secret::from("x"));
+    // Nothing is checked here; mail for bob goes on.
+    let b = Mailhost::start_with(
+        &folder.0.join("b"),
+        &format!(
+            "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]\n{}[[users]]\nname = \"bob\"\npassword = \"{password}\"\n\
+             mailbox = \"maildir/bob\"\nforward = [\"demo@c.test\"]\n[[transports]]\ndomain = \"*\"\nhost = \"{}\"\n",
+            keys.config("[[auth.sign]]", 0),
+            c.listeners["smtp"],
+        ),
+    );
+    let mut client = hello(&b);
+    expect(&hand_in(&mut client, "x@evil.example", "bob@b.test", &letter("signed.example")), "250");
+    let arrived = Message::parse(c.settled(1).remove(0));
+    assert!(arrived.header().get("DKIM-Signature").is_none(), "{}", arrived.raw().escape_ascii());
+}
+
+#[test]
+fn fields_that_some_readers_see_are_not_smuggled_in() {
+    let folder = Folder::new("auth-smuggled");
+    let host = Mailhost::start_with(&folder.0.join("data"), &checking(&folder, RECORDS, ""));
+    let mut client = hello(&host);
+    let two = format!("From: ada@good.example\r\n{}", letter("bank.example"));
+    expect(&hand_in(&mut client, "ada@good.example", "demo@localhost", &two), "550 5.7.1");
+    // A header ends at the first of two lines that are no fields. Some readers go on to the blank line.
+    let behind = "From: ada@good.example\r\nno field\r\nnor this\r\n\
+                  Authentication-Results: mail.localhost; dkim=pass\r\n\r\nHello.\r\n";
+    expect(&hand_in(&mut client, "ada@good.example", "demo@localhost", behind), "250");
+    let text = String::from_utf8(host.settled(1).remove(0)).unwrap();
+    assert!(text.contains("\r\nFrom: ada@good.example\r\n\r\nno field\r\nnor this\r\n"), "{text}");
+}
+
+#[test]
 fn mail_of_users_is_not_checked() {
     let folder = Folder::new("auth-users");
     let settings = checking(&folder, RECORDS, "spf_fail = \"refuse\"");

@@ -108,6 +108,15 @@ pub struct Guard {
     sealer: Option<Signer>,
 }
 
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From a user, from a trusted network, or from this host itself.
+    Here,
+    /// From a stranger, checked or not.
+    Elsewhere,
+}
+
 enum Dns {
     Zone(Zone),
     Resolver(Resolver),
@@ -168,14 +177,18 @@ impl Guard {
     }
 
     /// The fields to be put in front of a message that goes out: signatures where it began here, and the seal of an ARC set
-    /// where it was checked here on its way in, as `trace` says, the fields of this host that `message` begins with.
-    pub async fn stamp(&self, host: &str, trace: &Bytes, message: &Bytes) -> Result<String, String> {
+    /// where it was checked here on its way in, as `trace` says, the fields of this host that `message` begins with. One from
+    /// elsewhere is never signed, whoever its From field names.
+    pub async fn stamp(&self, host: &str, origin: Origin, trace: &Bytes, message: &Bytes) -> Result<String, String> {
         if self.signers.is_empty() && self.sealer.is_none() {
             return Ok(String::new());
         }
         let message = Message::parse(message.clone());
         if let Some(results) = results(trace, host) {
             return self.seal(&message, &results).await;
+        }
+        if origin == Origin::Elsewhere {
+            return Ok(String::new());
         }
         let Ok(author) = dmarc::author(message.header()) else { return Ok(String::new()) };
         let of = |signer: &&Signer| author.is_within(&signer.domain);

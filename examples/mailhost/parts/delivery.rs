@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use facteur::address::Domain;
 use facteur::base::Timestamp;
+use facteur::message::fields::Received;
 use facteur::message::{HeaderEdit, Message};
 use facteur::smtp::{self, ByMode, Enhanced, ForwardPath, Recipient, trace};
 use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Spool, SpoolError};
@@ -24,6 +25,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 
 use super::accounts::Account;
+use super::auth::Origin;
 use super::config::Way;
 use super::host::{Fault, Host};
 use super::intake::JUNK;
@@ -305,12 +307,25 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
 /// The fields that sign or seal a message on its way out.
 async fn stamped(host: &Host, entry: &Entry, content: &Bytes) -> String {
     let message = Bytes::from([&entry.trace[..], content].concat());
-    let stamp = host.guard.stamp(&host.config.hostname, &entry.trace, &message).await;
+    let origin = origin(host, &entry.trace);
+    let stamp = host.guard.stamp(&host.config.hostname, origin, &entry.trace, &message).await;
     stamp.unwrap_or_else(|why| {
         // It goes as it is: whoever checks it may still know it by SPF.
         log!(entry.id, "{why}");
         String::new()
     })
+}
+
+/// Where a message came from, by what this host has written above it.
+fn origin(host: &Host, trace: &Bytes) -> Origin {
+    let trace = Message::parse(trace.clone());
+    // Reports of this host have none.
+    let Some(field) = trace.header().get("Received") else { return Origin::Here };
+    let received = Received::parse(field.value());
+    // RFC 3848: the A in ESMTPA and its like is for who has logged in.
+    let logged_in = received.with.as_deref().is_some_and(|with| with.ends_with('A'));
+    let trusted = received.from.and_then(|from| from.address).is_some_and(|ip| host.config.is_trusted(ip));
+    if logged_in || trusted { Origin::Here } else { Origin::Elsewhere }
 }
 
 /// Where a recipient's mail goes that is not for here: `None` for the way where there is none.

@@ -105,7 +105,13 @@ impl Intake {
         // RFC 8601 §5: what bears our name came from outside, and is not ours.
         let mut edit = HeaderEdit::new(&message);
         edit.retain(|field| !foreign(field, &self.host));
-        edit.finish().raw().to_vec()
+        let edited = edit.finish();
+        let edited = edited.raw();
+        let (header, body) = edited.split_at(edited.len() - message.root().raw_body().len()); // the body is not edited
+        // Where a line that is no field ends the header, some readers read on, and see fields that nobody has checked. A
+        // blank line in front of it is what all of them go by, and is what MTAs put there of old.
+        let blank: &[u8] = if body.is_empty() || ends_blank(header) { b"" } else { b"\r\n" };
+        [header, blank, body].concat()
     }
 
     /// The start of a message that is not checked; of others its Message-ID alone.
@@ -157,6 +163,12 @@ fn ends_within(head: &[u8], from: usize) -> bool {
     head.starts_with(b"\r\n") || head.starts_with(b"\n") || memchr::memchr_iter(b'\n', rest).any(blank)
 }
 
+/// Whether a header has its blank line.
+fn ends_blank(header: &[u8]) -> bool {
+    let blank = header.strip_suffix(b"\n").map(|rest| rest.strip_suffix(b"\r").unwrap_or(rest));
+    blank.is_some_and(|rest| rest.is_empty() || rest.ends_with(b"\n"))
+}
+
 /// One line of all outcomes.
 fn said(report: &Report) -> String {
     let spf = |verdict: &Option<spf::Verdict>| {
@@ -179,6 +191,11 @@ fn said(report: &Report) -> String {
 /// Why the message is not taken, with the codes of RFC 7372.
 fn refusal(report: &Report, settings: &Settings, session: &auth::Session) -> Option<Reply> {
     let author = report.dmarc.author.as_ref().map(ToString::to_string).unwrap_or_default();
+    // RFC 9989 §5.3.1 leaves it open what to do with them; but readers show one of the two, and a domain that wants its mail
+    // kept apart from others' must not be evaded by a second field. RFC 5322 §3.6 allows one.
+    if report.dmarc.problem == Some(dmarc::Problem::SeveralFrom) && settings.dmarc == Obedience::Obey {
+        return Some(Reply::new(550, Enhanced(5, 7, 1), "there is more than one From field (RFC 5322)"));
+    }
     // RFC 7208 §2.4: of a null reverse-path it is the HELO name's.
     let spf = report.spf_mail_from.as_ref().or(report.spf_helo.as_ref());
     let spf_outcome = spf.map_or(spf::Outcome::None, |verdict| verdict.outcome);
