@@ -1,14 +1,15 @@
 //! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
-//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials` and `plain_lines` are for every
-//! processor.
+//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials`, `plain_lines`, `Set` and what
+//! takes octets as text are for every processor.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
 //!
 //! This is the one file of the crate with `unsafe`. It is there for four things only: to load and store all octets of an
-//! array (or the octets of a short slice, which a mask tells), to call a function for a processor that was just asked whether it can run it (or always can), to make octets part of a vector
-//! that were just stored there, and to take as text what was just found to be UTF-8. All places in buffers are arrays and
-//! slices that are checked as everywhere. `benches/README.md` has the figures that ask for it.
+//! array (or the octets of a short slice, which a mask tells), to call a function for a processor that was just asked whether
+//! it can run it (or always can), to make octets part of a vector that were just stored there, and to take as text what was
+//! just found to be UTF-8. All places in buffers are arrays and slices that are checked as everywhere. `benches/README.md` has
+//! the figures that ask for it.
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
 
