@@ -43,32 +43,35 @@ impl Name {
     /// Where a label is empty or longer than [`MAX_LABEL`], the name longer than [`MAX_NAME`], or a character not
     /// printable ASCII.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Self::check(text)?;
         let name = text.strip_suffix('.').unwrap_or(text);
-        let mixed = name.bytes().any(|octet| octet.is_ascii_uppercase());
+        let mixed = Self::check(text, name)?;
         Ok(Self(if mixed { name.to_ascii_lowercase().into() } else { name.into() }))
     }
 
-    fn check(text: &str) -> Result<(), ParseError> {
-        let name = text.strip_suffix('.').unwrap_or(text);
+    /// Whether there are capitals in `name`, which is `text` without the dot at its end.
+    fn check(text: &str, name: &str) -> Result<bool, ParseError> {
         if name.is_empty() {
             // The root is a dot, not nothing.
-            return if text.is_empty() { Err(ParseError { expected: "a name", at: 0 }) } else { Ok(()) };
+            return if text.is_empty() { Err(ParseError { expected: "a name", at: 0 }) } else { Ok(false) };
         }
         if name.len() > MAX_NAME {
             return Err(ParseError { expected: "a shorter name", at: MAX_NAME });
         }
-        let mut start = 0;
-        for (at, octet) in name.bytes().chain([b'.']).enumerate() {
+        let (mut start, mut mixed) = (0, false);
+        let end_label = |start: usize, at: usize| match at - start {
+            0 => Err(ParseError { expected: "a label", at }),
+            1..=MAX_LABEL => Ok(at + 1),
+            _ => Err(ParseError { expected: "a shorter label", at: start }),
+        };
+        for (at, octet) in name.bytes().enumerate() {
             match octet {
-                b'.' if at == start => return Err(ParseError { expected: "a label", at }),
-                b'.' if at - start > MAX_LABEL => return Err(ParseError { expected: "a shorter label", at: start }),
-                b'.' => start = at + 1,
+                b'.' => start = end_label(start, at)?,
+                b'A'..=b'Z' => mixed = true,
                 b' '..=b'~' => {}
                 _ => return Err(ParseError { expected: "a printable character", at }),
             }
         }
-        Ok(())
+        end_label(start, name.len()).map(|_| mixed)
     }
 
     /// The name under which the DNS keeps the name of an address (RFC 1035 §3.5, RFC 3596 §2.5).

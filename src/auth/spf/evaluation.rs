@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::ops::Range;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
-use super::macros::{MAX_EXPLANATION, MacroString, Place, Values};
+use super::macros::{MAX_EXPLANATION, MacroString, Place, Span, Values};
 use super::record::{self, Directive, Mechanism, Modifiers, Prefix, Record, in_network4, in_network6};
 use super::{Identity, Outcome, Problem, Verdict};
 use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
@@ -26,6 +26,8 @@ pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
 /// How many questions and directives room is made for at first; most evaluations have no more.
 const USUAL_QUESTIONS: usize = 8;
 const USUAL_DIRECTIVES: usize = 12;
+/// How many records, each included by the one before, there is room for without an allocation.
+const USUAL_FRAMES: usize = 2;
 
 /// The evaluation for one client and one identity: `check_host()` of RFC 7208 §4.
 ///
@@ -59,25 +61,29 @@ pub struct Evaluation {
     now: i64,
     identity: Identity,
     /// The records under evaluation, each included by the one before.
-    frames: Vec<Frame>,
+    frames: SmallVec<[Frame; USUAL_FRAMES]>,
     /// Their directives, those of each behind those of the one before.
     directives: Vec<Directive>,
     state: State,
     lookups: u32,
     void_lookups: u32,
+    /// The last one is open while the state is [`State::Ask`].
     asked: Vec<Question>,
     /// The validated names of the address, once they are known.
     names: Option<Vec<Name>>,
-    /// Where the decision fell: the domain, and the term as it stands there.
-    term: Option<(Name, Bytes)>,
+    /// Where the decision fell: the question for the record, counted among those asked, and where its term stands in it.
+    term: Option<(usize, Span)>,
     /// The record of it.
     record: Option<Bytes>,
+    /// The record that is wrong, where one is; the term is the one that led to it.
+    wrong: Option<Bytes>,
 }
 
 /// One record under evaluation.
 #[derive(Clone, Debug)]
 struct Frame {
-    domain: Name,
+    /// The question that it answers, counted among those asked: its name is the domain.
+    question: usize,
     text: Bytes,
     modifiers: Modifiers,
     /// Where its directives begin.
@@ -92,7 +98,8 @@ struct Frame {
 enum State {
     /// Goes on with the term that is next.
     Run,
-    Ask(Question, Wanted),
+    /// The last question that was asked is open.
+    Ask(Wanted),
     Done {
         outcome: Outcome,
         problem: Option<Problem>,
@@ -161,7 +168,7 @@ impl Evaluation {
             receiver: None,
             now: 0,
             identity,
-            frames: Vec::new(),
+            frames: SmallVec::new(),
             directives: Vec::new(),
             state: State::Run,
             lookups: 0,
@@ -170,10 +177,11 @@ impl Evaluation {
             names: None,
             term: None,
             record: None,
+            wrong: None,
         };
         // RFC 7208 §4.3: "malformed [...] or is not a multi-label domain name"
         match Name::parse(origin) {
-            Ok(name) if name.labels().count() > 1 && !origin.starts_with('[') => {
+            Ok(name) if name.labels().nth(1).is_some() && !origin.starts_with('[') => {
                 evaluation.ask(name, RecordType::Txt, Wanted::Record(How::First));
             }
             _ => evaluation.done(Outcome::None, Some(Problem::NoDomain), None),
@@ -191,9 +199,8 @@ impl Evaluation {
     }
 
     fn ask(&mut self, name: Name, kind: RecordType, wanted: Wanted) {
-        let question = Question::new(name, kind);
-        self.asked.push(question.clone());
-        self.state = State::Ask(question, wanted);
+        self.asked.push(Question::new(name, kind));
+        self.state = State::Ask(wanted);
     }
 
     fn done(&mut self, outcome: Outcome, problem: Option<Problem>, explanation: Option<String>) {
@@ -201,15 +208,18 @@ impl Evaluation {
     }
 
     fn verdict(&self, outcome: Outcome, problem: Option<Problem>, explanation: Option<String>) -> Verdict {
-        // ASCII, as its grammar has it.
-        let term = |(domain, term): &(Name, Bytes)| (domain.clone(), String::from_utf8_lossy(term).into_owned());
+        let term = self.term.and_then(|(question, at)| {
+            let term = self.record.as_ref()?.get(at.range())?;
+            // ASCII, as its grammar has it.
+            Some((self.asked.get(question)?.name.clone(), String::from_utf8_lossy(term).into_owned()))
+        });
         Verdict {
             outcome,
             identity: self.identity,
             domain: self.origin.to_string(),
-            term: self.term.as_ref().map(term),
+            term,
             problem,
-            record: self.record.clone(),
+            record: self.wrong.as_ref().or(self.record.as_ref()).cloned(),
             explanation,
             asked: self.asked.clone(),
         }
@@ -222,14 +232,12 @@ impl Evaluation {
 
     /// Remembers the term that is looked at.
     fn note_term(&mut self) {
-        let Some(Frame { domain, text, next, .. }) = self.frames.last() else { return };
-        let redirect = |at: &Range<usize>| text.get(at.clone()).is_some_and(is_redirect);
+        let Some(Frame { question, text, next, .. }) = self.frames.last() else { return };
         let at = match self.directives.get(*next) {
-            Some(directive) => Some(directive.at.range()),
-            None => record::terms(text).find(redirect),
+            Some(directive) => Some(directive.at),
+            None => record::terms(text).find(|at| text.get(at.clone()).is_some_and(is_redirect)).map(Span::from),
         };
-        let term = at.filter(|at| at.end <= text.len() && at.start <= at.end).map(|at| text.slice(at));
-        self.term = term.map(|term| (domain.clone(), term));
+        self.term = at.map(|at| (*question, at));
         self.record = Some(text.clone());
     }
 
@@ -307,7 +315,7 @@ impl Evaluation {
                 return None;
             }
         }
-        let Some(domain) = domain else { return Some(self.frames.last().map(|frame| frame.domain.clone())) };
+        let Some(domain) = domain else { return Some(self.domain().cloned()) };
         if domain.wants_name && self.names.is_none() {
             self.ask_names(Then::Run);
             return None;
@@ -316,9 +324,15 @@ impl Evaluation {
         Some(self.with_values(|values| domain.name(&frame.text, values)))
     }
 
+    /// The domain of the record that is looked at.
+    fn domain(&self) -> Option<&Name> {
+        let question = self.asked.get(self.frames.last()?.question)?;
+        Some(&question.name)
+    }
+
     fn with_values<T>(&self, expand: impl FnOnce(&Values<'_>) -> T) -> T {
         let root = Name::root();
-        let domain = self.frames.last().map_or(&root, |frame| &frame.domain);
+        let domain = self.domain().unwrap_or(&root);
         expand(&Values {
             local: &self.local,
             origin: &self.origin,
@@ -386,7 +400,9 @@ impl Evaluation {
 
     /// The first record, or what it was redirected to, has been decided.
     fn concluded(&mut self, outcome: Outcome) {
-        self.record = self.frames.last().map(|frame| frame.text.clone());
+        if self.record.is_none() {
+            self.record = self.frames.last().map(|frame| frame.text.clone());
+        }
         let explains = self.frames.last().is_some_and(|frame| frame.modifiers.explanation.is_some());
         if outcome == Outcome::Fail && explains { self.ask_explanation() } else { self.done(outcome, None, None) }
     }
@@ -491,7 +507,7 @@ impl Evaluation {
     }
 
     /// RFC 7208 §§4.4, 4.5.
-    fn record(&mut self, domain: Name, how: How, found: Result<Vec<Data>, Failure>) {
+    fn record(&mut self, how: How, found: Result<Vec<Data>, Failure>) {
         let none = |evaluation: &mut Self, problem| match how {
             How::First => evaluation.done(Outcome::None, Some(problem), None),
             // RFC 7208 §5.2 and §6.1: where it was referred to, "none" is a permerror.
@@ -523,7 +539,7 @@ impl Evaluation {
             Ok(modifiers) => modifiers,
             Err(error) => {
                 self.permerror(Problem::Syntax(error));
-                self.record = Some(record);
+                self.wrong = Some(record);
                 return;
             }
         };
@@ -535,7 +551,8 @@ impl Evaluation {
             self.directives.drain(frame.first..first);
             begin = frame.first;
         }
-        self.frames.push(Frame { domain, text: record, modifiers, first: begin, next: begin, counted: false });
+        let question = self.asked.len().saturating_sub(1);
+        self.frames.push(Frame { question, text: record, modifiers, first: begin, next: begin, counted: false });
         self.state = State::Run;
     }
 }
@@ -546,7 +563,11 @@ impl Inquiry for Evaluation {
     fn poll(&mut self) -> Ask<Verdict> {
         self.run();
         match &self.state {
-            State::Ask(question, _) => Ask::Question(question.clone()),
+            State::Ask(_) => match self.asked.last() {
+                Some(question) => Ask::Question(question.clone()),
+                // Never: `ask` has just added it.
+                None => Ask::Verdict(self.verdict(Outcome::None, Some(Problem::NoRecord), None)),
+            },
             State::Done { outcome, problem, explanation } => {
                 Ask::Verdict(self.verdict(*outcome, *problem, explanation.clone()))
             }
@@ -556,13 +577,13 @@ impl Inquiry for Evaluation {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let (question, wanted) = match std::mem::replace(&mut self.state, State::Run) {
-            State::Ask(question, wanted) => (question, wanted),
+        let wanted = match std::mem::replace(&mut self.state, State::Run) {
+            State::Ask(wanted) => wanted,
             other => return self.state = other,
         };
         let found = answer.found;
         match wanted {
-            Wanted::Record(how) => self.record(question.name, how, found),
+            Wanted::Record(how) => self.record(how, found),
             Wanted::Addresses(prefix) => {
                 let Some(records) = self.records(found) else { return };
                 let matched = self.has_address(&records, prefix);

@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_record_is_told_beside_the_term_that_led_to_it() {
+        let verdict = check("x.org TXT \"v=spf1 include:y.org -all\"\ny.org TXT \"v=spf1 foo\"\n");
+        assert_eq!(verdict.outcome, Outcome::PermError);
+        assert_eq!(verdict.term, Some(("x.org".parse().unwrap(), "include:y.org".into())));
+        assert_eq!(verdict.record.as_deref(), Some(&b"v=spf1 foo"[..]));
+    }
+
+    #[test]
     fn each_problem_has_its_name() {
         for (zone, outcome, problem) in [
             ("", Outcome::None, Problem::Dns(Failure::NxDomain)),

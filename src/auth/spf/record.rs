@@ -177,60 +177,68 @@ fn mechanism(text: &[u8], at: Range<usize>) -> Result<Mechanism, ParseError> {
     let word = text.get(at.clone()).unwrap_or_default();
     let name_len = word.iter().position(|octet| matches!(octet, b':' | b'/')).unwrap_or(word.len());
     let (name, rest) = word.split_at(name_len);
-    let mut lower = [0; 8];
-    let lower = match lower.get_mut(..name.len()) {
-        Some(lower) => {
-            lower.copy_from_slice(name);
-            lower.make_ascii_lowercase();
-            &*lower
-        }
-        None => &[],
-    };
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     // What follows the name, its colon included.
     let after = at.start + name_len..at.end;
     let no_more = |rest: &[u8]| match rest {
         [] => Ok(()),
         _ => Err(ParseError { expected: "the end of the term", at: after.start }),
     };
-    match lower {
-        b"all" => no_more(rest).map(|()| Mechanism::All),
-        b"include" => Ok(Mechanism::Include(domain(text, after)?)),
-        b"exists" => Ok(Mechanism::Exists(domain(text, after)?)),
-        b"ptr" => Ok(Mechanism::Ptr { domain: optional_domain(text, after)? }),
-        b"a" | b"mx" => {
-            let (end, prefix) = dual_cidr_length(text, after.clone())?;
-            let domain = optional_domain(text, after.start..end)?;
-            Ok(if lower == b"a" { Mechanism::A { domain, prefix } } else { Mechanism::Mx { domain, prefix } })
-        }
-        b"ip4" => {
-            let (network, prefix) = network(text, after, 32, "an IPv4 network", ipv4)?;
-            Ok(Mechanism::Ip4 { network, prefix })
-        }
-        b"ip6" => {
-            let parse = |address: &[u8]| std::str::from_utf8(address).ok()?.parse().ok();
-            let (network, prefix) = network(text, after, 128, "an IPv6 network", parse)?;
-            Ok(Mechanism::Ip6 { network, prefix })
-        }
-        _ => Err(ParseError { expected: "a known mechanism", at: at.start }),
+    // The usual ones first.
+    if is(b"ip4") {
+        let (network, prefix) = network(text, after, 32, "an IPv4 network", ipv4)?;
+        Ok(Mechanism::Ip4 { network, prefix })
+    } else if is(b"include") {
+        Ok(Mechanism::Include(domain(text, after)?))
+    } else if is(b"ip6") {
+        let (network, prefix) =
+            network(text, after, 128, "an IPv6 network", |address| std::str::from_utf8(address).ok()?.parse().ok())?;
+        Ok(Mechanism::Ip6 { network, prefix })
+    } else if is(b"all") {
+        no_more(rest).map(|()| Mechanism::All)
+    } else if is(b"a") {
+        let (domain, prefix) = domain_and_prefix(text, after)?;
+        Ok(Mechanism::A { domain, prefix })
+    } else if is(b"mx") {
+        let (domain, prefix) = domain_and_prefix(text, after)?;
+        Ok(Mechanism::Mx { domain, prefix })
+    } else if is(b"exists") {
+        Ok(Mechanism::Exists(domain(text, after)?))
+    } else if is(b"ptr") {
+        Ok(Mechanism::Ptr { domain: optional_domain(text, after)? })
+    } else {
+        Err(ParseError { expected: "a known mechanism", at: at.start })
     }
+}
+
+/// `[ ":" domain-spec ] [ dual-cidr-length ]`
+fn domain_and_prefix(text: &[u8], at: Range<usize>) -> Result<(Option<MacroString>, Prefix), ParseError> {
+    let (end, prefix) = dual_cidr_length(text, at.clone())?;
+    Ok((optional_domain(text, at.start..end)?, prefix))
 }
 
 /// `ip4-network = qnum "." qnum "." qnum "." qnum`
 fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut parts) = (0, 0);
-    for part in text.split(|octet| *octet == b'.') {
-        let zero_first = part.len() > 1 && part.first() == Some(&b'0');
-        if !matches!(part.len(), 1..=3) || zero_first || !part.iter().all(u8::is_ascii_digit) {
-            return None;
+    let (mut address, mut dots) = (0_u32, 0);
+    // Of the part that is read; `None` before its first digit.
+    let mut part: Option<u32> = None;
+    for octet in text {
+        match (octet, part) {
+            (b'0'..=b'9', None) => part = Some(u32::from(octet - b'0')),
+            // No digit follows a zero at the start.
+            (b'0'..=b'9', Some(number @ 1..=25)) => part = Some(number * 10 + u32::from(octet - b'0')),
+            (b'.', Some(number @ 0..=255)) if dots < 3 => {
+                address = address << 8 | number;
+                dots += 1;
+                part = None;
+            }
+            _ => return None,
         }
-        let number = part.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
-        parts += 1;
-        if number > 255 || parts > 4 {
-            return None;
-        }
-        address = address << 8 | number;
     }
-    (parts == 4).then(|| Ipv4Addr::from_bits(address))
+    match (part, dots) {
+        (Some(number @ 0..=255), 3) => Some(Ipv4Addr::from_bits(address << 8 | number)),
+        _ => None,
+    }
 }
 
 /// `":" domain-spec`
@@ -339,6 +347,7 @@ mod tests {
             "v=spf1 include:x.org exists:%{ir}.x.org ptr ptr:x.org",
             "v=spf1 ip4:192.0.2.0/24 ip4:1.2.3.4 ip6:2001:db8::/32 ip6:::1 ?all",
             "v=spf1 redirect=_spf.x.org exp=e.x.org foo=%{d}/%{c} default=allow",
+            "v=spf1 ip4:0.0.0.0/0 ip4:255.249.250.10 ip4:199.0.20.200",
             "v=spf1 moo.cow-far_out=man:dog/cat ip4:1.2.3.4 -all",
             "v=spf1 a:%{l/}.%{d} exists:a/b.x.org",
         ] {
@@ -371,6 +380,13 @@ mod tests {
             ("v=spf1 ip4:1.2.3.4/", "a prefix length", 19),
             ("v=spf1 ip4:1.2.3.4:8080", "an IPv4 network", 11),
             ("v=spf1 ip4:01.2.3.4", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.3.00", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.256.4", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.3.256", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.3.1000", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.3.", "an IPv4 network", 11),
+            ("v=spf1 ip4:1..3.4", "an IPv4 network", 11),
+            ("v=spf1 ip4:1.2.3.4.5", "an IPv4 network", 11),
             ("v=spf1 ip6:1:2", "an IPv6 network", 11),
             ("v=spf1 redirect=a.org redirect=b.org", "a modifier only once", 22),
             ("v=spf1 exp=a.org EXP=a.org", "a modifier only once", 17),
