@@ -147,11 +147,10 @@ enum Term {
 /// `directive / modifier`
 fn term(text: &[u8], at: Range<usize>) -> Result<Term, ParseError> {
     let word = text.get(at.clone()).unwrap_or_default();
-    // name = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." )
-    let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
-    let name_len = word.iter().position(|octet| !is_name(octet)).unwrap_or(word.len());
+    // The name of either ends here.
+    let name_len = word.iter().position(|octet| matches!(octet, b':' | b'/' | b'=')).unwrap_or(word.len());
     let (name, rest) = word.split_at(name_len);
-    if rest.first() == Some(&b'=') && name.first().is_some_and(u8::is_ascii_alphabetic) {
+    if rest.first() == Some(&b'=') && is_name(name) {
         let value = at.start + name_len + 1..at.end;
         return Ok(if name.eq_ignore_ascii_case(b"redirect") {
             Term::Redirect(MacroString::parse(text, value, Place::Domain)?, at.start)
@@ -169,21 +168,25 @@ fn term(text: &[u8], at: Range<usize>) -> Result<Term, ParseError> {
         Some(b'?') => (Outcome::Neutral, at.start + 1),
         _ => (Outcome::Pass, at.start),
     };
-    Ok(Term::Directive(Directive { outcome, mechanism: mechanism(text, start..at.end)?, at: at.into() }))
+    let mechanism = mechanism(text, start..at.start + name_len, at.end)?;
+    Ok(Term::Directive(Directive { outcome, mechanism, at: at.into() }))
 }
 
-/// `mechanism = all / include / a / mx / ptr / ip4 / ip6 / exists`
-fn mechanism(text: &[u8], at: Range<usize>) -> Result<Mechanism, ParseError> {
-    let word = text.get(at.clone()).unwrap_or_default();
-    let name_len = word.iter().position(|octet| matches!(octet, b':' | b'/')).unwrap_or(word.len());
-    let (name, rest) = word.split_at(name_len);
+/// `name = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." )`
+fn is_name(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.'))
+}
+
+/// `mechanism = all / include / a / mx / ptr / ip4 / ip6 / exists`, with its name at `at`; the term ends at `end`.
+fn mechanism(text: &[u8], at: Range<usize>, end: usize) -> Result<Mechanism, ParseError> {
+    let name = text.get(at.clone()).unwrap_or_default();
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    // What follows the name, its colon included.
-    let after = at.start + name_len..at.end;
-    let no_more = |rest: &[u8]| match rest {
-        [] => Ok(()),
-        _ => Err(ParseError { expected: "the end of the term", at: after.start }),
-    };
+    // What follows the name, its colon included. An equals sign follows no mechanism.
+    let after = at.end..end;
+    if text.get(after.clone()).is_some_and(|rest| rest.starts_with(b"=")) {
+        return Err(ParseError { expected: "a known mechanism", at: at.start });
+    }
     // The usual ones first.
     if is(b"ip4") {
         let (network, prefix) = network(text, after, 32, "an IPv4 network", ipv4)?;
@@ -195,7 +198,11 @@ fn mechanism(text: &[u8], at: Range<usize>) -> Result<Mechanism, ParseError> {
             network(text, after, 128, "an IPv6 network", |address| std::str::from_utf8(address).ok()?.parse().ok())?;
         Ok(Mechanism::Ip6 { network, prefix })
     } else if is(b"all") {
-        no_more(rest).map(|()| Mechanism::All)
+        if after.is_empty() {
+            Ok(Mechanism::All)
+        } else {
+            Err(ParseError { expected: "the end of the term", at: at.end })
+        }
     } else if is(b"a") {
         let (domain, prefix) = domain_and_prefix(text, after)?;
         Ok(Mechanism::A { domain, prefix })
@@ -364,6 +371,9 @@ mod tests {
             ("v=spf1 -all.", "a known mechanism", 8),
             ("v=spf1 foo", "a known mechanism", 7),
             ("v=spf1 -a=b", "a known mechanism", 8),
+            ("v=spf1 a!=b", "a known mechanism", 7),
+            ("v=spf1 =", "a known mechanism", 7),
+            ("v=spf1 all=b=c redirect", "a known mechanism", 15),
             ("v=spf1 include", "a colon", 14),
             ("v=spf1 include/24", "a colon", 14),
             ("v=spf1 include:", "a domain", 15),
