@@ -191,6 +191,39 @@ pub(in crate::auth) fn mailto(uri: &str) -> Option<Address> {
     Address::parse(&octets).ok()
 }
 
+/// A report that was found in a message.
+pub(in crate::auth) struct Found<R> {
+    pub report: R,
+    /// What the name of its file says, where it is of the form.
+    pub file: Option<FileName>,
+    /// What the subject of the message says, where it is of the form.
+    pub subject: Option<Subject>,
+}
+
+/// The report in a message: the first of its likely parts that `read` reads. Where there is none, why the likeliest is none,
+/// or `none` where no part could be one. Who sends what is too large once it is unpacked does not get another part unpacked.
+pub(in crate::auth) fn find<R, E>(
+    message: &Message,
+    extension: &str,
+    none: E,
+    read: impl Fn(&[u8]) -> Result<R, E>,
+    is_too_large: impl Fn(&E) -> bool,
+) -> Result<Found<R>, E> {
+    let mut why = None;
+    for part in parts(message, extension) {
+        match read(&part.decode()) {
+            Ok(report) => {
+                let file = part.filename().and_then(|name| name.parse().ok());
+                let subject = message.header().subject().and_then(|subject| Subject::parse(&subject));
+                return Ok(Found { report, file, subject });
+            }
+            Err(error) if is_too_large(&error) => return Err(error),
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    Err(why.unwrap_or(none))
+}
+
 /// How many parts of a message are looked at for a report: real ones have it in the first five.
 const MAX_PARTS: usize = 50;
 /// How many of them are unpacked.
@@ -198,7 +231,7 @@ const MAX_CANDIDATES: usize = 5;
 
 /// The parts of a message that a report may be in, the likely ones first: by their media type, or by the extension of
 /// their file.
-pub(in crate::auth) fn parts<'a>(message: &'a Message, extension: &str) -> Vec<Part<'a>> {
+fn parts<'a>(message: &'a Message, extension: &str) -> Vec<Part<'a>> {
     let likely = |part: &Part<'_>| {
         let kind = part.content_type();
         let name = part.filename().unwrap_or_default().to_ascii_lowercase();

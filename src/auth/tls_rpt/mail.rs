@@ -62,30 +62,20 @@ impl Report {
     /// # Errors
     /// Where no part is a report: of the likeliest, why it is none.
     pub fn mailed(message: &Message, limits: &Limits) -> Result<Mailed, ReadError> {
-        let mut why = ReadError::NoPart;
-        for part in parcel::parts(message, "json") {
-            match Self::parse_with(&part.decode(), limits) {
-                Ok(report) => {
-                    let header = message.header();
-                    let field = |name| {
-                        let value = header.get(name)?.text().trim().to_owned();
-                        Some(value).filter(|value| !value.is_empty())
-                    };
-                    return Ok(Mailed {
-                        report,
-                        file: part.filename().and_then(|name| name.parse().ok()),
-                        subject: header.subject().and_then(|subject| Subject::parse(&subject)),
-                        domain: field("TLS-Report-Domain"),
-                        submitter: field("TLS-Report-Submitter"),
-                    });
-                }
-                // Who sends a bomb does not get another part unpacked.
-                Err(error @ ReadError::Pack(PackError::Bomb | PackError::TooLarge)) => return Err(error),
-                Err(error) if why == ReadError::NoPart => why = error,
-                Err(_) => {}
-            }
-        }
-        Err(why)
+        let is_too_large = |error: &ReadError| matches!(error, ReadError::Pack(PackError::Bomb | PackError::TooLarge));
+        let read = |octets: &[u8]| Self::parse_with(octets, limits);
+        let found = parcel::find(message, "json", ReadError::NoPart, read, is_too_large)?;
+        let field = |name| {
+            let value = message.header().get(name)?.text().trim().to_owned();
+            Some(value).filter(|value| !value.is_empty())
+        };
+        Ok(Mailed {
+            report: found.report,
+            file: found.file,
+            subject: found.subject,
+            domain: field("TLS-Report-Domain"),
+            submitter: field("TLS-Report-Submitter"),
+        })
     }
 
     /// The report about `domain` as a file: its name, and the JSON in gzip, of [`MEDIA_TYPE`].

@@ -61,21 +61,10 @@ impl Report {
     /// # Errors
     /// Where no part is a report: of the likeliest, why it is none.
     pub fn mailed(message: &Message, limits: &Limits) -> Result<Mailed, ReadError> {
-        let mut why = ReadError::NoPart;
-        for part in parcel::parts(message, "xml") {
-            match Self::parse_with(&part.decode(), limits) {
-                Ok(report) => {
-                    let file = part.filename().and_then(|name| name.parse().ok());
-                    let subject = message.header().subject().and_then(|subject| Subject::parse(&subject));
-                    return Ok(Mailed { report, file, subject });
-                }
-                // Who sends a bomb does not get another part unpacked.
-                Err(error @ ReadError::Pack(PackError::Bomb | PackError::TooLarge)) => return Err(error),
-                Err(error) if why == ReadError::NoPart => why = error,
-                Err(_) => {}
-            }
-        }
-        Err(why)
+        let is_too_large = |error: &ReadError| matches!(error, ReadError::Pack(PackError::Bomb | PackError::TooLarge));
+        let read = |octets: &[u8]| Self::parse_with(octets, limits);
+        let found = parcel::find(message, "xml", ReadError::NoPart, read, is_too_large)?;
+        Ok(Mailed { report: found.report, file: found.file, subject: found.subject })
     }
 
     /// The report as a file: its name, and the XML in gzip.
