@@ -18,6 +18,9 @@ use super::lines::LineStarts;
 /// What a delimiter line begins with; made once, for a search is set up at every delimiter.
 static HYPHENS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
 
+/// How far text is searched for one before the search for single hyphens begins.
+const NEAR: usize = 4096;
+
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -458,7 +461,7 @@ impl<'a> Scan<'a> {
         // The line end before the first line is looked at too.
         let mut at = from.saturating_sub(1);
         loop {
-            at += HYPHENS.find(self.raw.get(at..)?)? + 1;
+            at += hyphens(self.raw.get(at..)?)? + 1;
             if let Some(found) = self.delimiter_at(at) {
                 return Some(found);
             }
@@ -551,6 +554,25 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Where the first `LF "--"` is.
+fn hyphens(octets: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let rest = octets.get(from..)?;
+        let near = rest.get(..NEAR).unwrap_or(rest);
+        if let Some(at) = HYPHENS.find(near) {
+            return Some(from + at);
+        }
+        if near.len() == rest.len() {
+            return None;
+        }
+        // Base64 has none: what goes on without any is passed over as fast as the memory allows, which a search for more than
+        // one octet does not reach. The line end may be the last octet but one of what was searched.
+        from += NEAR - 2;
+        from += memchr(b'-', octets.get(from..)?)?.saturating_sub(1);
+    }
+}
+
 /// Where the colon of a field is: `field = field-name ":" …`, `field-name = 1*ftext` (RFC 5322 §3.6.8), white space before
 /// the colon read (§4.5). `None` where the line is no field.
 fn colon(line: &[u8]) -> Option<usize> {
@@ -596,7 +618,7 @@ pub(super) fn is_name(before_colon: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::DefectKind::*;
-    use super::ftext_len;
+    use super::{NEAR, ftext_len, hyphens};
     use crate::message::{Limits, Message, Part};
 
     #[test]
@@ -610,6 +632,17 @@ mod tests {
                     assert_eq!(ftext_len(&line), if ftext { 50 } else { place }, "{octet} at {place} after {before}");
                     assert_eq!(ftext_len(&line[..place]), place);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn hyphens_are_found_wherever_they_stand() {
+        for at in (0..20).chain(NEAR - 20..NEAR + 20).chain(3 * NEAR - 20..3 * NEAR + 20) {
+            for before in [b"".as_slice(), b"--", b"-", b"\n-", b"\n"] {
+                let octets = [&vec![b'x'; at], before, b"\n--x"].concat();
+                assert_eq!(hyphens(&octets), Some(at + before.len()));
+                assert_eq!(hyphens(&octets[..at + before.len() + 2]), None, "{before:?} behind {at}");
             }
         }
     }
