@@ -231,6 +231,29 @@ async fn who_waits_for_a_host_is_served_in_order_and_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn hosts_that_are_silent_hold_up_none_that_have_let_us_in() {
+    let (quick, _) = Host::default().start().await;
+    let pool = pool(|config| (config.connections, config.messages) = (4, 1));
+    assert_eq!(shown(&pool.send(&quick.to_string(), mail()).await.unwrap()), SENT);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let (host, words) = Host { greeting: |_| "", ..Host::default() }.start().await;
+        for _ in 0..3 {
+            let (pool, host) = (pool.clone(), host.to_string());
+            tokio::spawn(async move { pool.send(&host, mail()).await });
+        }
+        silent.push(words);
+    }
+    let connections = || silent.iter().map(|words| words.lock().unwrap().len()).sum::<usize>();
+    until(|| connections() == 2).await;
+    for _ in 0..3 {
+        assert_eq!(shown(&pool.send(&quick.to_string(), mail()).await.unwrap()), SENT);
+    }
+    assert_eq!(connections(), 2, "half of four, one to a host");
+    assert!(silent.iter().all(|words| words.lock().unwrap().len() <= 1));
+}
+
+#[tokio::test]
 async fn all_connections_together_are_limited_and_idle_ones_make_place() {
     let (one, _) = Host::default().start().await;
     let (other, _) = Host::default().start().await;

@@ -2,9 +2,11 @@
 //!
 //! A [`Pool`] keeps a session that has sent its message for a while, and sends the next one to the same host over it, after it
 //! has asked by RSET whether the host is still there. A host takes [`PoolConfig::per_host`] conversations at a time; who comes
-//! later waits in order, and while it waits it holds nothing but its place ([`Pool::turn`]): a host that is silent holds up
-//! those who want to speak to it, and nobody else as long as there are connections. A host that could not be reached is not
-//! asked again for a while, and those who would are told so at once.
+//! later waits in order, and while it waits it holds nothing but its place ([`Pool::turn`]). A host that could not be reached is
+//! not asked again for a while, and those who would are told so at once.
+//!
+//! A host that is silent holds up those who want to speak to it, and nobody else: until it has let us in there is one place at
+//! it, and hosts that have not let us in have no more than half of all connections among them.
 //!
 //! What counts as one host is its name with its port; all its addresses are tried for it. Sessions of a pool are all by the same
 //! [`Sender`]: another login, another idea of TLS is another pool.
@@ -66,7 +68,7 @@ pub struct Pool(Arc<Shared>);
 pub struct PoolConfig {
     /// How many connections there may be at once, those that are idle among them. Default 100, as Postfix has it for processes.
     pub connections: usize,
-    /// How many of them to one host. Default 5: few hosts mind so many, and a queue for one of them is worked off quickly, as
+    /// How many of them to one host, once it has let us in. Default 5: few hosts mind so many, and a queue for one of them is worked off quickly, as
     /// each takes many messages.
     pub per_host: usize,
     /// After how many messages a session ends. Default 100: by then what its beginning cost is of no account, and load balancers
@@ -117,6 +119,8 @@ struct Shared {
     config: PoolConfig,
     /// One for each connection, until it is closed.
     connections: Arc<Semaphore>,
+    /// One for each connection that may wait for a host of which nobody knows whether it answers.
+    strangers: Semaphore,
     /// How many wait for a connection, whichever host it is to.
     wanting: AtomicUsize,
     state: Mutex<State>,
@@ -154,9 +158,15 @@ impl Default for PoolConfig {
 impl Pool {
     /// A pool without sessions.
     pub fn new(sender: Sender, config: PoolConfig) -> Self {
-        let connections = Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        let state = State { table: Table::new(), watched: false, closed: false };
-        Self(Arc::new(Shared { sender, config, connections, wanting: AtomicUsize::new(0), state: Mutex::new(state) }))
+        let many = config.connections.clamp(1, Semaphore::MAX_PERMITS);
+        Self(Arc::new(Shared {
+            sender,
+            config,
+            connections: Arc::new(Semaphore::new(many)),
+            strangers: Semaphore::new(many.div_ceil(2)),
+            wanting: AtomicUsize::new(0),
+            state: Mutex::new(State { table: Table::new(), watched: false, closed: false }),
+        }))
     }
 
     /// How it sends.
@@ -378,6 +388,8 @@ impl Shared {
         // One that is idle and does not fit takes a place that we have.
         let unfit = self.lock().table.oldest(Some(&stop.key));
         unfit.into_iter().for_each(Open::quit);
+        let is_stranger = self.lock().table.is_stranger(&stop.key);
+        let _one_of_half = if is_stranger { self.strangers.acquire().await.ok() } else { None };
         let connection = self.connection().await;
         let opened = self.sender.open(stop, demand).await;
         let why = match opened {

@@ -30,6 +30,8 @@ struct Host<S> {
     down: Option<Down>,
     /// Each open session has a clone of it.
     open: Arc<()>,
+    /// It has let us in. Until then there is one place at it.
+    met: bool,
     /// How many places it has not, for it would not let us in at all of them, and until when.
     lost: usize,
     lost_until: Instant,
@@ -94,7 +96,15 @@ impl<S> Table<S> {
     pub(super) fn reached(&mut self, host: &str, config: &PoolConfig, now: Instant) -> Arc<()> {
         let host = self.host(host, config, now);
         host.down = None;
+        if !std::mem::replace(&mut host.met, true) {
+            host.places.add_permits(config.per_host.clamp(1, Semaphore::MAX_PERMITS) - 1); // at least 0
+        }
         Arc::clone(&host.open)
+    }
+
+    /// Whether nobody knows if the host will answer: it has not let us in yet, or not the last time.
+    pub(super) fn is_stranger(&self, host: &str) -> bool {
+        self.hosts.get(host).is_none_or(|host| !host.met || host.down.is_some())
     }
 
     /// A host could not be reached, or did not let us in. Of several who fail together the first counts.
@@ -172,11 +182,9 @@ impl<S> Table<S> {
                 // Looked at again when as many have come as stayed: a host costs no more than two looks.
                 self.many = (self.hosts.len() * 2).max(FEW);
             }
-            let places = Arc::new(Semaphore::new(config.per_host.clamp(1, Semaphore::MAX_PERMITS)));
-            self.hosts.insert(
-                host.to_owned(),
-                Host { places, idle: Vec::new(), down: None, open: Arc::new(()), lost: 0, lost_until: now },
-            );
+            let (places, open) = (Arc::new(Semaphore::new(1)), Arc::new(()));
+            let unknown = Host { places, idle: Vec::new(), down: None, open, met: false, lost: 0, lost_until: now };
+            self.hosts.insert(host.to_owned(), unknown);
         }
         let host = self.hosts.get_mut(host).expect("it is there"); // it was, or was just put there
         if host.lost > 0 && host.lost_until <= now {
@@ -253,6 +261,23 @@ mod tests {
         now += config.longest_pause;
         assert!(!is_down(&mut table, &config, now));
         assert_eq!(places.available_permits(), config.per_host);
+    }
+
+    #[test]
+    fn a_host_has_one_place_until_it_has_let_us_in() {
+        let (config, now) = (PoolConfig::default(), Instant::now());
+        let mut table = Table::<u32>::new();
+        let Admission::Place(places) = table.admission("mx", &config, now) else { panic!() };
+        assert_eq!((places.available_permits(), table.is_stranger("mx")), (1, true));
+        for _ in 0..3 {
+            drop(table.reached("mx", &config, now));
+            assert_eq!((places.available_permits(), table.is_stranger("mx")), (config.per_host, false));
+        }
+        table.failed("mx", &config, now, why("silent"));
+        assert!(table.is_stranger("mx"));
+        drop(table.reached("mx", &config, now));
+        assert_eq!((places.available_permits(), table.is_stranger("mx")), (config.per_host, false));
+        assert!(table.is_stranger("mx2"));
     }
 
     #[test]
