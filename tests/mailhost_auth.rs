@@ -175,6 +175,18 @@ fn signed_mail_passes_and_forged_results_are_removed() {
 }
 
 #[test]
+fn forged_results_are_removed_where_nothing_is_checked() {
+    let folder = Folder::new("auth-unchecked");
+    let host = Mailhost::start(&folder.0.join("data"));
+    let forged = "Authentication-Results: mail.localhost; dmarc=pass header.from=bank.example\r\nX-Spam-Flag: NO\r\n";
+    let letter = letter("bank.example");
+    expect(&hand_in(&mut hello(&host), "ada@bank.example", "demo@localhost", &format!("{forged}{letter}")), "250");
+    let arrived = host.settled(1);
+    assert!(Message::parse(arrived[0].clone()).header().get("Authentication-Results").is_none());
+    assert!(arrived[0].ends_with(format!("X-Spam-Flag: NO\r\n{letter}").as_bytes()), "the rest is as it was sent");
+}
+
+#[test]
 fn quarantined_mail_goes_to_the_folder_junk() {
     let folder = Folder::new("auth-junk");
     let host = Mailhost::start_with(&folder.0.join("data"), &checking(&folder, RECORDS, ""));

@@ -78,6 +78,13 @@ pub struct Key {
     pub key: PathBuf,
 }
 
+impl Settings {
+    /// Whether the DNS is asked.
+    pub fn asks(&self) -> bool {
+        self.zone.is_none() && (self.check || self.seal.is_some())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -124,17 +131,14 @@ enum Dns {
 
 impl Guard {
     /// Reads the zone file and the keys; paths that are relative start in the data folder.
-    pub fn new(settings: &Settings, data: &Path) -> Result<Self, String> {
+    pub fn new(settings: &Settings, data: &Path, resolver: Option<&Resolver>) -> Result<Self, String> {
         let dns = match &settings.zone {
             Some(file) => {
                 let file = data.join(file);
                 let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
                 Some(Dns::Zone(text.parse().map_err(|error| format!("{}: {error}", file.display()))?))
             }
-            None if settings.check || settings.seal.is_some() => {
-                Some(Dns::Resolver(Resolver::system().map_err(|error| error.to_string())?))
-            }
-            None => None,
+            None => resolver.cloned().map(Dns::Resolver),
         };
         let deadline = Duration::from_secs(settings.deadline);
         let mut config = auth::Config::default();

@@ -10,7 +10,7 @@ use facteur::address::{Address, Domain};
 use facteur::base::Network;
 use serde::Deserialize;
 
-use super::auth;
+use super::{auth, dns};
 
 /// The whole default with comments: what `--print-config` prints and what is used where no file is given.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -37,6 +37,8 @@ pub struct Config {
     pub direct: bool,
     #[serde(default)]
     pub transports: Vec<Route>,
+    #[serde(default)]
+    pub dns: dns::Settings,
     #[serde(default)]
     pub auth: auth::Settings,
     #[serde(default = "queue")]

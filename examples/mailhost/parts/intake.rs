@@ -12,9 +12,9 @@ use facteur::smtp::{Enhanced, Reply};
 
 use super::auth::{Guard, Obedience, OnFail, Quarantine, Settings, Temporary};
 
-/// A message with a longer header is not taken where it is to be checked.
+/// A message of a stranger with a longer header is not taken.
 const MAX_HEAD: usize = 256 * 1024;
-/// So much of one that is not checked is looked at for its fields.
+/// So much of one of others is looked at for its fields.
 pub const GLANCE: usize = 16 * 1024;
 /// What local delivery goes by. It counts among the fields of this host only.
 pub const JUNK: &str = "X-Spam-Flag: YES";
@@ -27,9 +27,9 @@ pub struct Intake {
     session: Option<auth::Session>,
     now: Timestamp,
     host: String,
-    /// The header, or the start of what is not checked.
+    /// The header, or the start of what is not looked into.
     head: Vec<u8>,
-    /// The check, once the header is there.
+    /// The check, once the header is there, where the config wants one.
     arriving: Option<Arriving>,
     stage: Stage,
 }
@@ -52,7 +52,7 @@ pub struct Decision {
 }
 
 impl Intake {
-    /// For a message that comes by `session`, or from a client that is not checked.
+    /// For a message that comes by the `session` of a stranger, or from somebody else.
     pub fn new(session: Option<auth::Session>, host: &str, now: Timestamp) -> Self {
         let stage = if session.is_some() { Stage::Head } else { Stage::Body };
         Self { session, now, host: host.to_owned(), head: Vec::new(), arriving: None, stage }
@@ -114,7 +114,7 @@ impl Intake {
         [header, blank, body].concat()
     }
 
-    /// The start of a message that is not checked; of others its Message-ID alone.
+    /// The start of a message that is not of a stranger; of those its Message-ID alone.
     pub fn glance(&self) -> Message {
         Message::parse(self.head.clone())
     }

@@ -12,6 +12,7 @@ pub mod accounts;
 pub mod auth;
 pub mod config;
 pub mod delivery;
+pub mod dns;
 pub mod guesses;
 pub mod host;
 pub mod imap;

@@ -56,7 +56,12 @@ pub struct Handed {
 
 impl Relay {
     /// Relaying as the config says; certificates of authorities are read now.
-    pub fn new(config: &Config, data: &Path, resolver: Option<Resolver>) -> Result<Self, String> {
+    pub fn new(
+        config: &Config,
+        data: &Path,
+        resolver: Option<Resolver>,
+        mta_sts: Option<MtaSts>,
+    ) -> Result<Self, String> {
         let mut limits = PoolConfig::default();
         limits.connections = config.queue.connections;
         limits.per_host = config.queue.connections_per_host;
@@ -67,8 +72,7 @@ impl Relay {
         }
         let direct = resolver.map(|resolver| {
             let mut sender = Sender::new(client(config)?).map_err(|error| error.to_string())?;
-            // Without authorities nobody can prove where a policy is from; then there are none.
-            sender.mta_sts = MtaSts::system(resolver.clone()).ok();
+            sender.mta_sts = mta_sts;
             Ok::<_, String>((Pool::new(sender, limits), resolver))
         });
         let direct = direct.transpose()?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use facteur::address::Domain;
 use facteur::base::Secret;
-use facteur::net::Resolver;
 use facteur::net::serve::{Connection, Incident, Service as Listeners, ServiceConfig};
 use facteur::net::tls::Acceptor;
 use facteur::spool::{Queue, QueueConfig};
@@ -18,12 +17,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::accounts::Accounts;
 use super::auth::Guard;
 use super::config::{Config, Listen, Service};
+use super::dns::Policies;
 use super::guesses::Guesses;
 use super::host::{Fault, Host};
 use super::log::{self, log};
 use super::relay::Relay;
 use super::setup::{self, Site};
-use super::{delivery, imap, pop3, smtp};
+use super::{delivery, dns, imap, pop3, smtp};
 
 /// Serves those listeners of the config that are among `services` until the process is told to stop.
 pub fn run(program: &'static str, config: Config, data: &Path, services: &[Service]) -> Result<(), String> {
@@ -37,7 +37,9 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
     let name: Domain = config.hostname.parse().map_err(|error| format!("hostname: {error}"))?;
     let accounts = Accounts::new(&config, &site.users, data, site.decoys.clone())?;
     let tls = acceptor(data, &config)?;
-    let guard = Guard::new(&config.auth, data)?;
+    let asks = config.direct || config.auth.asks();
+    let resolver = asks.then(|| dns::resolver(&config.dns)).transpose()?;
+    let guard = Guard::new(&config.auth, data, resolver.as_ref())?;
     let queue = data.join(&config.queue.path);
     let spool = Queue::open(QueueConfig::new(&queue)).map_err(|error| format!("{}: {error}", queue.display()))?;
     let recovered = spool.recover().map_err(|error| format!("{}: {error}", queue.display()))?;
@@ -58,8 +60,10 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         .map_err(|error| format!("threads: {error}"))?;
     raise_file_limit();
     runtime.block_on(async {
-        let resolver = if config.direct { Some(Resolver::system().map_err(|error| error.to_string())?) } else { None };
-        let relay = Relay::new(&config, data, resolver)?;
+        let resolver = resolver.filter(|_| config.direct);
+        let policies = resolver.as_ref().and_then(|resolver| Policies::open(resolver, data));
+        let relay = Relay::new(&config, data, resolver, policies.as_ref().map(|policies| policies.mta_sts.clone()))?;
+        let keeping = policies.map(|policies| tokio::spawn(policies.keep(stopping.clone())));
         let guesses = Guesses::default();
         let host = Arc::new(Host { config, name, accounts, tls, guard, relay, guesses, spool, runner, stop: stopping });
         let mut listeners = Vec::new();
@@ -93,6 +97,9 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
             && tokio::time::timeout(grace, delivering).await.is_err()
         {
             log!("queue", "deliveries broken off; the messages stay in the queue");
+        }
+        if let Some(keeping) = keeping {
+            let _ = keeping.await;
         }
         log!("stop", "done");
         fault.map_or(Ok(()), Err)

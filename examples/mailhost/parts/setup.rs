@@ -89,7 +89,7 @@ fn generate_password() -> String {
 }
 
 /// Writes a file that only the owner reads, whole or not at all.
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let _ = fs::remove_file(&temporary);
     let mut options = OpenOptions::new();

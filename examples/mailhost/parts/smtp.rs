@@ -267,11 +267,11 @@ fn message_id(head: &Message) -> String {
     head.header().get("Message-ID").map(|field| field.text().trim().to_owned()).unwrap_or_default()
 }
 
-/// A message begins. That of users and of trusted networks is not checked.
+/// A message begins. That of users and of trusted networks is not looked into.
 fn begin(host: &Host, session: &Session, peer: SocketAddr, from: &ReversePath) -> Box<Intake> {
     let known = session.identity.is_some() || host.config.is_trusted(peer.ip());
-    let checked = (host.config.auth.check && !known).then(|| client(host, session, from));
-    Box::new(Intake::new(checked, &host.config.hostname, SystemTime::now().into()))
+    let stranger = (!known).then(|| client(host, session, from));
+    Box::new(Intake::new(stranger, &host.config.hostname, SystemTime::now().into()))
 }
 
 /// What is known of the client and of the message that it sends.
