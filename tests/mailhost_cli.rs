@@ -170,3 +170,28 @@ fn its_parts_run_alone_over_the_same_folder() {
     let said = std::iter::from_fn(|| client.line().ok()).find(|line| line.starts_with("* STATUS"));
     assert_eq!(said.as_deref(), Some("* STATUS INBOX (MESSAGES 1 UNSEEN 1)"));
 }
+
+/// Ten wrong passwords are forgiven, and four are looked at at once: no more are said to be wrong, however many come together.
+#[test]
+fn guesses_at_the_same_time_are_not_more_guesses() {
+    let folder = Folder::new("guesses");
+    let host = Mailhost::start(&folder.0.join("data"));
+    let guess = || {
+        let mut client = host.connect("submission").unwrap();
+        client.smtp_reply().unwrap();
+        client.smtp("EHLO guess.test").unwrap();
+        client.smtp("STARTTLS").unwrap();
+        client.start_tls().unwrap();
+        client.smtp("EHLO guess.test").unwrap();
+        // demo, with a password of one letter
+        client.smtp("AUTH PLAIN AGRlbW8AeA==").unwrap()
+    };
+    let replies: Vec<String> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..40).map(|_| scope.spawn(guess)).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    let wrong = replies.iter().filter(|reply| reply.starts_with("535 5.7.8")).count();
+    let waits = replies.iter().filter(|reply| reply.starts_with("454 4.7.0")).count();
+    assert_eq!(wrong + waits, 40, "{replies:?}");
+    assert!((10..=13).contains(&wrong), "{wrong}");
+}

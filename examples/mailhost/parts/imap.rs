@@ -11,11 +11,11 @@ use facteur::net::serve::Connection;
 use facteur::store::maildir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 
 use super::accounts::Account;
 use super::config::Service;
-use super::host::{Fault, Host};
+use super::host::{Fault, Host, Login};
 use super::log::log;
 
 /// How often a client in IDLE is told of what other programs did to the mailbox; what is delivered or
@@ -66,30 +66,31 @@ pub async fn session(
                 host.guesses.wrong(peer.ip(), Instant::now());
                 log!("imap", "login refused: user={}, relay={peer}", identity.name());
             }
-            Some(ServerEvent::Login { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
-                log!("imap", "login refused: relay={peer}, too many wrong passwords");
-                driver.no(None, "too many wrong passwords from there, try again later");
-            }
             Some(ServerEvent::Login { identity, credentials }) => {
-                let (of, user) = (Arc::clone(&host), identity.name().to_owned());
-                let opened = spawn_blocking(move || {
-                    of.accounts.check(&identity, &credentials).map(|account| (account.store(), account))
-                });
-                match opened.await? {
-                    Some((Ok(store), found)) => {
+                let user = identity.name().to_owned();
+                let found = match Box::pin(host.check(peer.ip(), identity, credentials)).await? {
+                    Login::Right(found) => found,
+                    Login::Wrong => {
+                        log!("imap", "login refused: user={user}, relay={peer}");
+                        driver.refuse();
+                        continue;
+                    }
+                    Login::TooMany => {
+                        log!("imap", "login refused: relay={peer}, too many wrong passwords");
+                        driver.no(None, "too many wrong passwords from there, try again later");
+                        continue;
+                    }
+                };
+                match block_in_place(|| found.store()) {
+                    Ok(store) => {
                         log!("imap", "login: user={user}, relay={peer}");
                         (backend, news) = (Some(Backend::new(store)), Some(found.news.subscribe()));
                         account = Some(found);
                         driver.accept();
                     }
-                    Some((Err(error), _)) => {
+                    Err(error) => {
                         log!("imap", "user={user}: {error}");
                         driver.no(None, "the mailboxes cannot be opened now");
-                    }
-                    None => {
-                        host.guesses.wrong(peer.ip(), Instant::now());
-                        log!("imap", "login refused: user={user}, relay={peer}");
-                        driver.refuse();
                     }
                 }
             }

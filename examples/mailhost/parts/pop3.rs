@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::accounts::Held;
 use super::config::Service;
-use super::host::{Fault, Host};
+use super::host::{Fault, Host, Login};
 use super::log::log;
 
 /// Serves one connection.
@@ -49,18 +49,20 @@ pub async fn session(
                 host.guesses.wrong(peer.ip(), Instant::now());
                 log!("pop3", "login refused: user={}, relay={peer}", identity.name());
             }
-            Some(ServerEvent::Login { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
-                log!("pop3", "login refused: relay={peer}, too many wrong passwords");
-                driver.refuse(Refusal::Temporary);
-            }
             Some(ServerEvent::Login { identity, credentials }) => {
                 let user = identity.name().to_owned();
-                let of = Arc::clone(&host);
-                let Some(account) = spawn_blocking(move || of.accounts.check(&identity, &credentials)).await? else {
-                    host.guesses.wrong(peer.ip(), Instant::now());
-                    log!("pop3", "login refused: user={user}, relay={peer}");
-                    driver.refuse(Refusal::Credentials);
-                    continue;
+                let account = match Box::pin(host.check(peer.ip(), identity, credentials)).await? {
+                    Login::Right(account) => account,
+                    Login::Wrong => {
+                        log!("pop3", "login refused: user={user}, relay={peer}");
+                        driver.refuse(Refusal::Credentials);
+                        continue;
+                    }
+                    Login::TooMany => {
+                        log!("pop3", "login refused: relay={peer}, too many wrong passwords");
+                        driver.refuse(Refusal::Temporary);
+                        continue;
+                    }
                 };
                 let Some(held) = host.accounts.hold(&account) else {
                     driver.refuse(Refusal::InUse);

@@ -11,7 +11,7 @@ use facteur::net::serve::{Connection, Incident, Service as Listeners, ServiceCon
 use facteur::net::tls::Acceptor;
 use facteur::spool::{Queue, QueueConfig};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::accounts::Accounts;
@@ -19,7 +19,7 @@ use super::auth::Guard;
 use super::config::{Config, Listen, Service};
 use super::dns::Policies;
 use super::guesses::Guesses;
-use super::host::{Fault, Host};
+use super::host::{CHECKS, Fault, Host};
 use super::log::{self, log};
 use super::relay::Relay;
 use super::setup::{self, Site};
@@ -64,8 +64,20 @@ pub fn run(program: &'static str, config: Config, data: &Path, services: &[Servi
         let policies = resolver.as_ref().and_then(|resolver| Policies::open(resolver, data));
         let relay = Relay::new(&config, data, resolver, policies.as_ref().map(|policies| policies.mta_sts.clone()))?;
         let keeping = policies.map(|policies| tokio::spawn(policies.keep(stopping.clone())));
-        let guesses = Guesses::default();
-        let host = Arc::new(Host { config, name, accounts, tls, guard, relay, guesses, spool, runner, stop: stopping });
+        let (guesses, checks) = (Guesses::default(), Semaphore::new(CHECKS));
+        let host = Arc::new(Host {
+            config,
+            name,
+            accounts,
+            tls,
+            guard,
+            relay,
+            guesses,
+            checks,
+            spool,
+            runner,
+            stop: stopping,
+        });
         let mut listeners = Vec::new();
         for Listen { service, address } in wanted {
             let listener =

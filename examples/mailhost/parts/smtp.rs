@@ -10,7 +10,7 @@ use facteur::base::Timestamp;
 use facteur::message::Message;
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
-use facteur::sasl::{Credentials, Identity, Offer};
+use facteur::sasl::Offer;
 use facteur::smtp::server::{Content, Mail, StartTls};
 use facteur::smtp::{Enhanced, ForwardPath, Reply, ReversePath, Server, ServerConfig, ServerEvent, Session};
 use facteur::spool::{Draft, Queue, Spool, SpoolError, Submission};
@@ -19,7 +19,7 @@ use tokio::task::{block_in_place, spawn_blocking};
 
 use super::config::{Config, Service};
 use super::delivery;
-use super::host::{Fault, Host};
+use super::host::{Fault, Host, Login};
 use super::intake::{Decision, GLANCE, Intake};
 use super::log::log;
 
@@ -82,25 +82,24 @@ pub async fn session(
         };
         match event {
             None => return Ok(()),
-            Some(ServerEvent::Auth { .. }) if !host.guesses.may_try(peer.ip(), Instant::now()) => {
-                log!("auth", "refused: service={service}, relay={peer}, too many wrong passwords");
-                driver.reply(Reply::new(
-                    454,
-                    Enhanced(4, 7, 0),
-                    "too many wrong passwords from there, try again later",
-                ));
+            Some(ServerEvent::Auth { identity, credentials }) => {
+                let name = identity.authcid.clone();
+                match Box::pin(host.check(peer.ip(), identity, credentials)).await? {
+                    Login::Right(account) => {
+                        log!("auth", "service={service}, user={}, relay={peer}", account.name);
+                        driver.accept_as(account.name.clone());
+                    }
+                    Login::Wrong => {
+                        log!("auth", "refused: service={service}, user={name}, relay={peer}");
+                        driver.reply(Reply::new(535, Enhanced(5, 7, 8), "name or password is wrong"));
+                    }
+                    Login::TooMany => {
+                        log!("auth", "refused: service={service}, relay={peer}, too many wrong passwords");
+                        let text = "too many wrong passwords from there, try again later";
+                        driver.reply(Reply::new(454, Enhanced(4, 7, 0), text));
+                    }
+                }
             }
-            Some(ServerEvent::Auth { identity, credentials }) => match check(&host, identity, credentials).await? {
-                Ok(name) => {
-                    log!("auth", "service={service}, user={name}, relay={peer}");
-                    driver.accept_as(name);
-                }
-                Err(name) => {
-                    host.guesses.wrong(peer.ip(), Instant::now());
-                    log!("auth", "refused: service={service}, user={name}, relay={peer}");
-                    driver.reply(Reply::new(535, Enhanced(5, 7, 8), "name or password is wrong"));
-                }
-            },
             Some(ServerEvent::Ask(question)) => driver.tell(host.answer(peer.ip(), &question)),
             Some(ServerEvent::AuthFailed(identity)) => {
                 host.guesses.wrong(peer.ip(), Instant::now());
@@ -316,18 +315,6 @@ fn missing(head: &Message, id: &str, host: &Domain, now: Timestamp) -> Vec<Strin
         fields.push(format!("Message-ID: <{id}.{}@{host}>", now.unix()));
     }
     fields
-}
-
-/// Whether the client is who it says: the name of the user, or of who failed to be one.
-async fn check(
-    host: &Arc<Host>,
-    identity: Identity,
-    credentials: Credentials,
-) -> Result<Result<String, String>, Fault> {
-    let name = identity.authcid.clone();
-    let of = Arc::clone(host);
-    let account = spawn_blocking(move || of.accounts.check(&identity, &credentials)).await?;
-    Ok(account.map(|account| account.name.clone()).ok_or(name))
 }
 
 /// Why mail for this recipient is not taken; `known` clients may send it anywhere that there is a way to.
