@@ -344,6 +344,35 @@ fn fields_that_some_readers_see_are_not_smuggled_in() {
 }
 
 #[test]
+fn users_write_under_their_own_addresses_where_the_config_says_so() {
+    let folder = Folder::new("auth-own");
+    let host = Mailhost::start_with(&folder.0.join("data"), "senders = \"own\"");
+    let mut client = host.submission().unwrap();
+    expect(&client.smtp("MAIL FROM:<ada@localhost>").unwrap(), "550 5.7.1 ada@localhost is not an address of demo");
+    let from = |from: &str| format!("{from}Subject: x\r\n\r\nHello.\r\n");
+    for (fields, reply) in [
+        ("From: Demo <demo@localhost>\r\n", "250"),
+        ("From: DEMO@mail.localhost\r\n", "250"),
+        ("From: ada@localhost\r\n", "550 5.7.1 ada@localhost is not"),
+        ("From: demo@localhost, ada@localhost\r\n", "550 5.7.1"),
+        ("From: demo@localhost\r\nFrom: ada@localhost\r\n", "550 5.7.1"),
+        ("From: friends: demo@localhost, ceo@bank.example;\r\n", "550 5.7.1"),
+        ("From: demo\r\n", "550 5.7.1"),
+        ("From: friends:;\r\n", "550 5.6.0"),
+        ("", "550 5.6.0"),
+        ("From: demo@localhost\r\nno field\r\nFrom: ceo@bank.example\r\n", "550 5.7.1 ceo@bank.example"),
+        ("From: demo@localhost\r\nno field\r\nno field\r\n\r\nFrom: ceo@bank.example\r\n", "550 5.6.0"),
+        (&format!("X: {}\r\nFrom: ceo@bank.example\r\n", "x".repeat(900) + &"\r\n x".repeat(4000)), "550 5.6.0"),
+    ] {
+        expect(&hand_in(&mut client, "demo@localhost", "demo@localhost", &from(fields)), reply);
+    }
+    // Reports go out under no address, and other hosts are not users.
+    expect(&hand_in(&mut client, "", "demo@localhost", &from("From: demo@localhost\r\n")), "250");
+    expect(&hand_in(&mut hello(&host), "ada@localhost", "demo@localhost", &from("From: ada@localhost\r\n")), "250");
+    assert_eq!(host.settled(4).len(), 4);
+}
+
+#[test]
 fn mail_of_users_is_not_checked() {
     let folder = Folder::new("auth-users");
     let settings = checking(&folder, RECORDS, "spf_fail = \"refuse\"");

@@ -94,6 +94,11 @@ impl Accounts {
         }
     }
 
+    /// Whether mail for this address is this user's.
+    pub fn owns(&self, user: &str, address: &Address) -> bool {
+        self.by_address.get(&key(address)).is_some_and(|account| account.name == user)
+    }
+
     /// Who else gets mail for these recipients, each once.
     pub fn forwards(&self, recipients: &[Recipient]) -> Vec<Recipient> {
         let accounts = recipients.iter().filter_map(|recipient| self.recipient(&recipient.to));

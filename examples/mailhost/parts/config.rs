@@ -38,6 +38,8 @@ pub struct Config {
     #[serde(default)]
     pub transports: Vec<Route>,
     #[serde(default)]
+    pub senders: Senders,
+    #[serde(default)]
     pub dns: dns::Settings,
     #[serde(default)]
     pub auth: auth::Settings,
@@ -83,6 +85,15 @@ pub enum RouteTls {
     Opportunistic,
     Required,
     None,
+}
+
+/// Whose addresses users may write under.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Senders {
+    #[default]
+    Any,
+    Own,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use facteur::address::Domain;
+use facteur::address::{Domain, Mailbox};
 use facteur::auth;
 use facteur::base::Timestamp;
-use facteur::message::Message;
+use facteur::message::{DefectKind, Field, Message};
 use facteur::net::Driver;
 use facteur::net::serve::Connection;
 use facteur::sasl::Offer;
@@ -17,7 +17,7 @@ use facteur::spool::{Draft, Queue, Spool, SpoolError, Submission};
 use tokio::net::TcpStream;
 use tokio::task::{block_in_place, spawn_blocking};
 
-use super::config::{Config, Service};
+use super::config::{Config, Senders, Service};
 use super::delivery;
 use super::host::{Fault, Host, Login};
 use super::intake::{Decision, GLANCE, Intake};
@@ -105,10 +105,21 @@ pub async fn session(
                 host.guesses.wrong(peer.ip(), Instant::now());
                 log!("auth", "refused: service={service}, user={}, relay={peer}", identity.name());
             }
-            Some(ServerEvent::Mail { from, .. }) => {
-                sender = from;
-                driver.accept();
-            }
+            Some(ServerEvent::Mail { from, .. }) => match foreign_sender(&host, driver.session(), &from) {
+                None => {
+                    sender = from;
+                    driver.accept();
+                }
+                Some(reply) => {
+                    log!(
+                        "ruleset",
+                        "from={from}, relay={peer}, reject={} {}",
+                        reply.code(),
+                        reply.lines().collect::<Vec<_>>().join(" ")
+                    );
+                    driver.reply(reply);
+                }
+            },
             Some(ServerEvent::Rcpt { to, .. }) => {
                 let known = driver.session().identity.is_some() || host.config.is_trusted(peer.ip());
                 let refusal = match refusal(&host, &to, known) {
@@ -209,11 +220,12 @@ async fn accept(
     let msgid = message_id(&fields);
     let session = driver.session().clone();
     let (from, recipients) = (mail.envelope.from.clone(), mail.envelope.recipients.len());
+    let foreign = foreign_author(host, &session, &fields);
     let Decision { trace, refusal, said } = intake.decide(&host.guard, &host.config.auth).await;
     if !said.is_empty() {
         log!("auth", "from={from}, relay={peer}, msgid={msgid}: {said}");
     }
-    if let Some(reply) = refusal {
+    if let Some(reply) = refusal.or(foreign) {
         // The draft goes, and with it all that there is of the message here.
         let text: Vec<&str> = reply.lines().collect();
         log!("ruleset", "from={from}, relay={peer}, reject={} {}", reply.code(), text.join(" "));
@@ -296,6 +308,44 @@ fn is_postmaster(to: &ForwardPath) -> bool {
         ForwardPath::Postmaster => true,
         ForwardPath::Address(address) => address.local().eq_ignore_ascii_case("postmaster"),
     }
+}
+
+/// Why a user may not send from here: it is the address of somebody else (RFC 6409 §6.1).
+fn foreign_sender(host: &Host, session: &Session, from: &ReversePath) -> Option<Reply> {
+    let user = bound(host, session)?;
+    match from {
+        ReversePath::Address(address) if !host.accounts.owns(user, address) => Some(not_theirs(address, user)),
+        _ => None,
+    }
+}
+
+/// Why a user may not send what begins like this: its author is somebody else, or cannot be told.
+fn foreign_author(host: &Host, session: &Session, head: &Message) -> Option<Reply> {
+    let user = bound(host, session)?;
+    let unknown = |text| Some(Reply::new(550, Enhanced(5, 6, 0), text));
+    let header = head.header();
+    if head.raw().len() >= GLANCE && header.raw().len() == head.raw().len() {
+        return unknown("the header is too long to see who wrote the message");
+    }
+    // Behind a line that is no field some readers read on, and find another author.
+    if head.defects().iter().any(|defect| defect.kind == DefectKind::MissingBlankLine) {
+        return unknown("the header does not end in a blank line");
+    }
+    let mut authors = header.all("From").flat_map(Field::mailboxes).peekable();
+    if authors.peek().is_none() {
+        return unknown("there is no author in From");
+    }
+    let theirs = |author: &Mailbox<'_>| author.address().is_some_and(|address| host.accounts.owns(user, &address));
+    authors.find(|author| !theirs(author)).map(|author| not_theirs(&author, user))
+}
+
+/// The user, where they may write under their own addresses only.
+fn bound<'a>(host: &Host, session: &'a Session) -> Option<&'a str> {
+    session.identity.as_deref().filter(|_| host.config.senders == Senders::Own)
+}
+
+fn not_theirs(address: &dyn std::fmt::Display, user: &str) -> Reply {
+    Reply::new(550, Enhanced(5, 7, 1), format!("{address} is not an address of {user}"))
 }
 
 /// The fields that a message from a user should have and lacks (RFC 6409 §8.2, §8.3). Where its header does not end in what was
