@@ -4,7 +4,7 @@ use memchr::{memchr, memchr2, memchr3, memchr3_iter, memrchr};
 
 use crate::message::Encoding;
 use crate::message::fold::LONGEST;
-use crate::text::transfer;
+use crate::text::transfer::{self, LineEnds};
 
 /// What has to survive of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn choose(octets: &[u8], care: Care, eight_bit: bool, last: bool) -> 
     }
     // An escape takes two octets more, base64 a third of all: they break even at a sixth. That people can half read it is
     // worth a little size.
-    if care != Care::Octets && escapes(octets) <= octets.len() / 4 {
+    if care != Care::Octets && transfer::escapes(octets) <= octets.len() / 4 {
         return Encoding::QuotedPrintable;
     }
     Encoding::Base64
@@ -73,15 +73,6 @@ fn lines_fit(octets: &[u8]) -> bool {
         rest = rest.get(end + 1..).unwrap_or_default();
     }
     rest.len() <= LONGEST || memchr(b'\n', rest).is_some()
-}
-
-/// How many octets quoted-printable escapes, line ends not counted.
-fn escapes(octets: &[u8]) -> usize {
-    let is_plain =
-        |octet: u8| octet.wrapping_sub(b' ') < 0x5f && octet != b'=' || matches!(octet, b'\t' | b'\r' | b'\n');
-    // Sums in one octet each, for which compilers use vectors; 128 times one fits.
-    let blocks = octets.chunks(128);
-    blocks.map(|block| usize::from(block.iter().map(|octet| u8::from(!is_plain(*octet))).sum::<u8>())).sum()
 }
 
 /// A line, whether it ended, and what follows.
@@ -137,7 +128,8 @@ fn base64(octets: &[u8], last: bool, out: &mut Vec<u8>) {
 }
 
 fn quoted_printable(octets: &[u8], lf_ends_lines: bool, last: bool, out: &mut Vec<u8>) {
-    let ended = transfer::encode_quoted_printable_lines(octets, lf_ends_lines, out);
+    let ends = if lf_ends_lines { LineEnds::CrlfAndLf } else { LineEnds::Crlf };
+    let ended = transfer::encode_quoted_printable_lines(octets, ends, out);
     if last && !ended && !octets.is_empty() {
         // A line end that is none, where each octet counts.
         out.extend_from_slice(if lf_ends_lines { b"\r\n" } else { b"=\r\n" });
@@ -146,7 +138,23 @@ fn quoted_printable(octets: &[u8], lf_ends_lines: bool, last: bool, out: &mut Ve
 
 /// Whether CR, LF or NUL stands in a value, and where.
 pub(super) fn forbidden(value: &str) -> Option<usize> {
-    memchr3(b'\r', b'\n', 0, value.as_bytes())
+    let octets = value.as_bytes();
+    if is_above_cr(octets) { None } else { memchr3(b'\r', b'\n', 0, octets) }
+}
+
+/// Whether all octets are above CR, as those of nearly all values are: eight are looked at at once, those at the end with
+/// some before them.
+fn is_above_cr(octets: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // The highest bit is set where an octet is at most CR, or by what is borrowed from one that is.
+    let low = |octets: &[u8; 8]| {
+        let octets = u64::from_ne_bytes(*octets);
+        octets.wrapping_sub(ONES * u64::from(b'\r' + 1)) & !octets & (ONES << 7)
+    };
+    match octets.last_chunk() {
+        Some(last) => octets.as_chunks().0.iter().fold(low(last), |any, block| any | low(block)) == 0,
+        None => octets.iter().all(|octet| *octet > b'\r'),
+    }
 }
 
 #[cfg(test)]
@@ -201,9 +209,23 @@ mod tests {
                 rest = after;
             }
             assert_eq!(is_sound(&octets, lf_ends_lines), sound);
-            assert_eq!(escapes(&octets), escaped);
+            assert_eq!(transfer::escapes(&octets), escaped);
             if sound {
                 assert_eq!(lines_fit(&octets), fit);
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_a_value_is_found_wherever_it_stands() {
+        for len in 0..40 {
+            assert_eq!(forbidden(&"\t\u{e}é".repeat(len)), None);
+            for at in 0..len {
+                for octet in ['\r', '\n', '\0'] {
+                    let mut value = "a".repeat(len);
+                    value.insert(at, octet);
+                    assert_eq!(forbidden(&value), Some(at));
+                }
             }
         }
     }

@@ -222,6 +222,16 @@ pub fn encode_base64_into(octets: &[u8], out: &mut Vec<u8>) {
     encode_base64_plain(octets.get(written..).unwrap_or_default(), out);
 }
 
+/// Appends base64 without line ends.
+pub(crate) fn encode_base64_line(octets: &[u8], out: &mut Vec<u8>) {
+    let at = out.len();
+    out.resize(at + octets.len().div_ceil(3) * 4, b'=');
+    if let Some(room) = out.get_mut(at..) {
+        let written = ENGINE.encode_slice(octets, room);
+        debug_assert!(written.is_ok(), "the room is what base64 takes");
+    }
+}
+
 fn encode_base64_plain(octets: &[u8], out: &mut Vec<u8>) {
     let mut characters = [0; LINE * 32];
     for lines in octets.chunks(LINE / 4 * 3 * 32) {

@@ -1,7 +1,7 @@
-//! Quoted-printable of a whole text: sixty-four octets are looked at at once, and what stands between two that need more
-//! than a copy is copied at once. The plain code in `quoted_printable` is what the tests hold it against.
+//! Writing quoted-printable (RFC 2045 §6.7): sixty-four octets are looked at at once, and what stands between two that need
+//! more than a copy is copied at once, straight into the room behind what is written. The tests hold it against a writer that
+//! goes octet by octet.
 
-use super::quoted_printable::HEX;
 use super::{LINE, vectors};
 
 /// Octets that are looked at at once.
@@ -9,175 +9,275 @@ const BLOCK: usize = 64;
 /// RFC 2045 §6.7 (5): no more than 76 characters, the `=` of the soft line break among them.
 const ROOM: usize = LINE - 1;
 /// What a block becomes at most, with its soft line breaks, and a block that is copied whole for the sake of its first
-/// octets: less than 256 and 64.
+/// octets: less than 256 and 64; and more for the end of the text.
 const MARGIN: usize = 384;
-const STAGE: usize = 1024;
+/// For how many octets room is made at once: it is cleared first, and stays in the nearest cache until it is written.
+const STAGE: usize = 4096;
 
-/// Appends text in quoted-printable. CRLF stays a line break, with `lf_ends_lines` LF becomes one; all other CR and LF are
-/// escaped. Says whether a line break ends it.
-pub(crate) fn encode_quoted_printable_lines(text: &[u8], lf_ends_lines: bool, out: &mut Vec<u8>) -> bool {
-    let mut writer = Writer { stage: [0; STAGE], at: 0, column: 0, out };
-    let (mut done, mut ended) = (0_usize, false);
-    for (number, octets) in text.chunks(BLOCK).enumerate() {
-        writer.make_room();
-        let base = number * BLOCK;
-        let mut padded = [b' '; BLOCK];
-        let block: &[u8; BLOCK] = octets.try_into().unwrap_or_else(|_| {
-            padded[..octets.len()].copy_from_slice(octets); // a block at most
+/// Which line ends stay; all other CR and LF are escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineEnds {
+    None,
+    Crlf,
+    /// LF too, which becomes CRLF.
+    CrlfAndLf,
+}
+
+/// Appends text in quoted-printable. Says whether a line end that stays is the last of it.
+pub(crate) fn encode_quoted_printable_lines(text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+    vectors::encode_quoted_printable(text, ends, out)
+}
+
+/// Which octets of a block are what, a bit for each.
+pub(super) struct Marks {
+    /// Do not stand for themselves (RFC 2045 §6.7 (2)).
+    pub special: u64,
+    pub cr: u64,
+    pub lf: u64,
+    /// Space or tab.
+    pub blank: u64,
+}
+
+impl Marks {
+    /// Where the first line end is, if all that is special are whole CRLF with no white space before them.
+    #[inline]
+    fn only_lines(&self) -> Option<u32> {
+        let Self { special, cr, lf, blank } = self;
+        // What is before the first octet is not seen here, nor what is behind the last.
+        let whole = *lf == cr << 1 && (cr & 1) == 0 && cr >> 63 == 0;
+        (*special == (cr | lf) && whole && blank << 1 & cr == 0).then(|| cr.trailing_zeros())
+    }
+}
+
+#[inline(always)] // for whatever processor its caller is compiled for
+pub(super) fn encode_by(look: impl Fn(&[u8; BLOCK]) -> Marks, text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+    let mut writer = Writer { at: out.len(), column: 0, out };
+    // How far the octets of a block are written: all, and perhaps the LF behind them.
+    let (mut done, mut ended) = (0, false);
+    let mut padded = [b' '; 2 * BLOCK];
+    for base in (0..text.len()).step_by(BLOCK) {
+        let rest = text.get(base..).unwrap_or_default();
+        writer.make_room(rest.len());
+        // From each of its octets on a whole block can be copied.
+        let window = rest.first_chunk().unwrap_or_else(|| {
+            padded[..rest.len()].copy_from_slice(rest); // less than two blocks
             &padded
         });
-        // Line ends among them; without what is written, 65 octets at most.
-        let ahead = |mask: u64, done: usize| mask & u64::MAX.checked_shl((done - base) as u32).unwrap_or(0);
-        let mut mask = ahead(vectors::specials(block), done);
-        while mask != 0 {
-            let at = base + mask.trailing_zeros() as usize; // below 64
+        let len = rest.len().min(BLOCK);
+        let block = window.first_chunk().unwrap_or(&[0; BLOCK]); // half of it
+        let marks = look(block);
+        // Lines that are short enough stay as they are, and so does nearly all of most text.
+        if ends != LineEnds::None
+            && done == 0
+            && len == BLOCK
+            && let Some(first) = marks.only_lines()
+            && writer.column + first as usize <= ROOM
+            && marks.special != 0
+        {
+            writer.copy(window, 0, BLOCK);
+            writer.column = marks.lf.leading_zeros() as usize;
+            ended = writer.column == 0;
+            continue;
+        }
+        let mut mask = from(marks.special, done);
+        loop {
+            let at = (mask.trailing_zeros() as usize).min(len); // 64 at most
             if done < at {
-                writer.plain(text, done, at);
+                writer.plain(window, done, at);
+                ended = false;
             }
-            let octet = text.get(at).copied().unwrap_or_default(); // the padding is not special
-            let crlf = octet == b'\r' && text.get(at + 1) == Some(&b'\n');
-            ended = crlf || octet == b'\n' && lf_ends_lines;
-            done = at + 1 + usize::from(crlf);
+            if at == len {
+                break;
+            }
+            let octet = window[at]; // below 64
+            let crlf = octet == b'\r' && rest.get(at + 1) == Some(&b'\n');
+            ended = match ends {
+                LineEnds::None => false,
+                LineEnds::Crlf => crlf,
+                LineEnds::CrlfAndLf => crlf || octet == b'\n',
+            };
+            done = at + 1;
             if ended {
-                writer.end_line();
+                done += usize::from(crlf);
+                writer.end_line((base + at).checked_sub(1).and_then(|before| text.get(before)));
             } else {
                 writer.escape(octet);
                 // All of a character, for that comes up again and again.
-                while let Some(high @ 0x80..) = octets.get(done - base) {
+                while let Some(high @ 0x80..) = block.get(done).filter(|_| done < len) {
                     writer.escape(*high);
                     done += 1;
                 }
             }
-            mask = ahead(mask, done);
+            mask = from(mask, done);
         }
-        let end = base + octets.len();
-        if done < end {
-            writer.plain(text, done, end);
-            (done, ended) = (end, false);
-        }
+        done = done.saturating_sub(BLOCK);
     }
-    writer.finish();
+    writer.finish(text.last());
     ended
 }
 
-/// What is written, a good deal at a time.
+/// Without the lowest bits.
+fn from(mask: u64, bits: usize) -> u64 {
+    mask & u64::MAX.checked_shl(bits as u32).unwrap_or(0) // 65 at most
+}
+
+/// `=XX` for each octet, and one more, for four are written at once.
+static ESCAPES: [[u8; 4]; 256] = {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let (mut escapes, mut octet) = ([[0; 4]; 256], 0);
+    while octet < 256 {
+        escapes[octet] = [b'=', HEX[octet >> 4], HEX[octet & 15], 0]; // both < 16
+        octet += 1;
+    }
+    escapes
+};
+
+/// Behind what was written there is room, cleared, in the same vector.
 struct Writer<'a> {
-    stage: [u8; STAGE],
+    out: &'a mut Vec<u8>,
     /// So much of it is written.
     at: usize,
     column: usize,
-    out: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
-    /// For a block.
-    fn make_room(&mut self) {
-        if self.at > STAGE - MARGIN {
-            // The last octet stays, for white space at the end of a line is written in another way.
-            let (done, last) = self.stage.split_at(self.at - 1); // it is more than none
-            self.out.extend_from_slice(done);
-            self.stage[0] = last.first().copied().unwrap_or_default(); // there is a first
-            self.at = 1;
+    /// For a block, of which so many octets with all that follow are left.
+    #[inline]
+    fn make_room(&mut self, left: usize) {
+        if self.out.len() - self.at < MARGIN {
+            self.clear_room(left);
         }
     }
 
+    #[cold]
+    fn clear_room(&mut self, left: usize) {
+        self.out.truncate(self.at);
+        // About an escape in sixteen octets, and a soft line break in each line.
+        let likely = left + left / 6 + MARGIN;
+        if self.out.capacity() - self.at < MARGIN {
+            self.out.reserve(likely);
+        }
+        self.out.resize(self.out.capacity().min(self.at + likely.min(STAGE)), 0);
+    }
+
+    #[inline]
     fn put<const N: usize>(&mut self, octets: &[u8; N]) {
-        if let Some(room) = self.stage.get_mut(self.at..self.at + N) {
-            room.copy_from_slice(octets);
+        if let Some(room) = self.out.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+            *room = *octets;
         }
     }
 
+    #[inline]
     fn soft_break(&mut self) {
         self.put(b"=\r\n");
         self.at += 3;
         self.column = 0;
     }
 
-    /// Octets that stand for themselves, no more than a block of them.
+    /// Octets that stand for themselves, from one of a block to another.
     #[inline]
-    fn plain(&mut self, text: &[u8], mut from: usize, to: usize) {
-        while from < to {
-            if self.column == ROOM {
-                self.soft_break();
-            }
-            let count = (to - from).min(ROOM - self.column);
-            if let Some(block) = text.get(from..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-                self.put(block);
-            } else if let (Some(room), Some(octets)) =
-                (self.stage.get_mut(self.at..self.at + count), text.get(from..from + count))
-            {
-                room.copy_from_slice(octets);
-            }
-            self.at += count;
-            self.column += count;
-            from += count;
+    fn plain(&mut self, window: &[u8; 2 * BLOCK], mut from: usize, to: usize) {
+        let room = ROOM - self.column;
+        // A block goes into two lines at most.
+        if to - from > room {
+            self.copy(window, from, room);
+            self.soft_break();
+            from += room;
         }
+        self.copy(window, from, to - from);
     }
 
+    #[inline]
+    fn copy(&mut self, window: &[u8; 2 * BLOCK], from: usize, count: usize) {
+        if let Some(block) = window.get(from..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+            self.put(block);
+        }
+        self.at += count;
+        self.column += count;
+    }
+
+    #[inline]
     fn escape(&mut self, octet: u8) {
         if self.column + 3 > ROOM {
             self.soft_break();
         }
-        self.put(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]); // both < 16
+        self.put(&ESCAPES[usize::from(octet)]); // < 256
         self.at += 3;
         self.column += 3;
     }
 
     /// RFC 2045 §6.7 (3): white space "must not be so represented at the end of an encoded line".
     #[inline]
-    fn escape_blank(&mut self) {
-        let last = self.at.checked_sub(1).and_then(|at| self.stage.get(at)).copied();
-        if let Some(blank @ (b' ' | b'\t')) = last.filter(|_| self.column > 0) {
+    fn escape_blank(&mut self, last: Option<&u8>) {
+        // It was written as it is, and nothing behind it. What is written is not read, for that would wait for it.
+        if let Some(blank @ (b' ' | b'\t')) = last {
             self.at -= 1;
             self.column -= 1;
-            self.escape(blank);
+            self.escape(*blank);
         }
     }
 
-    fn end_line(&mut self) {
-        self.escape_blank();
+    /// With the octet before the line end.
+    #[inline]
+    fn end_line(&mut self, last: Option<&u8>) {
+        self.escape_blank(last);
         self.put(b"\r\n");
         self.at += 2;
         self.column = 0;
     }
 
-    fn finish(mut self) {
-        self.escape_blank();
-        self.out.extend_from_slice(self.stage.get(..self.at).unwrap_or_default());
+    fn finish(mut self, last: Option<&u8>) {
+        // The margin behind the last block has room for it.
+        self.escape_blank(last);
+        self.out.truncate(self.at);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::vectors::Level;
     use super::*;
-    use crate::text::transfer;
 
-    /// Line by line with the plain code.
-    fn slowly(text: &[u8], lf_ends_lines: bool) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut line = Vec::new();
-        for octet in text {
-            line.push(*octet);
-            let end = if line.ends_with(b"\r\n") {
-                2
-            } else if *octet == b'\n' && lf_ends_lines {
-                1
-            } else {
-                continue;
+    /// Octet by octet, as the rules are written.
+    fn slowly(text: &[u8], ends: LineEnds) -> Vec<u8> {
+        let (mut out, mut column) = (Vec::new(), 0);
+        let mut rest = text;
+        while let Some((octet, after)) = rest.split_first() {
+            let end = |text: &[u8]| match ends {
+                LineEnds::None => 0,
+                _ if text.starts_with(b"\r\n") => 2,
+                LineEnds::CrlfAndLf if text.starts_with(b"\n") => 1,
+                _ => 0,
             };
-            line.truncate(line.len() - end);
-            transfer::encode_quoted_printable_binary_into(&line, &mut out);
-            out.extend_from_slice(b"\r\n");
-            line.clear();
+            if end(rest) > 0 {
+                out.extend_from_slice(b"\r\n");
+                (column, rest) = (0, &rest[end(rest)..]);
+                continue;
+            }
+            let at_end = after.is_empty() || end(after) > 0;
+            let plain = match octet {
+                b' ' | b'\t' => !at_end,
+                b'=' => false,
+                _ => octet.is_ascii_graphic(),
+            };
+            let written = if plain { char::from(*octet).to_string() } else { format!("={octet:02X}") };
+            if column + written.len() > 75 {
+                out.extend_from_slice(b"=\r\n");
+                column = 0;
+            }
+            out.extend_from_slice(written.as_bytes());
+            column += written.len();
+            rest = after;
         }
-        transfer::encode_quoted_printable_binary_into(&line, &mut out);
         out
     }
 
     #[test]
     fn blocks_are_written_as_single_octets_are() {
-        let pieces: [&[u8]; 14] = [
+        let pieces: [&[u8]; 16] = [
             b"a",
+            b"a line of text\r\n",
+            b"that is not long,\r\nbut two of them\r\n",
             b"word ",
             b"\r\n",
             b"\n",
@@ -193,19 +293,23 @@ mod tests {
             &[0xff; 40],
         ];
         let mut state = 1_u64;
-        for round in 0..400 {
+        for round in 0..if cfg!(miri) { 60 } else { 600 } {
             let mut text = Vec::new();
-            for _ in 0..round % 60 {
+            for _ in 0..round % 150 {
                 // Knuth's MMIX generator
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 text.extend_from_slice(pieces[(state >> 33) as usize % pieces.len()]);
             }
-            for lf_ends_lines in [false, true] {
-                let mut out = b"before ".to_vec();
-                let ended = encode_quoted_printable_lines(&text, lf_ends_lines, &mut out);
-                let expected = [b"before ", &*slowly(&text, lf_ends_lines)].concat();
-                assert_eq!(out.escape_ascii().to_string(), expected.escape_ascii().to_string());
-                assert_eq!(ended, text.ends_with(b"\r\n") || text.ends_with(b"\n") && lf_ends_lines);
+            for ends in [LineEnds::None, LineEnds::Crlf, LineEnds::CrlfAndLf] {
+                let expected = [b"before ", &*slowly(&text, ends)].concat();
+                for level in [Level::Plain, Level::Avx2, Level::Avx512] {
+                    vectors::LIMIT.set(level);
+                    let mut out = b"before ".to_vec();
+                    let ended = encode_quoted_printable_lines(&text, ends, &mut out);
+                    assert_eq!(out.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{level:?}");
+                    let crlf = text.ends_with(b"\r\n") && ends != LineEnds::None;
+                    assert_eq!(ended, crlf || text.ends_with(b"\n") && ends == LineEnds::CrlfAndLf);
+                }
             }
         }
     }

@@ -17,15 +17,15 @@ mod quoted_printable;
 #[allow(unsafe_code)] // the one file of the crate; its head says why
 mod vectors;
 
-pub(super) use base64::decode_base64_into;
 pub use base64::{Base64Decoder, decode_base64, encode_base64, encode_base64_into};
-pub(crate) use escape::encode_quoted_printable_lines;
+pub(super) use base64::{decode_base64_into, encode_base64_line};
+pub(crate) use escape::{LineEnds, encode_quoted_printable_lines};
 pub(crate) use quoted_printable::hex;
 pub use quoted_printable::{
     LONGEST_BLANK, QuotedPrintableDecoder, decode_quoted_printable, encode_quoted_printable,
     encode_quoted_printable_binary, encode_quoted_printable_binary_into, encode_quoted_printable_into,
 };
-pub(crate) use vectors::{Set, plain_lines, unfolded_ends};
+pub(crate) use vectors::{Set, escapes, plain_lines, unfolded_ends};
 pub(super) use vectors::{decode_latin1, text, utf8};
 
 /// RFC 2045 §6.8: "encoded lines must be no longer than 76 characters".

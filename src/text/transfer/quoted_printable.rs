@@ -1,8 +1,9 @@
-//! Quoted-printable (RFC 2045 §6.7) without vectors, and what calls them.
+//! Reading quoted-printable (RFC 2045 §6.7) without vectors, what calls them, and the doors to the writer in `escape`.
 
 use memchr::memchr2;
 
-use super::{LINE, vectors};
+use super::escape::{LineEnds, encode_quoted_printable_lines};
+use super::vectors;
 
 /// The most white space, in octets, that is taken away at the end of a line of quoted-printable: as much as fits into a
 /// line of mail (RFC 5322 §2.1.1). More than that is text, so that a decoder need not keep more.
@@ -211,14 +212,7 @@ pub fn encode_quoted_printable(text: &[u8]) -> String {
 /// assert_eq!(body, b"1 + 1 =3D 2=20\r\n=C3=A9");
 /// ```
 pub fn encode_quoted_printable_into(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr::memmem::find(rest, b"\r\n") {
-        let (line, after) = rest.split_at(at);
-        encode_line(line, out);
-        out.extend_from_slice(b"\r\n");
-        rest = after.get(2..).unwrap_or_default();
-    }
-    encode_line(rest, out);
+    encode_quoted_printable_lines(text, LineEnds::Crlf, out);
 }
 
 /// Writes octets as quoted-printable, with every CR and LF escaped.
@@ -230,69 +224,14 @@ pub fn encode_quoted_printable_binary(octets: &[u8]) -> String {
 
 /// Appends what [`encode_quoted_printable_binary`] writes.
 pub fn encode_quoted_printable_binary_into(octets: &[u8], out: &mut Vec<u8>) {
-    encode_line(octets, out);
+    encode_quoted_printable_lines(octets, LineEnds::None, out);
 }
-
-/// One line, without its end, in as many lines as it needs.
-fn encode_line(line: &[u8], out: &mut Vec<u8>) {
-    // RFC 2045 §6.7 (3): white space "must not be so represented at the end of an encoded line".
-    let (rest, last) = match line {
-        [rest @ .., last @ (b' ' | b'\t')] => (rest, Some(*last)),
-        _ => (line, None),
-    };
-    // §6.7 (5): no more than 76 characters, the `=` of the soft line break among them.
-    const ROOM: usize = LINE - 1;
-    let mut column = 0;
-    let escape = |octet: u8, out: &mut Vec<u8>, column: &mut usize| {
-        if *column + 3 > ROOM {
-            out.extend_from_slice(b"=\r\n");
-            *column = 0;
-        }
-        out.extend_from_slice(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]); // both < 16
-        *column += 3;
-    };
-    let mut rest = rest;
-    while !rest.is_empty() {
-        let ahead = rest.get(..ROOM - column).unwrap_or(rest);
-        let plain = plain_run(ahead);
-        let (run, after) = rest.split_at(plain);
-        out.extend_from_slice(run);
-        column += plain;
-        match after.split_first() {
-            Some((octet, after)) if plain < ahead.len() => {
-                escape(*octet, out, &mut column);
-                rest = after;
-            }
-            Some(_) => {
-                out.extend_from_slice(b"=\r\n");
-                column = 0;
-                rest = after;
-            }
-            None => rest = after,
-        }
-    }
-    if let Some(last) = last {
-        escape(last, out, &mut column);
-    }
-}
-
-/// How many octets at the start stand for themselves.
-fn plain_run(octets: &[u8]) -> usize {
-    let is_plain = |octet: u8| octet.wrapping_sub(b' ') < 0x5f && octet != b'=' || octet == b'\t';
-    // Blocks of sixteen are looked at as a whole, which compilers do with vectors.
-    let plain_block = |block: &&[u8]| block.iter().fold(true, |plain, octet| plain & is_plain(*octet));
-    let run = octets.chunks_exact(16).take_while(plain_block).count() * 16;
-    let rest = octets.get(run..).unwrap_or_default();
-    run + rest.iter().position(|octet| !PLAIN_OCTETS[usize::from(*octet)]).unwrap_or(rest.len()) // < 256
-}
-
-pub(super) const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// What each hexadecimal digit stands for; 255 where it is none.
 static DIGITS: [u8; 256] = {
     let (mut digits, mut n) = ([255; 256], 0);
     while n < 16 {
-        let digit = HEX[n as usize]; // < 16
+        let digit = b"0123456789ABCDEF"[n as usize]; // < 16
         digits[digit as usize] = n;
         digits[digit.to_ascii_lowercase() as usize] = n;
         n += 1;
@@ -300,19 +239,9 @@ static DIGITS: [u8; 256] = {
     digits
 };
 
-/// What stands for itself (RFC 2045 §6.7 (2), and (3) within a line).
-static PLAIN_OCTETS: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        plain[octet] = matches!(octet as u8, b' '..=b'<' | b'>'..=b'~' | b'\t'); // < 256
-        octet += 1;
-    }
-    plain
-};
-
 #[cfg(test)]
 mod tests {
+    use super::super::LINE;
     use super::super::vectors::Level;
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
-//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `specials`, `plain_lines`, `Set` and what
-//! takes octets as text are for every processor.
+//! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `marks`, `escapes`, `plain_lines`,
+//! `Set` and what takes octets as text are for every processor.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
@@ -12,6 +12,8 @@
 //! the figures that ask for it.
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
+
+use super::escape::{LineEnds, Marks, encode_by};
 
 /// Below this many octets the call costs more than it saves.
 const WORTH: usize = 256;
@@ -135,18 +137,65 @@ fn plain_blocks(text: &[u8]) -> usize {
     blocks.iter().zip(nexts).position(is_odd).unwrap_or(nexts.len()) * BLOCK
 }
 
-/// Which octets do not stand for themselves in quoted-printable, a bit for each (RFC 2045 §6.7 (2)).
-pub(super) fn specials(block: &[u8; 64]) -> u64 {
+/// Appends quoted-printable: `escape::encode_by`, for which the compiler may take as many octets at once as the processor.
+pub(super) fn encode_quoted_printable(text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+    match level(text) {
+        // SAFETY: the processor has what the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::encode_quoted_printable(text, ends, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::encode_quoted_printable(text, ends, out) },
+        _ => encode_by(marks, text, ends, out),
+    }
+}
+
+#[inline]
+fn marks(block: &[u8; 64]) -> Marks {
     #[cfg(target_arch = "x86_64")]
     {
         // SAFETY: each processor of this kind has SSE2.
-        unsafe { sse2::specials(block) }
+        unsafe { sse2::marks(block) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let is_special = |octet: u8| !matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t');
-        block.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(is_special(*octet)))
+        let all = |is: fn(u8) -> bool| block.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(is(*octet)));
+        Marks {
+            special: all(|octet| !matches!(octet, b' '..=b'<' | b'>'..=b'~' | b'\t')),
+            cr: all(|octet| octet == b'\r'),
+            lf: all(|octet| octet == b'\n'),
+            blank: all(|octet| matches!(octet, b' ' | b'\t')),
+        }
     }
+}
+
+/// How many octets quoted-printable escapes, line ends not counted.
+pub(crate) fn escapes(text: &[u8]) -> usize {
+    match level(text) {
+        // SAFETY: the processor has AVX2, which is all that the function is compiled for; those with AVX-512 have it too.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 if avx2::is_here() => unsafe { escapes_avx2(text) },
+        _ => escapes_in_blocks(text),
+    }
+}
+
+/// The same code, for which the compiler may take twice as many octets at once.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn escapes_avx2(text: &[u8]) -> usize {
+    escapes_in_blocks(text)
+}
+
+#[inline(always)] // for whatever processor its caller is compiled for
+fn escapes_in_blocks(text: &[u8]) -> usize {
+    // Sums in one octet each, for which compilers use vectors; 128 times one fits.
+    let (blocks, rest) = text.as_chunks::<128>();
+    let escaped = |octet: &u8| {
+        let plain = octet.wrapping_sub(b' ') < 0x5f && *octet != b'=';
+        u8::from(!(plain || matches!(octet, b'\t' | b'\r' | b'\n')))
+    };
+    let among = |octets: &[u8]| usize::from(octets.iter().map(escaped).sum::<u8>());
+    blocks.iter().map(|block| among(block)).sum::<usize>() + among(rest)
 }
 
 /// Reads ISO-8859-1 from the front of `octets` as UTF-8, up to one of the 32 octets that windows-1252 reads otherwise or to
@@ -254,25 +303,36 @@ pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
 
+    use super::Marks;
+
+    #[inline]
     #[target_feature(enable = "sse2")]
-    pub(super) fn specials(block: &[u8; 64]) -> u64 {
-        let (space, equals, delete, tab) = (_mm_set1_epi8(32), _mm_set1_epi8(61), _mm_set1_epi8(127), _mm_set1_epi8(9));
-        let mut mask = 0;
-        for (n, pair) in block.as_chunks::<16>().0.iter().enumerate() {
-            let [low, high] = [0, 1].map(|n| i64::from_le_bytes(pair.as_chunks::<8>().0[n])); // sixteen are two of eight
-            let octets = _mm_set_epi64x(high, low);
+    pub(super) fn marks(block: &[u8; 64]) -> Marks {
+        let is = |octets, octet: u8| _mm_cmpeq_epi8(octets, _mm_set1_epi8(octet.cast_signed()));
+        let bits = |octets, n| u64::from(_mm_movemask_epi8(octets) as u16) << (n * 16); // sixteen bits
+        let mut marks = Marks { special: 0, cr: 0, lf: 0, blank: 0 };
+        for (n, sixteen) in block.as_chunks::<16>().0.iter().enumerate() {
+            let octets = load(sixteen);
+            let tab = is(octets, b'\t');
             // As signed numbers, octets from 0x80 on are below the space too.
-            let special = _mm_or_si128(
-                _mm_cmplt_epi8(octets, space),
-                _mm_or_si128(_mm_cmpeq_epi8(octets, equals), _mm_cmpeq_epi8(octets, delete)),
-            );
-            let special = _mm_movemask_epi8(special) & !_mm_movemask_epi8(_mm_cmpeq_epi8(octets, tab));
-            mask |= u64::from(special as u16) << (n * 16); // sixteen bits
+            let low = _mm_cmplt_epi8(octets, _mm_set1_epi8(32));
+            let special = _mm_or_si128(low, _mm_or_si128(is(octets, b'='), is(octets, 0x7f)));
+            marks.special |= bits(special, n) & !bits(tab, n);
+            marks.cr |= bits(is(octets, b'\r'), n);
+            marks.lf |= bits(is(octets, b'\n'), n);
+            marks.blank |= bits(_mm_or_si128(tab, is(octets, b' ')), n);
         }
-        mask
+        marks
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn load(octets: &[u8; 16]) -> __m128i {
+        // SAFETY: 16 octets are read, all of the array, and no alignment is asked for.
+        unsafe { _mm_loadu_si128(octets.as_ptr().cast()) }
     }
 }
 
@@ -436,15 +496,17 @@ mod shared {
 mod avx512 {
     use std::arch::x86_64::*;
 
-    use super::Waiting;
     use super::shared::*;
+    use super::{LineEnds, Marks, Waiting, encode_by};
 
     pub(super) fn is_here() -> bool {
         is_x86_feature_detected!("avx512vbmi2")
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt")
     }
 
@@ -726,6 +788,22 @@ mod avx512 {
         count
     }
 
+    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+    pub(super) fn encode_quoted_printable(text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+        let marks = |block: &[u8; 64]| {
+            let octets = load(block);
+            let tab = is(octets, b'\t');
+            let low = _mm512_cmplt_epi8_mask(octets, all(b' ')); // those from 0x80 on too, as signed numbers
+            Marks {
+                special: (low | is(octets, b'=') | is(octets, 0x7f)) & !tab,
+                cr: is(octets, b'\r'),
+                lf: is(octets, b'\n'),
+                blank: tab | is(octets, b' '),
+            }
+        };
+        encode_by(marks, text, ends, out)
+    }
+
     quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
 
     #[inline]
@@ -769,6 +847,7 @@ mod avx2 {
     use std::arch::x86_64::*;
 
     use super::shared::*;
+    use super::{LineEnds, Marks, encode_by};
 
     pub(super) fn is_here() -> bool {
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
@@ -966,6 +1045,24 @@ mod avx2 {
         let is_capital = _mm256_cmpgt_epi8(all(26), values);
         let kind = _mm256_or_si256(kind, _mm256_and_si256(is_capital, all(13)));
         _mm256_add_epi8(values, _mm256_shuffle_epi8(table(&TO_CHARACTER), kind))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn encode_quoted_printable(text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+        let marks = |block: &[u8; 64]| {
+            let octets = load(block);
+            let tab = is(octets, b'\t');
+            let Vector([first, second]) = octets;
+            // Those from 0x80 on too, as signed numbers.
+            let low = mask([_mm256_cmpgt_epi8(all(b' '), first), _mm256_cmpgt_epi8(all(b' '), second)]);
+            Marks {
+                special: (low | is(octets, b'=') | is(octets, 0x7f)) & !tab,
+                cr: is(octets, b'\r'),
+                lf: is(octets, b'\n'),
+                blank: tab | is(octets, b' '),
+            }
+        };
+        encode_by(marks, text, ends, out)
     }
 
     quoted_printable!("avx2,popcnt");
