@@ -3,10 +3,8 @@
 //! Everything goes into the buffer of the message; nothing is kept on the way. A word is never cut, so a line is longer
 //! than 78 only where one word is.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::address::is_atext;
+use crate::text::words::{FRAME, Run, unplain};
 
 /// RFC 5322 §2.1.1: a line "SHOULD be no more than 78 characters, excluding the CRLF".
 pub(super) const WIDTH: usize = 78;
@@ -14,8 +12,6 @@ pub(super) const WIDTH: usize = 78;
 pub(super) const LONGEST: usize = 998;
 /// RFC 2047 §2: a line with an encoded word in it has at most 76 characters, and an encoded word at most 75.
 const ENCODED_WIDTH: usize = 76;
-/// `=?utf-8?Q?` and `?=`
-const FRAME: usize = 12;
 /// Plain words beyond this are encoded words, which can be folded.
 const LONG_WORD: usize = 900;
 
@@ -35,6 +31,7 @@ pub(super) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     /// Begins a field. With `utf8`, text beyond ASCII is written as it is (RFC 6532).
+    #[inline]
     pub(super) fn new(out: &'a mut Vec<u8>, name: &str, utf8: bool) -> Self {
         let line = out.len();
         out.extend_from_slice(name.as_bytes());
@@ -50,13 +47,26 @@ impl<'a> Fold<'a> {
     }
 
     /// A word, after a space or a fold.
+    #[inline]
     pub(super) fn word(&mut self, word: &[u8]) {
-        self.write(b" ", |out| out.extend_from_slice(word));
+        self.write(b" ", word.len(), |out| out.extend_from_slice(word));
     }
 
     /// A word in pieces, after a space or a fold.
+    #[inline]
     pub(super) fn pieces(&mut self, pieces: &[&[u8]]) {
-        self.write(b" ", |out| pieces.iter().for_each(|piece| out.extend_from_slice(piece)));
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        self.write(b" ", len, |out| pieces.iter().for_each(|piece| out.extend_from_slice(piece)));
+    }
+
+    /// A word between angle brackets.
+    #[inline]
+    pub(super) fn bracketed(&mut self, word: &str) {
+        self.write(b" ", word.len() + 2, |out| {
+            out.push(b'<');
+            out.extend_from_slice(word.as_bytes());
+            out.push(b'>');
+        });
     }
 
     /// A special, right behind the word that stands there where it may: not behind an encoded word (RFC 2047 §5 (3)).
@@ -67,23 +77,19 @@ impl<'a> Fold<'a> {
         self.out.extend_from_slice(octets);
     }
 
-    /// A word that `write` writes, after `space` or a fold before `space`.
-    pub(super) fn write(&mut self, space: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.out.len();
-        self.out.extend_from_slice(space);
-        write(self.out);
-        let (full, len) = (self.column(), self.out.len() - start);
+    /// A word of `len` octets that `write` writes, after `space` or a fold before `space`.
+    #[inline]
+    pub(super) fn write(&mut self, space: &[u8], len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let len = space.len() + len;
+        let full = self.column() + len;
         // Behind the name a fold is worth it only where it makes the word fit.
         if full > self.limit && (!self.bare || len <= WIDTH || full > LONGEST) {
-            self.longest = self.longest.max(start - self.line);
-            self.out.extend_from_slice(b"\r\n");
-            self.out.copy_within(start..start + len, start + 2); // the word, up to the end
-            if let Some(fold) = self.out.get_mut(start..start + 2) {
-                fold.copy_from_slice(b"\r\n");
-            }
-            self.line = start + 2;
-            self.limit = WIDTH;
+            self.end_line();
         }
+        let end = self.out.len() + len;
+        self.out.extend_from_slice(space);
+        write(self.out);
+        debug_assert_eq!(self.out.len(), end, "the length that was said");
         self.bare = false;
     }
 
@@ -94,7 +100,7 @@ impl<'a> Fold<'a> {
         while !rest.is_empty() {
             let end = rest.find([' ', '\t']).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
-            self.write(space.as_bytes(), |out| out.extend_from_slice(word.as_bytes()));
+            self.write(space.as_bytes(), word.len(), |out| out.extend_from_slice(word.as_bytes()));
             rest = after.trim_start_matches([' ', '\t']);
             space = after.get(..after.len() - rest.len()).unwrap_or_default(); // `rest` is the end of `after`
         }
@@ -103,18 +109,18 @@ impl<'a> Fold<'a> {
     /// Text as `unstructured` has it: encoded words from the first to the last word that needs them.
     pub(super) fn text(&mut self, text: &str) {
         let utf8 = self.utf8 && !has_line_ends(text);
-        self.words(text, unplain(text, |octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8));
+        self.words(text, unplain(text, LONG_WORD, |octet| octet.is_ascii_graphic() || octet >= 0x80 && utf8));
     }
 
     /// `phrase = 1*word`: atoms, one quoted string, or encoded words.
     pub(super) fn phrase(&mut self, text: &str) {
         let utf8 = self.utf8 && !has_line_ends(text);
-        let run = unplain(text, |octet| is_atext(octet) && (octet < 0x80 || utf8));
+        let run = unplain(text, LONG_WORD, |octet| is_atext(octet) && (octet < 0x80 || utf8));
         let printable = |octet| matches!(octet, b' '..=b'~') || octet >= 0x80 && utf8;
         if run.is_some() && text.bytes().all(printable) && !text.contains("=?") {
-            let escapes = text.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
+            let escapes = escapes(text);
             if text.len() + escapes + 3 < WIDTH {
-                return self.write(b" ", |out| quoted(text, out));
+                return self.write(b" ", text.len() + escapes + 2, |out| quoted(text, out));
             }
         }
         self.words(text, run);
@@ -127,14 +133,7 @@ impl<'a> Fold<'a> {
 
     /// Words between single spaces, encoded where `run` is.
     fn words(&mut self, text: &str, run: Option<(usize, usize)>) {
-        let Some((mut from, mut to)) = run else { return self.plain_words(text) };
-        if from == to {
-            // One more space than a line can keep: RFC 2047 §2 knows no empty encoded word, so a neighbour joins.
-            match text.get(to + 1..) {
-                Some(after) => to += 1 + after.find(' ').unwrap_or(after.len()),
-                None => from = text.get(..from - 1).and_then(|before| before.rfind(' ')).map_or(0, |at| at + 1), // text is not empty
-            }
-        }
+        let Some((from, to)) = run else { return self.plain_words(text) };
         if let Some(before) = from.checked_sub(1).and_then(|end| text.get(..end)) {
             self.plain_words(before);
         }
@@ -155,13 +154,10 @@ impl<'a> Fold<'a> {
         text.as_bytes().split(|octet| *octet == b' ').for_each(|word| self.word(word));
     }
 
-    /// Encoded words, each as long as the line allows and cut between characters only (RFC 2047 §5: "each 'encoded-word'
-    /// MUST represent an integral number of characters"). `before` stands before the first of them, `after` behind the
-    /// last; both are short.
-    fn encoded(&mut self, mut before: &[u8], mut run: &str, after: &[u8]) {
-        let quoted = q_len(run);
-        let base64 = quoted > run.len() * 2;
-        let mut left = if base64 { run.len() } else { quoted };
+    /// Encoded words, each as long as the line allows. `before` stands before the first of them, `after` behind the last;
+    /// both are short.
+    fn encoded(&mut self, mut before: &[u8], text: &str, after: &[u8]) {
+        let mut run = Run::new(text);
         while !run.is_empty() {
             // A character takes up to 12.
             let frame = before.len() + FRAME + after.len();
@@ -169,31 +165,11 @@ impl<'a> Fold<'a> {
                 self.end_line();
             }
             let room = (ENCODED_WIDTH.saturating_sub(self.column() + frame)).max(12);
-            let fits = |width: usize| if base64 { width.div_ceil(3) * 4 <= room } else { width <= room };
-            let mut width = 0;
-            let end = if fits(left) {
-                None
-            } else {
-                run.char_indices().find_map(|(at, character)| {
-                    let len = character.len_utf8();
-                    width += if base64 { len } else { q_len(run.get(at..at + len).unwrap_or_default()) };
-                    (!fits(width)).then_some(at)
-                })
-            };
-            let (piece, rest) = run.split_at(end.unwrap_or(run.len()));
             self.out.extend_from_slice(before);
             before = b" ";
-            self.out.extend_from_slice(if base64 { b"=?utf-8?B?" } else { b"=?utf-8?Q?" });
-            if base64 {
-                base64_line(piece.as_bytes(), self.out)
-            } else {
-                q(piece, self.out)
-            }
-            self.out.extend_from_slice(b"?=");
+            run.word(room, self.out);
             self.limit = ENCODED_WIDTH;
             self.bare = false;
-            left -= if base64 { piece.len() } else { q_len(piece) }; // a part of it
-            run = rest;
         }
         self.out.extend_from_slice(after);
     }
@@ -217,6 +193,11 @@ fn has_line_ends(text: &str) -> bool {
     text.contains(['\u{85}', '\u{2028}', '\u{2029}'])
 }
 
+/// How many octets of a text a quoted string escapes.
+pub(super) fn escapes(text: &str) -> usize {
+    text.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count()
+}
+
 /// `quoted-string`
 pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -228,71 +209,6 @@ pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
     }
     out.push(b'"');
 }
-
-/// From the first to the last of the words between single spaces that are not plain: empty, too long to be kept whole, not
-/// all of plain octets, or read as an encoded word.
-fn unplain(text: &str, plain_octet: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
-    let mut run = None;
-    let (mut start, mut plain, mut before) = (0, true, b' ');
-    for (at, octet) in text.bytes().chain([b' ']).enumerate() {
-        if octet != b' ' {
-            plain &= plain_octet(octet) && (before, octet) != (b'=', b'?');
-        } else {
-            if !plain || at == start || at - start > LONG_WORD {
-                run = Some((run.map_or(start, |(from, _)| from), at));
-            }
-            (start, plain) = (at + 1, true);
-        }
-        before = octet;
-    }
-    run.filter(|_| !text.is_empty())
-}
-
-/// Base64 without line ends.
-fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
-    let at = out.len();
-    out.resize(at + octets.len().div_ceil(3) * 4, b'=');
-    if let Some(room) = out.get_mut(at..) {
-        let written = STANDARD.encode_slice(octets, room);
-        debug_assert!(written.is_ok(), "the room is what base64 takes");
-    }
-}
-
-/// The Q encoding (RFC 2047 §4.2), restricted to what a phrase may hold (§5 (3)).
-fn q(piece: &str, out: &mut Vec<u8>) {
-    out.reserve(piece.len() * 3);
-    for octet in piece.bytes() {
-        match COSTS[usize::from(octet)] {
-            1 => out.push(if octet == b' ' { b'_' } else { octet }),
-            _ => out.extend_from_slice(&escape(octet)),
-        }
-    }
-}
-
-/// `=XX`
-fn escape(octet: u8) -> [u8; 3] {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    [b'=', DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]] // four bits
-}
-
-/// How long the Q encoding is. All octets of a character beyond ASCII are escaped.
-fn q_len(text: &str) -> usize {
-    text.bytes().map(|octet| usize::from(COSTS[usize::from(octet)])).sum() // 256 costs
-}
-
-/// What each octet takes in the Q encoding.
-static COSTS: [u8; 256] = {
-    let mut costs = [3; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let it = octet as u8; // below 256
-        if it.is_ascii_alphanumeric() || matches!(it, b' ' | b'!' | b'*' | b'+' | b'-' | b'/') {
-            costs[octet] = 1;
-        }
-        octet += 1;
-    }
-    costs
-};
 
 #[cfg(test)]
 mod tests {

@@ -191,7 +191,8 @@ fn is_token(octet: u8) -> bool {
 
 /// Writes text so that it can stand in unstructured fields, phrases and comments alike: as it is where it is printable
 /// ASCII, else with encoded words in UTF-8 from the first to the last word that needs them. The encoding is Q, which
-/// people can half read, but B where more than half of the octets need it. Words are separated by single spaces, at which the field may be folded; no word is longer than 75 characters.
+/// people can half read, but B where more than half of the octets need it. Words are separated by single spaces, at which
+/// the field may be folded; no encoded word is longer than 75 characters.
 ///
 /// Text whose words are plain but longer than a line is not changed.
 ///
@@ -202,89 +203,137 @@ fn is_token(octet: u8) -> bool {
 /// assert_eq!(words::encode("un café noir"), "un =?utf-8?Q?caf=C3=A9?= noir");
 /// ```
 pub fn encode(text: &str) -> Cow<'_, str> {
-    // Words as they stand between spaces; the empty ones are where spaces follow each other.
-    let needs =
-        |word: &str| word.is_empty() || word.contains("=?") || !word.bytes().all(|octet| octet.is_ascii_graphic());
-    if text.is_empty()
-        || text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') && !text.split(' ').any(needs)
-    {
+    let Some((from, to)) = unplain(text, usize::MAX, |octet| octet.is_ascii_graphic()) else {
         return Cow::Borrowed(text);
+    };
+    let (before, rest) = text.split_at(from);
+    let (run, after) = rest.split_at(to - from);
+    let mut run = Run::new(run);
+    // An escape in five octets, or base64, and the frames.
+    let mut out = Vec::with_capacity(text.len() + text.len() / 2 + LONGEST);
+    out.extend_from_slice(before.as_bytes());
+    run.word(LONGEST - FRAME, &mut out);
+    while !run.is_empty() {
+        out.push(b' ');
+        run.word(LONGEST - FRAME, &mut out);
     }
-    let words: Vec<&str> = text.split(' ').collect();
-    let first = words.iter().position(|word| needs(word)).unwrap_or(0);
-    let last = words.iter().rposition(|word| needs(word)).unwrap_or(0);
-    let join = |words: Option<&[&str]>| words.unwrap_or_default().join(" ");
-    let (before, run, after) = (join(words.get(..first)), join(words.get(first..=last)), join(words.get(last + 1..)));
-    let mut out = before;
-    for word in encode_run(&run) {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(&word);
-    }
-    if !after.is_empty() {
-        out.push(' ');
-        out.push_str(&after);
-    }
-    Cow::Owned(out)
+    out.extend_from_slice(after.as_bytes());
+    Cow::Owned(transfer::utf8(out).unwrap_or_default()) // ASCII was put there
 }
 
-/// Cuts a text into encoded words, between characters only (RFC 2047 §5: "each 'encoded-word' MUST represent an integral
-/// number of characters").
-fn encode_run(run: &str) -> Vec<String> {
-    const FRAME: usize = "=?utf-8?Q??=".len();
-    let quoted: usize = run.bytes().map(cost).sum();
-    let base64 = quoted > run.len() * 2;
-    let mut words = Vec::new();
-    let mut piece = String::new();
-    let mut width = 0;
-    for character in run.chars() {
-        let mut utf8 = [0; 4];
-        let octets = character.encode_utf8(&mut utf8).bytes();
-        let more: usize = if base64 { octets.len() } else { octets.map(cost).sum() };
-        let full = if base64 { (width + more).div_ceil(3) * 4 } else { width + more };
-        if full > LONGEST - FRAME {
-            words.push(encode_word(&piece, base64));
-            piece.clear();
-            width = 0;
+/// From the first to the last of the words between single spaces that are not plain: empty, too long to be kept whole, not
+/// all of plain octets, or read as an encoded word. It is never empty.
+pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
+    let (mut first, mut last, mut start) = (None, 0, 0);
+    for word in text.as_bytes().split(|octet| *octet == b' ') {
+        let mut before = 0;
+        let plain = word.iter().all(|octet| {
+            let plain = plain_octet(*octet) && (*octet != b'?' || before != b'=');
+            before = *octet;
+            plain
+        });
+        let end = start + word.len();
+        if !plain || word.is_empty() || word.len() > longest {
+            first.get_or_insert(start);
+            last = end;
         }
-        piece.push(character);
-        width += more;
+        start = end + 1;
     }
-    words.push(encode_word(&piece, base64));
-    words
+    let from = first.filter(|_| !text.is_empty())?;
+    if from < last {
+        return Some((from, last));
+    }
+    // One more space than a line can keep: RFC 2047 §2 knows no empty encoded word, so a neighbour joins.
+    match text.get(last + 1..) {
+        Some(after) => Some((from, last + 1 + after.find(' ').unwrap_or(after.len()))),
+        None => Some((text.get(..from - 1)?.rfind(' ').map_or(0, |at| at + 1), last)), // the text is not empty
+    }
 }
 
-fn encode_word(piece: &str, base64: bool) -> String {
-    if base64 {
-        let encoded = transfer::encode_base64(piece.as_bytes());
-        return format!("=?utf-8?B?{}?=", encoded.trim_end());
+/// `=?utf-8?Q?` and `?=`
+pub(crate) const FRAME: usize = 12;
+
+/// Text on its way into encoded words, which are cut between characters only (RFC 2047 §5: "each 'encoded-word' MUST
+/// represent an integral number of characters").
+pub(crate) struct Run<'a> {
+    rest: &'a str,
+    base64: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let quoted: usize = text.bytes().map(|octet| usize::from(Q[usize::from(octet)][3])).sum(); // < 256
+        Self { rest: text, base64: quoted > text.len() * 2 }
     }
-    let mut out = String::from("=?utf-8?Q?");
-    for octet in piece.bytes() {
-        match octet {
-            b' ' => out.push('_'),
-            _ if is_plain(octet) => out.push(char::from(octet)),
-            _ => {
-                out.push('=');
-                for digit in [octet >> 4, octet & 15] {
-                    out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase());
-                }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Appends an encoded word, whose text takes at most `room` characters: no less than 12, which is the most that one of
+    /// UTF-8 takes, and no more than an encoded word may have.
+    pub(crate) fn word(&mut self, room: usize, out: &mut Vec<u8>) {
+        if self.base64 {
+            let mut end = (room / 4 * 3).min(self.rest.len());
+            while !self.rest.is_char_boundary(end) {
+                end -= 1; // it is above the 9 octets that `room` has at least
+            }
+            let (piece, rest) = self.rest.split_at(end);
+            out.extend_from_slice(b"=?utf-8?B?");
+            transfer::encode_base64_line(piece.as_bytes(), out);
+            out.extend_from_slice(b"?=");
+            self.rest = rest;
+            return;
+        }
+        // Four octets are written for each, of which one or three stay; in their place, for a copy would wait for them.
+        const WHOLE: usize = LONGEST + 8;
+        let start = out.len();
+        out.extend_from_slice(&[0; WHOLE]);
+        let Some(word) = out.last_chunk_mut::<WHOLE>() else { return };
+        word[..10].copy_from_slice(b"=?utf-8?Q?"); // it is longer
+        // Behind the last whole character: in the text, and in the word.
+        let (mut end, mut full, mut at) = (0, 10, 10);
+        let most = 10 + room.min(LONGEST - FRAME);
+        for (n, octet) in self.rest.bytes().enumerate() {
+            if !matches!(octet, 0x80..0xc0) {
+                (end, full) = (n, at);
+            }
+            let encoded = Q[usize::from(octet)]; // < 256
+            if let Some(place) = word.get_mut(at..at + 4) {
+                place.copy_from_slice(&encoded);
+            }
+            at += usize::from(encoded[3]);
+            if at > most {
+                break;
             }
         }
+        if at <= most {
+            (end, full) = (self.rest.len(), at);
+        }
+        if let Some(place) = word.get_mut(full..full + 2) {
+            place.copy_from_slice(b"?=");
+        }
+        out.truncate(start + full + 2);
+        self.rest = self.rest.get(end..).unwrap_or_default(); // between characters
     }
-    out.push_str("?=");
-    out
 }
 
-/// RFC 2047 §5 (3): what may stand for itself in a phrase, and so everywhere.
-fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!*+-/".contains(&octet)
-}
-
-fn cost(octet: u8) -> usize {
-    if octet == b' ' || is_plain(octet) { 1 } else { 3 }
-}
+/// What each octet is in the Q encoding (RFC 2047 §4.2), restricted to what a phrase may hold (§5 (3)), and in the fourth
+/// place how long that is.
+static Q: [[u8; 4]; 256] = {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let (mut table, mut octet) = ([[0; 4]; 256], 0);
+    while octet < 256 {
+        let it = octet as u8; // < 256
+        table[octet] = match it {
+            b' ' => [b'_', 0, 0, 1],
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'*' | b'+' | b'-' | b'/' => [it, 0, 0, 1],
+            _ => [b'=', HEX[octet >> 4], HEX[octet & 15], 3], // both < 16
+        };
+        octet += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -332,12 +381,15 @@ mod tests {
             "un café",
             "=?utf-8?q?a?=",
             "tab\there",
+            " ",
+            "a b ",
+            "=?",
             &"日本語のとても長い件名".repeat(9),
             &"naïve plain words between ".repeat(9),
         ] {
             let encoded = encode(text);
             assert!(encoded.is_ascii());
-            assert!(encoded.split(' ').all(|word| word.len() <= 75), "{encoded}");
+            assert!(encoded.split(' ').all(|word| word.len() <= 75 && !word.contains("??=")), "{encoded}");
             assert_eq!(decode(encoded.as_bytes()), text, "{encoded}");
         }
     }
