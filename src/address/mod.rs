@@ -4,6 +4,7 @@
 //! quoting, written with the quoting they need. What only the header knows (display names, groups, comments) is in
 //! [`list`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -228,6 +229,18 @@ impl From<&str> for Name {
 
 impl From<String> for Name {
     fn from(text: String) -> Self {
+        Self(CompactString::from(text))
+    }
+}
+
+impl From<&String> for Name {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for Name {
+    fn from(text: Cow<'_, str>) -> Self {
         Self(CompactString::from(text))
     }
 }

@@ -30,6 +30,7 @@ const OWN: [&str; 12] = [
 ];
 
 /// No CR, LF or NUL.
+#[inline]
 pub(super) fn value(field: &str, value: &str) -> Result<(), BuildError> {
     match forbidden(value) {
         Some(at) => Err(BuildError::Value { field: field.to_owned(), at }),
@@ -73,7 +74,8 @@ pub(super) fn id(field: &str, id: &str, utf8: bool) -> Result<(), BuildError> {
         let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         inner.is_some_and(|inner| inner.bytes().all(|octet| matches!(octet, 33..=90 | 94..=126)))
     };
-    match id.split_once('@') {
+    let at = id.bytes().position(|octet| octet == b'@');
+    match at.and_then(|at| Some((id.get(..at)?, id.get(at + 1..)?))) {
         Some((left, right)) if is_dot_atom(left) && (is_dot_atom(right) || literal(right)) => Ok(()),
         _ => Err(BuildError::Id { field: field.to_owned() }),
     }

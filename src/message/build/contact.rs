@@ -1,8 +1,6 @@
 //! Who stands in an address field of a message that is built (RFC 5322 §3.4).
 
-use std::borrow::Cow;
-
-use crate::address::{Address, Entry, Group, Mailbox, list};
+use crate::address::{Address, Entry, Group, Mailbox, Name, list};
 use crate::base::ParseError;
 
 /// Somebody in an address field: an address, with or without a name, or a group of them.
@@ -29,7 +27,7 @@ pub(super) enum Kind {
 /// An address with or without a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
-    pub name: Option<String>,
+    pub name: Option<Name>,
     /// One that the strict grammar reads.
     pub address: Result<Address, ParseError>,
 }
@@ -45,7 +43,7 @@ impl Contact {
         Self(Kind::Group { name: name.into(), members: members.into_iter().map(named).collect() })
     }
 
-    fn mailbox(name: Option<String>, address: Result<Address, ParseError>) -> Self {
+    fn mailbox(name: Option<Name>, address: Result<Address, ParseError>) -> Self {
         Self(Kind::Mailbox(Named { name, address }))
     }
 
@@ -74,7 +72,7 @@ impl From<Address> for Contact {
 impl From<&Mailbox<'_>> for Contact {
     fn from(mailbox: &Mailbox<'_>) -> Self {
         let address = mailbox.address().ok_or(ParseError { expected: "an address", at: 0 });
-        Self::mailbox(mailbox.name().map(Cow::into_owned), address)
+        Self::mailbox(mailbox.name().map(Name::from), address)
     }
 }
 
@@ -121,14 +119,14 @@ impl From<String> for Contact {
 }
 
 /// A name, and an address without one.
-impl<N: Into<String>> From<(N, &str)> for Contact {
+impl<N: Into<Name>> From<(N, &str)> for Contact {
     fn from((name, address): (N, &str)) -> Self {
         Self::mailbox(Some(name.into()), Address::parse(address.as_bytes()))
     }
 }
 
 /// A name and an address.
-impl<N: Into<String>> From<(N, Address)> for Contact {
+impl<N: Into<Name>> From<(N, Address)> for Contact {
     fn from((name, address): (N, Address)) -> Self {
         Self::mailbox(Some(name.into()), sound(address))
     }
@@ -157,7 +155,7 @@ mod tests {
         ] {
             let Kind::Mailbox(Named { name, address }) = Contact::from(text).0 else { panic!("{text}") };
             let read = address.ok().map(|address| (name, address.to_string()));
-            let expected = expected.map(|(name, address)| (name.map(str::to_owned), address.to_owned()));
+            let expected = expected.map(|(name, address)| (name.map(Name::from), address.to_owned()));
             assert_eq!(read, expected, "{text}");
         }
     }

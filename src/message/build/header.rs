@@ -7,6 +7,7 @@ use super::contact::{Contact, Kind, Named};
 use super::{BuildError, Builder, Extra, Value, check};
 use crate::address::{Address, Domain};
 use crate::base::ParseError;
+use crate::base::time::DATE;
 use crate::message::fold::Fold;
 
 impl Builder {
@@ -51,9 +52,12 @@ impl Builder {
             }
         }
         out.extend_from_slice(prefix.as_bytes());
-        let mut fold = Fold::new(out, "Date", self.draft.utf8);
-        fold.word(date.to_string().as_bytes());
-        check::fits(fold, "Date")?;
+        out.extend_from_slice(b"Date: ");
+        let at = out.len();
+        out.extend_from_slice(&[b' '; DATE]);
+        let len = out.last_chunk_mut().map_or(0, |room| date.write_to(room));
+        out.truncate(at + len);
+        out.extend_from_slice(b"\r\n");
         self.prefixed(prefix, "From", &self.draft.from, out)?;
         self.prefixed(prefix, "Sender", &self.draft.sender, out)
     }
@@ -73,7 +77,7 @@ impl Builder {
         out.extend_from_slice(prefix.as_bytes());
         check::id("Message-ID", id, self.draft.utf8)?;
         let mut fold = Fold::new(out, "Message-ID", self.draft.utf8);
-        fold.pieces(&[b"<", id.as_bytes(), b">"]);
+        fold.bracketed(id);
         check::fits(fold, "Message-ID")
     }
 
@@ -106,8 +110,8 @@ impl Builder {
             Value::ListId(text, id) => {
                 check::value(name, text)?;
                 check::list_id(name, id)?;
-                fold.phrase(text.trim_matches([' ', '\t']));
-                fold.pieces(&[b"<", id.as_bytes(), b">"]);
+                fold.phrase(text.trim_matches(is_blank));
+                fold.bracketed(id);
             }
             Value::Contacts(_) => {}
         }
@@ -142,16 +146,23 @@ impl Builder {
 
     /// `mailbox`, and `end` right behind it.
     fn named(&self, fold: &mut Fold<'_>, field: &str, named: &Named, end: &str) -> Result<(), BuildError> {
-        let address = self.address(field, &named.address)?;
+        let address = named.address.as_ref().map_err(|error| wrong(field, *error))?;
+        let ascii;
+        let address = if self.is_writable(address) {
+            address
+        } else {
+            ascii = in_ascii(field, address)?;
+            &ascii
+        };
         let name = named.name.as_deref().unwrap_or_default();
         check::value(field, name)?;
         // White space around a name does not survive a reader.
-        let name = name.trim_matches([' ', '\t']);
+        let name = name.trim_matches(is_blank);
         if name.is_empty() {
-            fold.write(b" ", |out| write(out, &address, "", end));
+            write(fold, address, ["", end]);
         } else {
             fold.phrase(name);
-            fold.write(b" ", |out| write(out, &address, "<", end));
+            write(fold, address, ["<", end]);
         }
         Ok(())
     }
@@ -166,7 +177,7 @@ impl Builder {
         comma: &str,
     ) -> Result<(), BuildError> {
         check::value(field, name)?;
-        let name = name.trim_matches([' ', '\t']);
+        let name = name.trim_matches(is_blank);
         // A group has to have a name.
         fold.phrase(if name.is_empty() { "group" } else { name });
         let end = if comma.is_empty() { ";" } else { ";," };
@@ -188,7 +199,7 @@ impl Builder {
         let mut fold = Fold::new(out, field, self.draft.utf8);
         for id in ids {
             check::foreign_id(field, id, self.draft.utf8)?;
-            fold.pieces(&[b"<", id.as_bytes(), b">"]);
+            fold.bracketed(id);
         }
         check::fits(fold, field)
     }
@@ -200,36 +211,55 @@ impl Builder {
         address: &'a Result<Address, ParseError>,
     ) -> Result<Cow<'a, Address>, BuildError> {
         let address = address.as_ref().map_err(|error| wrong(field, *error))?;
-        if self.draft.utf8 || address.is_ascii() {
-            return Ok(Cow::Borrowed(address));
-        }
-        match address.domain().to_ascii() {
-            Some(ascii) if address.local().is_ascii() => {
-                let address =
-                    Address::new(address.local(), Domain::Name(ascii.into())).map_err(|error| wrong(field, error))?;
-                // Whatever IDNA made of it.
-                Address::parse(address.to_string().as_bytes()).map(Cow::Owned).map_err(|error| wrong(field, error))
-            }
-            _ => Err(BuildError::NeedsUtf8 { field: field.to_owned() }),
-        }
+        if self.is_writable(address) { Ok(Cow::Borrowed(address)) } else { in_ascii(field, address).map(Cow::Owned) }
+    }
+
+    /// Whether it can be written as it stands.
+    fn is_writable(&self, address: &Address) -> bool {
+        self.draft.utf8 || address.is_ascii()
     }
 }
 
+/// The domain in A-labels.
+#[cold]
+fn in_ascii(field: &str, address: &Address) -> Result<Address, BuildError> {
+    match address.domain().to_ascii() {
+        Some(ascii) if address.local().is_ascii() => {
+            let address =
+                Address::new(address.local(), Domain::Name(ascii.into())).map_err(|error| wrong(field, error))?;
+            // Whatever IDNA made of it.
+            Address::parse(address.to_string().as_bytes()).map_err(|error| wrong(field, error))
+        }
+        _ => Err(BuildError::NeedsUtf8 { field: field.to_owned() }),
+    }
+}
+
+#[cold]
 fn wrong(field: &str, error: ParseError) -> BuildError {
     BuildError::Address { field: field.to_owned(), error }
 }
 
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t')
+}
+
 /// `addr-spec`, or `angle-addr` where `open` is its bracket.
-fn write(out: &mut Vec<u8>, address: &Address, open: &str, end: &str) {
-    out.extend_from_slice(open.as_bytes());
-    match address.domain() {
-        Domain::Name(domain) if is_dot_atom(address.local()) => {
-            out.extend_from_slice(address.local().as_bytes());
-            out.push(b'@');
-            out.extend_from_slice(domain.as_bytes());
+fn write(fold: &mut Fold<'_>, address: &Address, [open, end]: [&str; 2]) {
+    let quoted;
+    let (local, at, domain) = match address.domain() {
+        Domain::Name(domain) if is_dot_atom(address.local()) => (address.local(), "@", &**domain),
+        _ => {
+            quoted = address.to_string();
+            (&*quoted, "", "")
         }
-        _ => out.extend_from_slice(address.to_string().as_bytes()),
-    }
-    out.extend_from_slice(if open.is_empty() { b"" } else { b">" });
-    out.extend_from_slice(end.as_bytes());
+    };
+    let len = local.len() + at.len() + domain.len() + open.len() * 2 + end.len();
+    fold.write(b" ", len, |out| {
+        out.extend_from_slice(open.as_bytes());
+        out.extend_from_slice(local.as_bytes());
+        out.extend_from_slice(at.as_bytes());
+        out.extend_from_slice(domain.as_bytes());
+        out.extend_from_slice(if open.is_empty() { b"" } else { b">" });
+        out.extend_from_slice(end.as_bytes());
+    });
 }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::address::Address;
 use crate::base::{Timestamp, crypto};
@@ -61,7 +62,7 @@ pub struct Builder {
 struct Draft {
     date: Option<Timestamp>,
     message_id: Option<String>,
-    from: Vec<Contact>,
+    from: SmallVec<[Contact; 1]>,
     /// At most one.
     sender: Vec<Contact>,
     reply_to: Vec<Contact>,
@@ -73,7 +74,7 @@ struct Draft {
     references: Vec<String>,
     subject: Option<String>,
     fields: Vec<Extra>,
-    parts: Vec<(Role, NewPart)>,
+    parts: SmallVec<[(Role, NewPart); 1]>,
     utf8: bool,
     eight_bit: bool,
 }
@@ -373,24 +374,26 @@ impl Builder {
     /// # Errors
     /// Where what was passed in cannot be written as a valid message; the error names the field.
     pub fn finish(mut self) -> Result<Message, BuildError> {
-        let root = self.root();
+        let tree;
+        let root = match &self.draft.parts[..] {
+            [(Role::Body | Role::Text | Role::Html | Role::Calendar, part)] => part,
+            _ => {
+                tree = self.tree();
+                &tree
+            }
+        };
         // Boundaries need not be secret, only absent from the content; a seed keeps those of two messages apart.
-        let seed = seed(self.draft.message_id.as_deref().unwrap_or_default());
-        let plan = Plan::of(&root, self.draft.eight_bit, self.draft.utf8, seed, true)?;
-        let mut out = Vec::with_capacity(self.header_size() + plan.size(&root));
+        let seed = if root.depth > 0 { seed(self.draft.message_id.as_deref().unwrap_or_default()) } else { 0 };
+        let plan = Plan::of(root, self.draft.eight_bit, self.draft.utf8, seed, true)?;
+        let mut out = Vec::with_capacity(self.header_size() + plan.size(root));
         self.header(&mut out)?;
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
-        plan.write(&root, &mut out)?;
+        plan.write(root, &mut out)?;
         Ok(Message::unread(out.into()))
     }
 
     /// mixed( alternative( text, related( html, images ), calendar ), attachments ), and of these only what is needed.
-    fn root(&mut self) -> NewPart {
-        if let [(Role::Body | Role::Text | Role::Html | Role::Calendar, _)] = self.draft.parts[..]
-            && let Some((_, part)) = self.draft.parts.pop()
-        {
-            return part;
-        }
+    fn tree(&mut self) -> NewPart {
         let mut attachments = Vec::new();
         let mut inline = Vec::new();
         let [mut body, mut text, mut html, mut calendar] = [None, None, None, None];

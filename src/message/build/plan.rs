@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
+use smallvec::SmallVec;
 
 use super::body::{self, Care};
 use super::part::{Content, NewPart};
 use super::{BuildError, check};
-use crate::message::fold::{Fold, quoted};
+use crate::message::fold::{Fold, escapes, quoted};
 use crate::message::{Encoding, Message, fields};
 use crate::text::params::{self, is_token};
 
@@ -20,7 +21,7 @@ const MARK: &[u8] = b"=_";
 /// How a tree of parts is going to be written.
 pub(super) struct Plan {
     /// The encoding of each part, each before the parts in it.
-    encodings: Vec<Encoding>,
+    encodings: SmallVec<[Encoding; 2]>,
     /// What no content has after `--=_`.
     tag: u64,
     utf8: bool,
@@ -34,7 +35,7 @@ impl Plan {
         if root.depth > DEPTH {
             return Err(BuildError::TooDeep);
         }
-        let mut plan = Self { encodings: Vec::new(), tag: seed, utf8, last };
+        let mut plan = Self { encodings: SmallVec::new(), tag: seed, utf8, last };
         let mut taken = Vec::new();
         plan.choose(root, eight_bit, last, (root.depth > 0).then_some(&mut taken))?;
         // Each tag that is taken cost 20 octets of content, so this ends soon.
@@ -147,7 +148,7 @@ impl Plan {
         if let Some(id) = &part.id {
             check::id("Content-ID", id, self.utf8)?;
             let mut fold = Fold::new(out, "Content-ID", self.utf8);
-            fold.pieces(&[b"<", id.as_bytes(), b">"]);
+            fold.bracketed(id);
             check::fits(fold, "Content-ID")?;
         }
         for (n, (name, text)) in part.fields.iter().enumerate() {
@@ -201,11 +202,13 @@ impl Plan {
         let multipart = matches!(part.content, Content::Parts(_));
         let global = encoding.is_encoded() && matches!(part.content, Content::Message(_));
         let media_type = if global { "message/global" } else { &*part.media_type };
-        let (kind, subtype) = media_type.split_once('/').unwrap_or_default();
         let sound = |token: &str| !token.is_empty() && token.len() <= 127 && token.bytes().all(is_token);
+        let allowed = |(kind, subtype): (&str, &str)| {
+            sound(kind) && sound(subtype) && kind.eq_ignore_ascii_case("multipart") == multipart
+        };
         // Only a multipart has parts, whoever names it. What is borrowed is a name of ours.
         let ours = global || matches!(part.media_type, Cow::Borrowed(_));
-        if !ours && (!sound(kind) || !sound(subtype) || kind.eq_ignore_ascii_case("multipart") != multipart) {
+        if !ours && !media_type.split_once('/').is_some_and(allowed) {
             return Err(BuildError::MediaType);
         }
         check::params(part)?;
@@ -231,11 +234,9 @@ impl Plan {
             fold.quoted_words("name", name, semicolon());
         }
         if multipart {
-            fold.write(b" ", |out| {
-                out.extend_from_slice(b"boundary=\"");
-                self.boundary(number, out);
-                out.push(b'"');
-            });
+            let mut boundary = Vec::with_capacity(32);
+            self.boundary(number, &mut boundary);
+            fold.pieces(&[b"boundary=\"", &boundary, b"\""]);
         }
         check::fits(fold, "Content-Type")
     }
@@ -317,7 +318,7 @@ fn param(fold: &mut Fold<'_>, field: &str, name: &str, value: &str, end: &[u8]) 
     } else if !value.is_empty() && value.bytes().all(is_token) {
         fold.pieces(&[name.as_bytes(), b"=", value.as_bytes(), end]);
     } else {
-        fold.write(b" ", |out| {
+        fold.write(b" ", name.len() + 3 + value.len() + escapes(value) + end.len(), |out| {
             out.extend_from_slice(name.as_bytes());
             out.push(b'=');
             quoted(value, out);
@@ -330,8 +331,7 @@ fn param(fold: &mut Fold<'_>, field: &str, name: &str, value: &str, end: &[u8]) 
 /// Whether a value is written as RFC 2231 has it: for what a quoted string cannot hold, or not on one line, and for what
 /// would be taken for encoded words.
 fn needs_extension(name: &str, value: &str) -> bool {
-    let escapes = value.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
-    name.len() + value.len() + escapes > 70
+    name.len() + value.len() + escapes(value) > 70
         || !value.bytes().all(|octet| matches!(octet, b' '..=b'~'))
         || value.contains("=?")
 }
