@@ -86,12 +86,15 @@ impl Route {
         Self { stops: self.stops.iter().zip(policies).map(with).collect(), at: self.at }
     }
 
-    /// The hosts with their addresses, of which no more are tried in all.
+    /// The hosts with their addresses, of which no more are tried in all. One is kept for each host that comes later: a host of
+    /// many addresses must not hide the one that stands in for it.
     pub(super) fn stops(&self, max_addresses: usize) -> impl Iterator<Item = Stop> {
-        let mut left = max_addresses;
+        let (mut left, mut later) = (max_addresses, self.stops.len().saturating_sub(self.at));
         self.stops.iter().skip(self.at).map_while(move |stop| {
+            later -= 1; // counts the stops
+            let share = left.saturating_sub(later).max(1).min(left);
             let mut stop = stop.clone();
-            stop.addresses.truncate(left);
+            stop.addresses.truncate(share);
             left -= stop.addresses.len();
             (!stop.addresses.is_empty()).then_some(stop)
         })
@@ -108,5 +111,32 @@ impl Stop {
     fn new(host: &str, port: u16, addresses: Vec<SocketAddr>) -> Self {
         let (key, policy) = (format!("{}:{port}", host.to_ascii_lowercase()), Arc::new(TlsPolicy::given()));
         Self { host: host.to_owned(), key, addresses, policy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_host_is_hidden_by_the_addresses_of_another() {
+        for (most, addresses, expected) in [
+            (8, &[10, 2, 2][..], &[6, 1, 1][..]),
+            (8, &[2, 2, 10], &[2, 2, 4]),
+            (8, &[10], &[8]),
+            (8, &[1, 10, 1], &[1, 6, 1]),
+            (3, &[2, 2, 2, 2], &[1, 1, 1]),
+            (1, &[2, 2], &[1]),
+            (0, &[2, 2], &[]),
+        ] {
+            let address = |n: usize| SocketAddr::from(([192, 0, 2, u8::try_from(n).unwrap()], 25));
+            let stop = |count: &usize| Stop::new("mx.test", 25, (0..*count).map(address).collect());
+            let route = Route { stops: addresses.iter().map(stop).collect(), at: 0 };
+            let tried: Vec<usize> = route.stops(most).map(|stop| stop.addresses.len()).collect();
+            assert_eq!(tried, expected, "{most} of {addresses:?}");
+            // What is left of a route is shared anew.
+            let after = route.after(1).map(|route| route.stops(most).map(|stop| stop.addresses.len()).sum::<usize>());
+            assert!(after.unwrap_or(0) <= most);
+        }
     }
 }

@@ -75,7 +75,8 @@ pub struct Sender {
     pub encryption: Encryption,
     /// How long making a connection to one address may take. Default 30 seconds: several addresses may have to be tried.
     pub connect_timeout: Duration,
-    /// How many addresses are tried. Default 8; RFC 5321 §5.1 wants at least two.
+    /// How many addresses are tried, of all hosts of a domain together; each host has one of them at least, as far as they go.
+    /// Default 8; RFC 5321 §5.1 wants at least two.
     pub max_addresses: usize,
     /// The driver's limits.
     pub limits: Limits,
