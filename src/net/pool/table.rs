@@ -85,7 +85,7 @@ impl<S> Table<S> {
             Some(down) if now < down.until => Err(down.why.clone()),
             Some(down) => {
                 down.times = down.times.saturating_add(1);
-                down.until = now + pause(down.times, config);
+                down.until = after(now, pause(down.times, config));
                 Ok(())
             }
             None => Ok(()),
@@ -112,7 +112,7 @@ impl<S> Table<S> {
         let host = self.host(host, config, now);
         // The last place is not taken away: what is open may be about to close.
         if Arc::strong_count(&host.open) > 1 && host.lost + 1 < config.per_host {
-            (host.lost, host.lost_until) = (host.lost + 1, now + config.longest_pause);
+            (host.lost, host.lost_until) = (host.lost + 1, after(now, config.longest_pause));
             return Failed::Crowded;
         }
         let down = &mut host.down;
@@ -120,9 +120,9 @@ impl<S> Table<S> {
             Some(down) if now < down.until => down.why = why,
             Some(down) => {
                 let times = down.times.saturating_add(1);
-                *down = Down { times, until: now + pause(times, config), why };
+                *down = Down { times, until: after(now, pause(times, config)), why };
             }
-            None => *down = Some(Down { times: 1, until: now + pause(1, config), why }),
+            None => *down = Some(Down { times: 1, until: after(now, pause(1, config)), why }),
         }
         Failed::Down
     }
@@ -157,9 +157,9 @@ impl<S> Table<S> {
         let mut expired = Vec::new();
         let mut next: Option<Instant> = None;
         for host in self.hosts.values_mut() {
-            let many = host.idle.partition_point(|(_, since)| *since + idle <= now);
+            let many = host.idle.partition_point(|(_, since)| after(*since, idle) <= now);
             expired.extend(host.idle.drain(..many).map(|(session, _)| session));
-            let end = host.idle.first().map(|(_, since)| *since + idle);
+            let end = host.idle.first().map(|(_, since)| after(*since, idle));
             next = next.into_iter().chain(end).min();
         }
         (expired, next)
@@ -197,10 +197,15 @@ impl<S> Table<S> {
 impl<S> Host<S> {
     /// Nobody speaks to it or waits for it, and it is not to be spared.
     fn is_forgettable(&self, config: &PoolConfig, now: Instant) -> bool {
-        let spared = self.down.as_ref().is_some_and(|down| now < down.until + config.longest_pause);
+        let spared = self.down.as_ref().is_some_and(|down| now < after(down.until, config.longest_pause));
         let unused = Arc::strong_count(&self.places) == 1 && Arc::strong_count(&self.open) == 1;
         unused && !spared
     }
+}
+
+/// A time so much later, or as late as makes no difference.
+fn after(time: Instant, duration: Duration) -> Instant {
+    time.checked_add(duration).unwrap_or(time + Duration::from_secs(10 * 365 * 86_400)) // clocks go further than that
 }
 
 /// How long a host is left alone that has failed so often in a row.
@@ -299,6 +304,18 @@ mod tests {
         assert_eq!(table.oldest(None), Some(3));
         assert_eq!(table.oldest(None), None);
         assert!(table.drain().is_empty());
+    }
+
+    #[test]
+    fn times_without_end_are_times_without_end() {
+        let (mut config, now) = (PoolConfig::default(), Instant::now());
+        (config.pause, config.longest_pause) = (Duration::MAX, Duration::MAX);
+        let mut table = Table::new();
+        table.failed("mx", &config, now, why("refused"));
+        assert!(is_down(&mut table, &config, now + Duration::from_secs(86_400)));
+        table.keep("other", &config, now, 1);
+        let (expired, next) = table.expired(Duration::MAX, now + Duration::from_secs(86_400));
+        assert!(expired.is_empty() && next.is_some());
     }
 
     #[test]
