@@ -4,15 +4,19 @@
 
 mod interop_peers;
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine;
 use facteur::auth::dkim::{self, Canonicalization, Signer, SigningKey};
 use facteur::auth::{Method, Results, arc, spf};
 use facteur::base::Timestamp;
+use facteur::dns::Failure;
 use facteur::message::Message;
 use facteur::net::Resolver;
+use facteur::net::resolver::{ResolverConfig, Servers, Validation};
+use hickory_proto::{op, rr};
 use interop_peers::{Folder, Peer, Running, free_port, has, letter, python_path, run, text};
 use serde_json::{Value, json};
 
@@ -472,4 +476,61 @@ async fn pyspf_comes_to_the_same_verdicts() {
     let same = cases.len() - differ.len() - on_purpose;
     println!("pyspf: {same} of {} cases the same, {on_purpose} not, on purpose", cases.len());
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+/// The keys of `signed.test`, as zone-file text.
+fn trust_anchor(address: SocketAddr) -> String {
+    let mut query = op::Message::query();
+    query.add_query(op::Query::query("signed.test.".parse().unwrap(), rr::RecordType::DNSKEY));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.send_to(&query.to_vec().unwrap(), address).unwrap();
+    let mut packet = [0; 4096];
+    let len = socket.recv(&mut packet).unwrap();
+    let answer = op::Message::from_vec(&packet[..len]).unwrap();
+    let keys = answer.answers.iter().filter(|record| record.record_type() == rr::RecordType::DNSKEY);
+    let keys: Vec<String> = keys.map(ToString::to_string).collect();
+    assert!(!keys.is_empty(), "{answer}");
+    keys.join("\n")
+}
+
+/// RFC 4035 §5: what is signed is proved, that there is nothing too; below a delegation without keys nothing is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_knot_signs_we_prove_and_what_it_need_not_sign_we_do_not() {
+    for nsec3 in ["off", "on"] {
+        let folder = Folder::new(&format!("interop-dnssec-{nsec3}"));
+        let Some(peer) = Peer::find_unpacked("knot") else { return };
+        let peer = peer.with_user("knot", 709);
+        let records = "ns A 127.0.0.1\na A 192.0.2.1\na TXT \"v=spf1 -all\"\nalias CNAME a\n\
+                       *.wild A 192.0.2.2\nplain NS ns\n_25._tcp.a TLSA 3 1 1 \
+                       0000000000000000000000000000000000000000000000000000000000000000\n";
+        folder.write("signed.test.zone", format!("$ORIGIN signed.test.\n{HEAD}{records}"));
+        folder.write("plain.signed.test.zone", format!("$ORIGIN plain.signed.test.\n{HEAD}a A 192.0.2.3\n"));
+        let port = free_port();
+        let config =
+            folder.configure("knot-signed.conf", "knot.conf", &[("port", &port.to_string()), ("nsec3", nsec3)]);
+        let script = "mkdir -p /run/knot /var/lib/knot; knotd -c \"$1\"";
+        let mut running = Running::start(peer.shell(script, &[&config]), &folder, "knot");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        running.until("the name server", || TcpStream::connect(address).is_ok());
+        let mut config = ResolverConfig::new(Servers::These(vec![address]));
+        config.validation = Validation::Anchors(trust_anchor(address));
+        let resolver = Resolver::new(config).unwrap();
+        for (question, found, secure) in [
+            ("a.signed.test A", Ok(1), true),
+            ("a.signed.test TXT", Ok(1), true),
+            ("_25._tcp.a.signed.test TLSA", Ok(1), true),
+            ("alias.signed.test A", Ok(1), true),
+            // hickory-net 0.26.3 does not see that the NSEC of the wildcard itself covers the name.
+            ("x.wild.signed.test A", if nsec3 == "on" { Ok(1) } else { Err(Failure::Bogus) }, nsec3 == "on"),
+            // That there is nothing is proved too, or it were bogus; nobody asks whether it is.
+            ("a.signed.test MX", Err(Failure::NoData), false),
+            ("_25._tcp.b.signed.test TLSA", Err(Failure::NxDomain), false),
+            ("a.plain.signed.test A", Ok(1), false),
+            ("_25._tcp.a.plain.signed.test TLSA", Err(Failure::NxDomain), false),
+        ] {
+            let answer = resolver.answer(&question.parse().unwrap()).await;
+            assert_eq!((answer.found.map(|found| found.len()), answer.secure), (found, secure), "{question}, {nsec3}");
+        }
+    }
 }
