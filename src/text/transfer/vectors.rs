@@ -103,13 +103,16 @@ pub(super) fn decode_quoted_printable(encoded: &[u8], octets: &mut Vec<u8>) -> u
     }
 }
 
-/// How many octets from the front are plain lines: no CR or LF alone, no dot behind a LF. Says so of whole blocks only; what is
-/// odd, if anything, is not before the end of the last of them. The octet behind a block belongs to what is asked of it.
+/// How many octets from the front are plain lines: no CR or LF alone, no dot behind a LF. What is odd, if anything, is not before
+/// that; how near it is depends on the processor. The octet behind each belongs to what is asked of it.
 pub(crate) fn plain_lines(text: &[u8]) -> usize {
     match level(text) {
-        // SAFETY: the processor has AVX2, which is all that the function is compiled for; those with AVX-512 have it too.
+        // SAFETY: the processor has what the function is compiled for.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512 if avx2::is_here() => unsafe { plain_lines_avx2(text) },
+        Level::Avx512 => unsafe { avx512::plain_lines(text) },
+        // SAFETY: the processor has AVX2, which is all that the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { plain_lines_avx2(text) },
         _ => plain_blocks(text),
     }
 }
@@ -763,17 +766,80 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     pub(super) fn among(set: &[[u8; 64]; 2], octets: &[u8]) -> u64 {
-        let (octets, there) = match octets.first_chunk() {
+        let (octets, there) = load_first(octets);
+        let [low, high] = table(set);
+        let found = _mm512_movepi8_mask(_mm512_permutex2var_epi8(low, octets, high));
+        found & !_mm512_movepi8_mask(octets) & there
+    }
+
+    /// The first 64 octets, or as many as there are, and a bit for each.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn load_first(octets: &[u8]) -> (__m512i, u64) {
+        match octets.first_chunk() {
             Some(block) => (load(block), u64::MAX),
             None => {
                 let there = (1 << octets.len()) - 1; // fewer than 64
                 // SAFETY: no octet is read but those that the mask has, which are all of the slice.
                 (unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) }, there)
             }
-        };
-        let [low, high] = table(set);
-        let found = _mm512_movepi8_mask(_mm512_permutex2var_epi8(low, octets, high));
-        found & !_mm512_movepi8_mask(octets) & there
+        }
+    }
+
+    /// A bit for an octet that may begin an odd pair, and one for a LF.
+    static FIRST: [[u8; 64]; 2] = class(b'\r', b'\n');
+    /// A bit for a LF, and one for a dot.
+    static SECOND: [[u8; 64]; 2] = class(b'\n', b'.');
+
+    const fn class(one: u8, two: u8) -> [[u8; 64]; 2] {
+        let mut table = [[0; 64]; 2];
+        table[0][one as usize] = 1; // below 64
+        table[0][two as usize] = 2; // below 64
+        table
+    }
+
+    /// To the octet.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) fn plain_lines(text: &[u8]) -> usize {
+        let odd = odd_pairs(text);
+        if odd != 0 {
+            return odd.trailing_zeros() as usize; // below 64
+        }
+        // From there on half of the loads are aligned, which saves a fifth of the time.
+        let mut clean = text.as_ptr().align_offset(64).min(text.len().saturating_sub(1)).min(64);
+        let (first, second, one, last) = (table(&FIRST), table(&SECOND), all(1), all(0x7f));
+        let (octets, follow) = (text.get(clean..).unwrap_or_default(), text.get(clean + 1..).unwrap_or_default());
+        for (octets, follow) in octets.as_chunks::<256>().0.iter().zip(follow.as_chunks::<256>().0) {
+            let mut odd = _mm512_setzero_si512();
+            for (this, next) in octets.as_chunks().0.iter().zip(follow.as_chunks().0) {
+                // Comparisons into masks would take twice as long. What is not ASCII becomes DEL, which is in no table.
+                let this = _mm512_permutex2var_epi8(first[0], _mm512_min_epu8(load(this), last), first[1]);
+                let next = _mm512_permutex2var_epi8(second[0], _mm512_min_epu8(load(next), last), second[1]);
+                // CR or LF, but not both: the first bit of only one. A dot behind a LF: the second bit of both.
+                odd = _mm512_or_si512(odd, _mm512_ternarylogic_epi32::<0b0110_1000>(one, this, next));
+            }
+            if _mm512_test_epi8_mask(odd, odd) != 0 {
+                break;
+            }
+            clean += 256;
+        }
+        while let Some(rest) = text.get(clean..).filter(|rest| rest.len() > 1) {
+            let odd = odd_pairs(rest);
+            if odd != 0 {
+                return clean + odd.trailing_zeros() as usize; // below 64
+            }
+            clean += (rest.len() - 1).min(64);
+        }
+        clean
+    }
+
+    /// Which of the first 64 octets begin a pair that is odd, a bit for each.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn odd_pairs(text: &[u8]) -> u64 {
+        let (this, _) = load_first(text);
+        let (next, there) = load_first(text.get(1..).unwrap_or_default());
+        ((is(this, b'\r') ^ is(next, b'\n')) | (is(this, b'\n') & is(next, b'.'))) & there
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -1211,6 +1277,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn plain_lines_end_where_something_is_odd() {
+        let is_odd = |pair: &[u8]| {
+            matches!(pair, [b'\r', next] if *next != b'\n')
+                || matches!(pair, [this, b'\n'] if *this != b'\r')
+                || pair == b"\n."
+        };
+        // Octets that are something odd but for their highest bit, and lines in between.
+        let plain = b"0123456789\x8a\xae\x8d\x2e\r\nabc\r\n".repeat(40);
+        for odd in [&b"\r"[..], b"\n", b"\r\n.", b"\n\r", b"\r\r\n"] {
+            for at in (0..plain.len()).filter(|at| plain[at - at.min(&1)] != b'\r') {
+                let text = [&plain[..at], odd, &plain[at..]].concat();
+                for from in [0, 1, 3, 63] {
+                    let text = &text[from..];
+                    let first = text.windows(2).position(is_odd).unwrap_or(text.len() - 1);
+                    for level in [Level::Plain, Level::Avx2, Level::Avx512] {
+                        LIMIT.set(level);
+                        let clean = plain_lines(text);
+                        assert!(clean <= first && first <= clean + 128, "{level:?} {at} {from}: {clean} {first}");
+                        #[cfg(target_arch = "x86_64")]
+                        assert!(level < Level::Avx512 || !avx512::is_here() || clean == first, "{at} {from}");
+                    }
+                }
+            }
+        }
+        LIMIT.set(Level::Avx512);
     }
 
     #[test]
