@@ -84,8 +84,10 @@ pub fn data(input: &[u8]) {
     reader.max_size = (mode & 2 != 0).then_some(u64::from(mode >> 4) * 8);
     reader.max_line = (mode & 4 != 0).then_some(u64::from(mode >> 4) * 4);
     let whole = read(&reader, input, input.len().max(1));
+    assert_eq!(keep(&reader, input, input.len().max(1)), whole);
     for cut in [1, 2, 3, 63, 64, 65] {
         assert_eq!(read(&reader, input, cut), whole);
+        assert_eq!(keep(&reader, input, cut), whole);
     }
     if mode & 6 == 0 {
         assert_eq!(whole, slowly(input, reader.bare_newlines));
@@ -150,24 +152,32 @@ pub fn bdat(input: &[u8]) {
     }
 }
 
+/// What is read, which is also what is kept.
 fn read_chunks(reader: &DataReader, chunks: &[&[u8]], cut: usize) -> (Vec<u8>, Option<DataFault>) {
     let (mut reader, mut wire, mut text) = (reader.clone(), Wire::new(), Vec::new());
+    let (mut keeper, mut kept) = (reader.clone(), Wire::new());
     let input = chunks.concat();
     let mut pieces = input.chunks(cut);
     for (number, octets) in chunks.iter().enumerate() {
         let mut chunk = Chunk { left: octets.len() as u64, last: number + 1 == chunks.len() };
+        let mut same = chunk;
         loop {
             match reader.read_chunk(&mut chunk, &mut wire) {
-                Data::Chunk(octets) => text.extend_from_slice(&octets),
+                Data::Chunk(octets) => text.extend_from_slice(octets),
                 Data::End => break,
                 Data::NeedInput => {
+                    assert!(!keeper.keep_chunk(&mut same, &mut kept));
                     assert!(wire.unread().len() <= 1, "no more than an undecided CR is left lying");
-                    wire.feed(pieces.next().expect("more"));
+                    let piece = pieces.next().expect("more");
+                    wire.feed(piece);
+                    kept.feed(piece);
                 }
             }
         }
-        assert_eq!(chunk.left, 0);
+        assert!(keeper.keep_chunk(&mut same, &mut kept));
+        assert_eq!((chunk.left, same.left), (0, 0));
     }
+    assert_eq!((kept.kept(), keeper.fault()), (&text[..], reader.fault()));
     (text, reader.fault())
 }
 
@@ -214,7 +224,7 @@ fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<Message> {
     let (mut wire, mut text, mut pieces) = (Wire::new(), Vec::new(), input.chunks(cut));
     loop {
         match reader.read(&mut wire) {
-            Data::Chunk(chunk) => text.extend_from_slice(&chunk),
+            Data::Chunk(chunk) => text.extend_from_slice(chunk),
             Data::End => {
                 return Some((text, reader.fault(), [wire.unread(), &pieces.collect::<Vec<_>>().concat()].concat()));
             }
@@ -225,6 +235,17 @@ fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<Message> {
             }
         }
     }
+}
+
+/// As [`read`], with the text kept in the wire.
+fn keep(reader: &DataReader, input: &[u8], cut: usize) -> Option<Message> {
+    let (mut reader, mut wire, mut pieces) = (reader.clone(), Wire::new(), input.chunks(cut));
+    while !reader.keep(&mut wire) {
+        assert!(wire.unread().len() <= 2);
+        wire.feed(pieces.next()?);
+    }
+    let text = wire.take_kept().to_vec();
+    Some((text, reader.fault(), [wire.unread(), &pieces.collect::<Vec<_>>().concat()].concat()))
 }
 
 /// The rules of DATA, one line (ended by CRLF, and nothing else) at a time.

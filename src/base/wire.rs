@@ -3,6 +3,9 @@
 //! A line is looked for from where the last search ended, so that input cut into single octets costs no more than input
 //! in one piece. The in-buffer holds at most one read of the driver beyond what a machine waits for; the out-queue is
 //! bounded by the machine that fills it, which looks at [`Wire::backlog`].
+//!
+//! A text that is collected need not be copied: what is read of it can be [kept](Wire::keep) in the buffer that it was read
+//! into, and taken from there as a whole.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,11 +13,20 @@ use std::fmt;
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Out-buffers up to this size are kept for the next reply; larger ones are given back once sent.
+/// Buffers up to this size are kept for the next reply, or the rest of a command; larger ones are given back.
 const KEPT: usize = 4 * 1024;
 
 /// A buffer has room for as many octets at least, so that one serves for several lines.
 const AT_LEAST: usize = 512;
+
+/// A buffer grows to at most so many times what it holds, whatever was announced to come.
+const GROWTH: usize = 4;
+
+/// What follows an announced text: its end, the dots of some lines, the next command.
+const BEHIND: usize = 256;
+
+/// A text up to this size, in octets, may share its buffer with what is read next; a longer one is not to be held by that.
+const SHARED: usize = 16 * 1024;
 
 /// The in-buffer and the out-queue of one connection.
 ///
@@ -34,8 +46,15 @@ const AT_LEAST: usize = 512;
 /// ```
 #[derive(Debug, Default)]
 pub struct Wire {
+    /// What is kept, then what was read and is gone, then what is unread.
     input: BytesMut,
-    /// How much of `input` has been searched for a line end without success.
+    /// Where what is kept ends.
+    kept: usize,
+    /// Where what is unread begins; never before what is kept ends, never behind `input`.
+    at: usize,
+    /// A text comes, of which so many octets were announced.
+    expected: Option<usize>,
+    /// How much of what is unread has been searched for a line end without success.
     searched: usize,
     /// An overlong line is being dropped; its end has not come yet.
     dropping: bool,
@@ -81,16 +100,55 @@ impl Wire {
 
     /// Takes in octets that the peer sent.
     pub fn feed(&mut self, octets: &[u8]) {
-        if self.input.capacity() - self.input.len() < octets.len() {
-            self.input.reserve(octets.len().max(AT_LEAST));
-        }
+        self.make_room(octets.len());
         self.input.extend_from_slice(octets);
     }
 
     /// Room for up to `most` octets to read into without a copy; what is written there counts as fed.
     pub fn spare(&mut self, most: usize) -> Limit<&mut BytesMut> {
-        self.input.reserve(most);
+        // Not more than what is to come, or the last piece of a text would make its buffer grow once more.
+        self.make_room(self.to_come().map_or(most, |octets| octets.min(most)));
         (&mut self.input).limit(most)
+    }
+
+    /// Whether a text comes, which a driver reads best into [`spare`](Self::spare) room. Whatever else comes it had better
+    /// [`feed`](Self::feed), to hold no buffer while it waits.
+    pub fn is_expecting(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// How many octets of an announced text are still to come, and what may follow it.
+    fn to_come(&self) -> Option<usize> {
+        let announced = self.expected.filter(|octets| *octets > 0)?;
+        announced.saturating_add(BEHIND).checked_sub(self.input.len()).filter(|octets| *octets > 0)
+    }
+
+    fn make_room(&mut self, octets: usize) {
+        if self.at == self.input.len() {
+            // All is read: what comes goes right behind what is kept.
+            self.input.truncate(self.kept);
+            self.at = self.kept;
+        } else if self.kept > 0 && self.at > self.kept {
+            let left = self.input.len() - self.at; // few, for a machine has read what it can
+            self.input.copy_within(self.at.., self.kept);
+            self.input.truncate(self.kept + left);
+            self.at = self.kept;
+        } else {
+            self.drop_read();
+        }
+        let len = self.input.len();
+        if self.input.capacity() - len < octets {
+            let to_come = self.to_come().unwrap_or(0).min(len.saturating_mul(GROWTH - 1));
+            self.input.reserve(octets.max(AT_LEAST).max(to_come));
+        }
+    }
+
+    /// Lets go of what was read, where nothing is kept before it.
+    fn drop_read(&mut self) {
+        if self.kept == 0 && self.at > 0 {
+            self.input.advance(self.at);
+            self.at = 0;
+        }
     }
 
     /// Says that the peer will send no more.
@@ -154,21 +212,19 @@ impl Wire {
     /// Once for each line that is longer, when its end has come, so that a reply to it keeps its place. Until then its
     /// octets are dropped as they come.
     pub fn line(&mut self, max: usize) -> Result<Option<Line>, LineTooLong> {
-        let Some(found) = memchr::memchr(b'\n', &self.input[self.searched..]) else {
+        let Some(found) = memchr::memchr(b'\n', &self.unread()[self.searched..]) else {
             // `searched` never passes the end
-            self.searched = self.input.len();
+            self.searched = self.unread().len();
             if self.searched >= max {
                 self.dropping = true;
             }
             if self.dropping {
-                self.input.clear();
-                self.searched = 0;
+                self.skip(self.searched);
             }
             return Ok(None);
         };
         let end = self.searched + found;
-        self.searched = 0;
-        let mut line = self.input.split_to(end + 1);
+        let mut line = self.take(end + 1);
         if std::mem::take(&mut self.dropping) || line.len() > max {
             return Err(LineTooLong { max });
         }
@@ -179,7 +235,7 @@ impl Wire {
         } else {
             Ending::BareLf
         };
-        Ok(Some(Line { text: line.freeze(), ending }))
+        Ok(Some(Line { text: line, ending }))
     }
 
     /// For machines: whether an overlong line is being dropped, that is, whether octets were taken that no line has
@@ -190,32 +246,106 @@ impl Wire {
 
     /// For machines: exactly `n` octets; `None` until they are there.
     pub fn exact(&mut self, n: usize) -> Option<Bytes> {
-        (self.input.len() >= n).then(|| self.take(n))
+        (self.unread().len() >= n).then(|| self.take(n))
     }
 
     /// For machines: between one and `max` octets, as many as are there; `None` where there are none.
     pub fn some(&mut self, max: usize) -> Option<Bytes> {
-        let n = self.input.len().min(max);
+        let n = self.unread().len().min(max);
         (n > 0).then(|| self.take(n))
     }
 
     /// For machines: the octets that are there, left where they are.
     pub fn unread(&self) -> &[u8] {
-        &self.input
+        &self.input[self.at..] // `at` is never behind the end
     }
 
-    /// For machines: takes the first `n` octets of [`unread`](Self::unread), or all where there are fewer.
+    /// For machines: takes the first `n` octets of [`unread`](Self::unread), or all where there are fewer. A copy, where
+    /// something is kept.
     pub fn take(&mut self, n: usize) -> Bytes {
+        if self.kept > 0 {
+            return Bytes::copy_from_slice(self.read(n));
+        }
+        self.drop_read();
         let n = n.min(self.input.len());
         self.searched = self.searched.saturating_sub(n);
         self.input.split_to(n).freeze()
     }
 
+    /// For machines: the first `n` octets of [`unread`](Self::unread), or all where there are fewer, which are read then.
+    pub fn read(&mut self, n: usize) -> &[u8] {
+        let from = self.at;
+        self.skip(n);
+        &self.input[from..self.at] // it has gone forward, and not behind the end
+    }
+
     /// For machines: drops the first `n` octets of [`unread`](Self::unread), or all where there are fewer.
     pub fn skip(&mut self, n: usize) {
-        let n = n.min(self.input.len());
+        let n = n.min(self.unread().len());
         self.searched = self.searched.saturating_sub(n);
-        self.input.advance(n);
+        self.at += n;
+    }
+
+    /// For machines: says that a text comes, and how many octets of it were announced, 0 for none; or that none comes any
+    /// more. What was announced saves room from being made twice, and is not believed further.
+    pub fn expect(&mut self, announced: Option<usize>) {
+        self.expected = announced;
+    }
+
+    /// For machines: reads the first `n` octets of [`unread`](Self::unread), or all where there are fewer, and keeps them,
+    /// behind what is kept already.
+    pub fn keep(&mut self, n: usize) {
+        let n = n.min(self.unread().len());
+        let gap = self.at - self.kept;
+        // The gap is closed by moving what is shorter. What is read next will go right behind it, so that no more than this
+        // piece of the text ever moves.
+        if gap > 0 && self.kept < n {
+            self.input.copy_within(..self.kept, gap);
+            self.input.advance(gap);
+            self.at = self.kept;
+        } else if gap > 0 {
+            self.input.copy_within(self.at..self.at + n, self.kept);
+        }
+        self.kept += n;
+        self.skip(n);
+    }
+
+    /// For machines: keeps octets that did not come, behind what is kept already.
+    pub fn keep_also(&mut self, octets: &[u8]) {
+        if self.at - self.kept < octets.len() {
+            // Room for as many more as can be wanted for what is unread, so that it is moved once.
+            let (unread, more) = (self.unread().len(), self.unread().len() + octets.len());
+            self.input.resize(self.input.len() + more, 0);
+            self.input.copy_within(self.at..self.at + unread, self.at + more);
+            self.at += more;
+        }
+        let end = self.kept + octets.len();
+        self.input[self.kept..end].copy_from_slice(octets); // as long as there was room for
+        self.kept = end;
+    }
+
+    /// For machines: what is kept.
+    pub fn kept(&self) -> &[u8] {
+        &self.input[..self.kept] // never behind the end
+    }
+
+    /// For machines: takes what is kept, without a copy.
+    pub fn take_kept(&mut self) -> BytesMut {
+        let kept = self.input.split_to(self.kept);
+        self.at -= self.kept;
+        self.drop_kept();
+        if kept.len() > SHARED && self.unread().len() < kept.len() {
+            // Or a few octets that wait would hold the buffer of a large text.
+            self.input = BytesMut::from(self.unread());
+            self.at = 0;
+        }
+        kept
+    }
+
+    /// For machines: drops what is kept.
+    pub fn drop_kept(&mut self) {
+        self.kept = 0;
+        self.drop_read();
     }
 
     /// For machines: sends `octets`.
@@ -239,11 +369,13 @@ impl Wire {
         self.queue.push_back(octets);
     }
 
-    /// For machines: gives the buffers back where they are empty. Worth calling when a long wait begins.
+    /// For machines: gives the buffers back where they are empty, or nearly. Worth calling when a long wait begins.
     pub fn shrink(&mut self) {
-        if self.input.is_empty() {
+        if self.kept == 0 && self.at == self.input.len() {
             self.input = BytesMut::new();
-            self.searched = 0;
+            self.at = 0;
+        } else if self.input.len() <= KEPT / 4 && self.input.capacity() > KEPT {
+            self.input = BytesMut::from(&self.input[..]);
         }
         if self.backlog == 0 {
             self.tail = BytesMut::new();
@@ -340,5 +472,95 @@ mod tests {
         assert_eq!(wire.take(3), "abc");
         wire.feed(b"\r\n");
         assert!(matches!(wire.line(100), Ok(Some(line)) if line.text == "def"));
+    }
+
+    #[test]
+    fn what_is_kept_stays_together_whatever_is_left_out() {
+        // `+` is kept, `-` is not, `!` has two octets put in.
+        for plan in ["+++", "-+-+-+", "---++++-+", "+--!+!!-+++", "!!!!!!!!", "+!+!+!--!+", "-!-!-!-!"] {
+            for run in [1, 2, 7, 100] {
+                for cut in [1, 3, 64, 10_000] {
+                    let input: Vec<u8> = (0..plan.len() * run).map(|n| b'a' + (n % 26) as u8).collect();
+                    let (mut wire, mut expected) = (Wire::new(), Vec::new());
+                    wire.expect(Some(input.len()));
+                    let mut done = 0;
+                    for piece in input.chunks(cut) {
+                        wire.feed(piece);
+                        while !wire.unread().is_empty() {
+                            let left = run - done % run;
+                            let n = left.min(wire.unread().len());
+                            assert_eq!(wire.unread()[..n], input[done..done + n]);
+                            match plan.as_bytes()[done / run] {
+                                b'+' => {
+                                    expected.extend_from_slice(&input[done..done + n]);
+                                    wire.keep(n);
+                                }
+                                b'-' => wire.skip(n),
+                                _ => {
+                                    expected.extend_from_slice(b"\r\n");
+                                    wire.skip(n);
+                                    wire.keep_also(b"\r\n");
+                                }
+                            }
+                            done += n;
+                            assert_eq!(wire.kept(), expected, "{plan} {run} {cut}");
+                        }
+                    }
+                    wire.feed(b"QUIT\r\n");
+                    assert_eq!(wire.take_kept(), expected);
+                    assert_eq!((wire.kept(), wire.unread()), (&b""[..], &b"QUIT\r\n"[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_read_behind_what_is_kept() {
+        let mut wire = Wire::new();
+        wire.feed(b"abcNO");
+        wire.keep(3);
+        assert_eq!(wire.line(100), Ok(None));
+        wire.feed(b"OP\r\nQUIT");
+        assert!(matches!(wire.line(100), Ok(Some(line)) if line.text == "NOOP"));
+        assert_eq!((wire.kept(), wire.unread()), (&b"abc"[..], &b"QUIT"[..]));
+        assert_eq!(wire.take_kept(), "abc");
+        assert_eq!(wire.take(9), "QUIT");
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back_where_little_is_in_it() {
+        for (len, most) in [(0, 0), (1, 1024), (1000, 1024), (3000, 8192)] {
+            let mut wire = Wire::new();
+            wire.spare(8192).put_slice(&vec![b'x'; len]);
+            wire.keep(len / 2);
+            wire.shrink();
+            assert!(wire.input.capacity() <= most, "{len}: {}", wire.input.capacity());
+            assert_eq!((wire.kept().len(), wire.unread().len()), (len / 2, len - len / 2));
+        }
+    }
+
+    #[test]
+    fn a_buffer_grows_with_what_came_and_not_with_what_was_announced() {
+        let piece = [b'x'; 1000];
+        for announced in [0, 50_000, 1_000_000, usize::MAX] {
+            let mut wire = Wire::new();
+            wire.expect(Some(announced));
+            let mut moves = 0;
+            for n in 1..=50 {
+                let before = wire.kept().as_ptr();
+                wire.spare(1000).put_slice(&piece);
+                moves += usize::from(wire.kept().as_ptr() != before);
+                wire.keep(1000);
+                assert!(wire.input.capacity() <= 4 * 1000 * n, "{announced}: {} after {n}", wire.input.capacity());
+            }
+            assert!(moves <= 7, "{announced}: moved {moves} times");
+            if announced == 50_000 {
+                assert!(wire.input.capacity() <= 50_000 + 1000, "as announced: {}", wire.input.capacity());
+            }
+            wire.feed(b"QUIT");
+            let text = wire.take_kept();
+            assert_eq!(text.len(), 50_000);
+            assert!(wire.input.capacity() < 1000, "the large buffer is not held by what follows");
+        }
     }
 }

@@ -13,8 +13,6 @@
 //! - A chunk of BDAT ends where its count says. A CR or LF alone in it is treated as in DATA, even where CR and LF stand in two
 //!   chunks, unless the message was declared to be binary.
 
-use bytes::Bytes;
-
 use crate::base::Wire;
 use crate::text::transfer::plain_lines;
 
@@ -56,19 +54,20 @@ pub enum DataFault {
 }
 
 /// What [`DataReader::read`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // there is nothing else to find
-pub enum Data {
-    /// The next octets of the message, dots taken off.
-    Chunk(Bytes),
+pub enum Data<'a> {
+    /// The next octets of the message, dots taken off: where they were fed, not copied.
+    Chunk(&'a [u8]),
     /// The message is at its end. Whether it is sound says [`DataReader::fault`].
     End,
     /// More must come.
     NeedInput,
 }
 
-/// Reads the text of one message off a [`Wire`], up to its end and not an octet further. Holds nothing itself: chunks are
-/// slices of what was fed. After a fault nothing more is handed out, and the rest is read and dropped.
+/// Reads the text of one message off a [`Wire`], up to its end and not an octet further: in chunks, or
+/// [kept](Self::keep) in the wire as a whole. Holds nothing itself. After a fault nothing more is handed out, and the rest
+/// is read and dropped.
 ///
 /// ```
 /// use facteur::base::Wire;
@@ -77,7 +76,7 @@ pub enum Data {
 /// let mut wire = Wire::new();
 /// wire.feed(b"..dot\r\n.\r\nQUIT\r\n");
 /// let mut reader = DataReader::default();
-/// assert_eq!(reader.read(&mut wire), Data::Chunk(".dot\r\n".into()));
+/// assert_eq!(reader.read(&mut wire), Data::Chunk(b".dot\r\n"));
 /// assert_eq!(reader.read(&mut wire), Data::End);
 /// assert_eq!(wire.unread(), b"QUIT\r\n");
 /// ```
@@ -118,7 +117,7 @@ enum At {
 /// wire.feed(b".\r\nRSET\r\n");
 /// let mut chunk = Chunk { left: 3, last: true };
 /// let mut reader = DataReader::default();
-/// assert_eq!(reader.read_chunk(&mut chunk, &mut wire), Data::Chunk(".\r\n".into()));
+/// assert_eq!(reader.read_chunk(&mut chunk, &mut wire), Data::Chunk(b".\r\n"));
 /// assert_eq!(reader.read_chunk(&mut chunk, &mut wire), Data::End);
 /// assert_eq!(wire.unread(), b"RSET\r\n");
 /// ```
@@ -147,15 +146,95 @@ impl Chunk {
     }
 }
 
+/// What comes next on the wire.
+enum Next {
+    /// So many octets of text, and behind them so many that are not handed out.
+    Text(usize, usize),
+    /// A line end for one that was none, or as much of it as fits.
+    Newline(&'static [u8]),
+    End,
+    NeedInput,
+}
+
+impl Next {
+    fn read(self, wire: &mut Wire) -> Data<'_> {
+        match self {
+            Self::Text(len, over) => Data::Chunk(wire.read(len + over).get(..len).unwrap_or_default()),
+            Self::Newline(octets) => Data::Chunk(octets),
+            Self::End => Data::End,
+            Self::NeedInput => Data::NeedInput,
+        }
+    }
+
+    /// `None` where it was text.
+    fn keep(self, wire: &mut Wire) -> Option<bool> {
+        match self {
+            Self::Text(len, over) => {
+                wire.keep(len);
+                wire.skip(over);
+                None
+            }
+            Self::Newline(octets) => {
+                wire.keep_also(octets);
+                None
+            }
+            Self::End => Some(true),
+            Self::NeedInput => Some(false),
+        }
+    }
+}
+
 impl DataReader {
     /// Takes the next step. A dot or a CR whose meaning depends on what follows stays unread until that has come.
-    pub fn read(&mut self, wire: &mut Wire) -> Data {
+    pub fn read<'a>(&mut self, wire: &'a mut Wire) -> Data<'a> {
+        self.next(wire).read(wire)
+    }
+
+    /// Reads what is there, and keeps the text in the wire, for [`Wire::take_kept`] to take it as a whole; `true` where the
+    /// message is at its end.
+    ///
+    /// ```
+    /// use facteur::base::Wire;
+    /// use facteur::smtp::data::DataReader;
+    ///
+    /// let (mut wire, mut reader) = (Wire::new(), DataReader::default());
+    /// wire.feed(b"one\r\n..two\r");
+    /// assert!(!reader.keep(&mut wire));
+    /// wire.feed(b"\n.\r\nQUIT\r\n");
+    /// assert!(reader.keep(&mut wire));
+    /// assert_eq!(wire.take_kept(), "one\r\n.two\r\n");
+    /// assert_eq!(wire.unread(), b"QUIT\r\n");
+    /// ```
+    pub fn keep(&mut self, wire: &mut Wire) -> bool {
+        loop {
+            if let Some(is_end) = self.next(wire).keep(wire) {
+                return is_end;
+            }
+        }
+    }
+
+    /// Takes the next step in a chunk of BDAT; [`Data::End`] at its end. One reader reads all chunks of a message, one after the
+    /// other. A CR whose meaning depends on what follows stays unread until that has come.
+    pub fn read_chunk<'a>(&mut self, chunk: &mut Chunk, wire: &'a mut Wire) -> Data<'a> {
+        self.next_of_chunk(chunk, wire).read(wire)
+    }
+
+    /// As [`keep`](Self::keep), in a chunk of BDAT.
+    pub fn keep_chunk(&mut self, chunk: &mut Chunk, wire: &mut Wire) -> bool {
+        loop {
+            if let Some(is_end) = self.next_of_chunk(chunk, wire).keep(wire) {
+                return is_end;
+            }
+        }
+    }
+
+    fn next(&mut self, wire: &mut Wire) -> Next {
         loop {
             let input = wire.unread();
             // What begins here, when it is not plain text.
             let special = match (self.at, input) {
-                (_, []) => return Data::NeedInput,
-                (At::LineStart, [b'.'] | [b'.', b'\r']) | (_, [b'\r']) => return Data::NeedInput,
+                (_, []) => return Next::NeedInput,
+                (At::LineStart, [b'.'] | [b'.', b'\r']) | (_, [b'\r']) => return Next::NeedInput,
                 (At::LineStart, [b'.', b'\r', b'\n', ..]) => Some(Special::End),
                 (At::LineStart, [b'.', ..]) => Some(Special::Dot),
                 (_, [b'\r', b'\n', ..]) => None,
@@ -165,7 +244,7 @@ impl DataReader {
             match special {
                 Some(Special::End) => {
                     wire.skip(3);
-                    return Data::End;
+                    return Next::End;
                 }
                 Some(Special::Dot) => {
                     wire.skip(1);
@@ -175,46 +254,44 @@ impl DataReader {
                 Some(Special::Bare) => {
                     wire.skip(1);
                     self.at = At::Line;
-                    if let Some(chunk) = self.newline(true) {
-                        return Data::Chunk(chunk);
+                    if let Some(newline) = self.newline(true) {
+                        return newline;
                     }
                 }
                 None => {
                     let len = plain(input);
-                    if let Some(chunk) = self.take(wire, len) {
-                        return Data::Chunk(chunk);
+                    if let Some(text) = self.text(wire, len) {
+                        return text;
                     }
                 }
             }
         }
     }
 
-    /// Takes the next step in a chunk of BDAT; [`Data::End`] at its end. One reader reads all chunks of a message, one after the
-    /// other. A CR whose meaning depends on what follows stays unread until that has come.
-    pub fn read_chunk(&mut self, chunk: &mut Chunk, wire: &mut Wire) -> Data {
+    fn next_of_chunk(&mut self, chunk: &mut Chunk, wire: &mut Wire) -> Next {
         loop {
             let input = chunk.within(wire.unread());
             if self.at == At::Cr {
                 let bare = match (input, chunk.left, chunk.last) {
                     ([b'\n', ..], ..) => false,
                     ([_, ..], ..) | ([], 0, true) => true,
-                    ([], 0, false) => return Data::End,
-                    ([], ..) => return Data::NeedInput,
+                    ([], 0, false) => return Next::End,
+                    ([], ..) => return Next::NeedInput,
                 };
                 let lf = usize::from(!bare);
                 wire.skip(lf);
                 chunk.left -= lf as u64; // it was in the chunk
                 self.at = At::Line;
-                if let Some(chunk) = self.newline(bare) {
-                    return Data::Chunk(chunk);
+                if let Some(newline) = self.newline(bare) {
+                    return newline;
                 }
                 continue;
             }
             let len = match input {
-                [] if chunk.left == 0 => return Data::End,
-                [] => return Data::NeedInput,
+                [] if chunk.left == 0 => return Next::End,
+                [] => return Next::NeedInput,
                 input if self.binary => input.len(),
-                [b'\r'] if chunk.left > 1 => return Data::NeedInput,
+                [b'\r'] if chunk.left > 1 => return Next::NeedInput,
                 [b'\r'] => {
                     self.at = At::Cr;
                     0
@@ -225,28 +302,28 @@ impl DataReader {
             };
             if len > 0 {
                 chunk.left -= len as u64; // they were in the chunk
-                if let Some(text) = self.take(wire, len) {
-                    return Data::Chunk(text);
+                if let Some(text) = self.text(wire, len) {
+                    return text;
                 }
                 continue;
             }
             wire.skip(1);
             chunk.left -= 1; // it was in the chunk
             if self.at != At::Cr
-                && let Some(chunk) = self.newline(true)
+                && let Some(newline) = self.newline(true)
             {
-                return Data::Chunk(chunk);
+                return newline;
             }
         }
     }
 
     /// A line end that is handed out as CRLF; `bare`: it was a CR or a LF alone.
-    fn newline(&mut self, bare: bool) -> Option<Bytes> {
+    fn newline(&mut self, bare: bool) -> Option<Next> {
         if bare && self.fault.is_none() && self.bare_newlines == BareNewlines::Refuse {
             self.fault = Some(DataFault::BareNewline);
         }
         let room = self.room(b"\r\n")?;
-        Some(Bytes::from_static(b"\r\n").slice(..room))
+        b"\r\n".get(..room).map(Next::Newline)
     }
 
     /// How many octets were handed out.
@@ -259,17 +336,15 @@ impl DataReader {
         self.fault
     }
 
-    /// Takes `len` octets of plain text off the wire: those that fit, or `None` where there are none.
-    fn take(&mut self, wire: &mut Wire, len: usize) -> Option<Bytes> {
+    /// The next `len` octets on the wire, which are plain text: those that fit. Where none do they are dropped.
+    fn text(&mut self, wire: &mut Wire, len: usize) -> Option<Next> {
         let text = wire.unread().get(..len)?;
         self.at = if text.last() == Some(&b'\n') { At::LineStart } else { At::Line };
         let Some(room) = self.room(text) else {
             wire.skip(len);
             return None;
         };
-        let chunk = wire.take(room);
-        wire.skip(len - room);
-        Some(chunk)
+        Some(Next::Text(room, len - room))
     }
 
     /// How many octets of `text` may be handed out: all, or those before the first that breaks a limit; `None` for none.
@@ -343,286 +418,4 @@ fn plain(text: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_carry_what_data_carries() {
-        for (text, expected) in [
-            ("", ""),
-            ("a", "a\r\n"),
-            ("a\r\n.\r\nb\r\n", "a\r\n.\r\nb\r\n"),
-            ("a\nb\rc\r\r\n\n", "a\r\nb\r\nc\r\n\r\n\r\n"),
-            ("\n", "\r\n"),
-            ("\r", "\r\n"),
-            ("\n\r", "\r\n\r\n"),
-        ] {
-            let text = Bytes::from(text);
-            assert_eq!(canonical(&text), expected, "{text:?}");
-            let (mut wire, mut writer) = (Wire::new(), DataWriter::default());
-            writer.write(&text, &mut wire);
-            writer.finish(&mut wire);
-            let mut sent = Vec::new();
-            while !wire.outgoing().is_empty() {
-                let n = wire.outgoing().len();
-                sent.extend_from_slice(wire.outgoing());
-                wire.sent(n);
-            }
-            let mut back = Wire::new();
-            back.feed(&sent);
-            let mut read = Vec::new();
-            let mut reader = DataReader::default();
-            while let Data::Chunk(chunk) = reader.read(&mut back) {
-                read.extend_from_slice(&chunk);
-            }
-            assert_eq!(read, expected.as_bytes(), "{text:?}");
-        }
-        let text = Bytes::from("a\r\n");
-        assert_eq!(canonical(&text).as_ptr(), text.as_ptr(), "shared where it can be");
-    }
-
-    /// What a reader makes of `input` fed in pieces of `cut` octets: the text, the fault, and what is left unread.
-    fn read(reader: &DataReader, input: &[u8], cut: usize) -> Option<(Vec<u8>, Option<DataFault>, Vec<u8>)> {
-        let mut reader = reader.clone();
-        let mut wire = Wire::new();
-        let mut text = Vec::new();
-        let mut pieces = input.chunks(cut);
-        loop {
-            match reader.read(&mut wire) {
-                Data::Chunk(chunk) => {
-                    assert!(!chunk.is_empty());
-                    text.extend_from_slice(&chunk);
-                }
-                Data::End => {
-                    let left = [wire.unread(), &pieces.collect::<Vec<_>>().concat()].concat();
-                    assert_eq!(reader.size(), text.len() as u64);
-                    return Some((text, reader.fault(), left));
-                }
-                Data::NeedInput => wire.feed(pieces.next()?),
-            }
-        }
-    }
-
-    fn check(reader: &DataReader, input: &[u8], expected: Option<(&[u8], Option<DataFault>)>) {
-        for cut in [1, 2, 3, 5, 64, 1000] {
-            let came = read(reader, input, cut);
-            let came = came.as_ref().map(|(text, fault, left)| {
-                assert!(left.is_empty() || left == b"QUIT\r\n", "{}", left.escape_ascii());
-                (&text[..], *fault)
-            });
-            assert_eq!(came, expected, "{} cut by {cut}", input.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn dots_are_taken_off_and_only_the_true_end_is_the_end() {
-        for (input, text) in [
-            (&b".\r\n"[..], &b""[..]),
-            (b".\r\nQUIT\r\n", b""),
-            (b"a\r\n.\r\nQUIT\r\n", b"a\r\n"),
-            (b"..\r\n.\r\n", b".\r\n"),
-            (b"...\r\n.\r\n", b"..\r\n"),
-            (b".a\r\n.b\r\n..c\r\n.\r\n", b"a\r\nb\r\n.c\r\n"),
-            (b"a.\r\n. \r\n.\r\n", b"a.\r\n \r\n"),
-            (b"\r\n\r\n.\r\nQUIT\r\n", b"\r\n\r\n"),
-            (b".\0\r\n.\r\n", b"\0\r\n"),
-            (b"\0.\r\n.\r\n", b"\0.\r\n"),
-        ] {
-            check(&DataReader::default(), input, Some((text, None)));
-        }
-        for input in
-            [&b""[..], b".", b".\r", b"a\r\n.\r", b"a\r\n..\r\n", b"a.\r\n", b"a\n.\n", b"\n.\r\n", b".\n", b".\r\r\n"]
-        {
-            check(&DataReader::default(), input, None);
-        }
-    }
-
-    #[test]
-    fn bare_newlines_are_refused_at_the_true_end() {
-        for (input, text) in [
-            (&b"a\n.\nMAIL\r\n.\r\nQUIT\r\n"[..], &b"a"[..]),
-            (b"a\r.\rMAIL\r\n.\r\n", b"a"),
-            (b"a\n.\r\nMAIL\r\n.\r\n", b"a"),
-            (b"a\r\n.\nMAIL\r\n.\r\n", b"a\r\n"),
-            (b"a\r\n.\rMAIL\r\n.\r\n", b"a\r\n"),
-            (b"a\r\n.\r\r\nMAIL\r\n.\r\n", b"a\r\n"),
-            (b"\n.\r\nMAIL\r\n.\r\n", b""),
-        ] {
-            check(&DataReader::default(), input, Some((text, Some(DataFault::BareNewline))));
-        }
-    }
-
-    #[test]
-    fn bare_newlines_are_normalised_where_that_is_wanted() {
-        let reader = DataReader { bare_newlines: BareNewlines::Normalise, ..DataReader::default() };
-        for (input, text) in [
-            (&b"a\nb\rc\r\n.\r\nQUIT\r\n"[..], &b"a\r\nb\r\nc\r\n"[..]),
-            // No line begins after a LF alone, so the dot is text, and what looks like an end is none.
-            (b"a\n.\r\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"),
-            (b"a\n..\r\n.\r\n", b"a\r\n..\r\n"),
-            (b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n"),
-            (b"a\r\r\n.\r\n", b"a\r\n\r\n"),
-        ] {
-            check(&reader, input, Some((text, None)));
-        }
-    }
-
-    #[test]
-    fn limits_cut_at_the_same_octet_however_the_input_is_cut() {
-        let reader = DataReader { max_size: Some(4), ..DataReader::default() };
-        check(&reader, b"ab\r\n.\r\n", Some((b"ab\r\n", None)));
-        check(&reader, b"abc\r\n.\r\nQUIT\r\n", Some((b"abc\r", Some(DataFault::TooLarge))));
-        check(&reader, b"ab\r\n..\r\n.\r\n", Some((b"ab\r\n", Some(DataFault::TooLarge))));
-        let reader = DataReader { max_line: Some(4), ..DataReader::default() };
-        check(&reader, b"ab\r\nab\r\n..ab\r\n.\r\n", Some((b"ab\r\nab\r\n.ab\r", Some(DataFault::LineTooLong))));
-        check(&reader, b"ab\r\n.ab\r\n.\r\n", Some((b"ab\r\nab\r\n", None)));
-        check(&reader, b"ab\r\nabcdefgh\nMAIL\r\n.\r\n", Some((b"ab\r\nabcd", Some(DataFault::LineTooLong))));
-    }
-
-    #[test]
-    fn the_fast_search_finds_what_the_slow_one_finds() {
-        let slow = |text: &[u8]| {
-            let mut at = 0;
-            loop {
-                match text.get(at..).unwrap_or_default() {
-                    [] | [b'\r'] => return at,
-                    [b'\r', b'\n', b'.', ..] => return at + 2,
-                    [b'\r', b'\n', ..] => at += 2,
-                    [b'\r' | b'\n', ..] => return at,
-                    _ => at += 1,
-                }
-            }
-        };
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        for _ in 0..20_000 {
-            let mut next = |below: u64| {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                random % below
-            };
-            let len = next(600);
-            let special = 2 + next(300);
-            let text: Vec<u8> = (0..len)
-                .flat_map(|_| match next(special) {
-                    0 => b"\r\n".to_vec(),
-                    1 => vec![*b"\r\n.".get(next(3) as usize).unwrap()],
-                    _ => vec![b'x'],
-                })
-                .collect();
-            if text.first() != Some(&b'\n') {
-                assert_eq!(plain(&text), slow(&text), "{}", text.escape_ascii());
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_strict_however_it_is_cut() {
-        for (content, expected) in [
-            (&b""[..], &b".\r\n"[..]),
-            (b"a", b"a\r\n.\r\n"),
-            (b"a\r\n", b"a\r\n.\r\n"),
-            (b".\r\n", b"..\r\n.\r\n"),
-            (b"a\r\n.\r\nMAIL\r\n", b"a\r\n..\r\nMAIL\r\n.\r\n"),
-            (b"a\n.\nb\r.\r", b"a\r\n..\r\nb\r\n..\r\n.\r\n"),
-            (b"\r\r\n\n.", b"\r\n\r\n\r\n..\r\n.\r\n"),
-            (b"..a.b\r\n", b"...a.b\r\n.\r\n"),
-        ] {
-            for cut in 1..=content.len().max(1) {
-                let mut wire = Wire::new();
-                let mut writer = DataWriter::default();
-                for piece in content.chunks(cut) {
-                    writer.write(&Bytes::copy_from_slice(piece), &mut wire);
-                }
-                writer.finish(&mut wire);
-                assert_eq!(outgoing(&mut wire).escape_ascii().to_string(), expected.escape_ascii().to_string());
-            }
-        }
-        let long = Bytes::from([&[b'x'; 2000][..], b"\r\n.", &[b'y'; 2000], b"\r\n"].concat());
-        let (mut wire, mut writer) = (Wire::new(), DataWriter::default());
-        writer.write(&long, &mut wire);
-        writer.finish(&mut wire);
-        let sent = outgoing(&mut wire);
-        check(&DataReader::default(), &sent, Some((&long, None)));
-    }
-
-    /// What a reader makes of chunks of these texts, fed in pieces of `cut` octets.
-    fn read_chunks(reader: &DataReader, chunks: &[&[u8]], cut: usize) -> (Vec<u8>, Option<DataFault>) {
-        let (mut reader, mut wire, mut text) = (reader.clone(), Wire::new(), Vec::new());
-        let input = chunks.concat();
-        let mut pieces = input.chunks(cut);
-        for (number, octets) in chunks.iter().enumerate() {
-            let mut chunk = Chunk { left: octets.len() as u64, last: number + 1 == chunks.len() };
-            loop {
-                match reader.read_chunk(&mut chunk, &mut wire) {
-                    Data::Chunk(octets) => text.extend_from_slice(&octets),
-                    Data::End => break,
-                    Data::NeedInput => wire.feed(pieces.next().expect("more")),
-                }
-            }
-            assert_eq!(chunk.left, 0);
-        }
-        assert!(wire.unread().is_empty() && pieces.next().is_none());
-        assert_eq!(reader.size(), text.len() as u64);
-        (text, reader.fault())
-    }
-
-    #[test]
-    fn chunks_end_where_their_count_says() {
-        let bare = Some(DataFault::BareNewline);
-        for (chunks, text, fault) in [
-            (&[&b"a\r\n.\r\nb\r\n"[..]][..], &b"a\r\n.\r\nb\r\n"[..], None),
-            (&[b""], b"", None),
-            (&[b"", b"", b""], b"", None),
-            (&[b"a\r", b"\nb\r\n", b""], b"a\r\nb\r\n", None),
-            (&[b"a\r", b"", b"\n"], b"a\r\n", None),
-            (&[b"..a", b".b\r\n"], b"..a.b\r\n", None),
-            (&[b"no end"], b"no end", None),
-            (&[b"a\nb"], b"a", bare),
-            (&[b"a\rb"], b"a", bare),
-            (&[b"a\r", b"b"], b"a", bare),
-            (&[b"a\r"], b"a", bare),
-            (&[b"a\r", b""], b"a", bare),
-            (&[b"\n", b"b\r\n"], b"", bare),
-        ] {
-            for cut in 1..10 {
-                assert_eq!(
-                    read_chunks(&DataReader::default(), chunks, cut),
-                    (text.to_vec(), fault),
-                    "{chunks:?} {cut}"
-                );
-            }
-        }
-        let normalise = DataReader { bare_newlines: BareNewlines::Normalise, ..DataReader::default() };
-        let binary = DataReader { binary: true, max_line: Some(3), ..DataReader::default() };
-        let small = DataReader { max_size: Some(4), ..DataReader::default() };
-        let short = DataReader { max_line: Some(4), ..DataReader::default() };
-        for (reader, chunks, text, fault) in [
-            (&normalise, &[&b"a\r"[..], b"b\n", b"\r", b"\r\n\r"][..], &b"a\r\nb\r\n\r\n\r\n\r\n"[..], None),
-            (&binary, &[b"a\nb\r", b"\0\xff.\r\n.\r\n long"], b"a\nb\r\0\xff.\r\n.\r\n long", None),
-            (&small, &[b"abc", b"d", b""], b"abcd", None),
-            (&small, &[b"abc", b"de", b"fg\n"], b"abcd", Some(DataFault::TooLarge)),
-            (&small, &[b"abc\r", b"\n"], b"abc\r", Some(DataFault::TooLarge)),
-            (&short, &[b"ab", b"\r\nab\r\nab", b"c\r\n"], b"ab\r\nab\r\nabc\r", Some(DataFault::LineTooLong)),
-        ] {
-            for cut in 1..10 {
-                assert_eq!(read_chunks(reader, chunks, cut), (text.to_vec(), fault), "{chunks:?} {cut}");
-            }
-        }
-        let mut wire = Wire::new();
-        wire.feed(b"abcRSET");
-        let mut chunk = Chunk { left: 3, last: false };
-        assert!(chunk.skip(&mut wire) && wire.unread() == b"RSET");
-        let mut endless = Chunk { left: u64::MAX, last: false };
-        assert!(!endless.skip(&mut wire) && wire.unread().is_empty() && endless.left == u64::MAX - 4);
-    }
-
-    fn outgoing(wire: &mut Wire) -> Vec<u8> {
-        let mut sent = Vec::new();
-        while !wire.outgoing().is_empty() {
-            sent.extend_from_slice(wire.outgoing());
-            wire.sent(wire.outgoing().len());
-        }
-        sent
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::table::{self, State};
 use super::{Content, Mail, Protocol, Question, Server, ServerConfig, ServerEvent};
 use crate::base::{Step, Wire};
-use crate::smtp::data::{Chunk, Data, DataFault, DataReader};
+use crate::smtp::data::{Chunk, DataFault, DataReader};
 use crate::smtp::{Body, Enhanced, Envelope, Error, Reply};
 
 /// A message that is being read.
@@ -21,14 +21,12 @@ pub(super) struct Incoming {
     announced: u64,
     /// The chunk, where it was fetched for BURL.
     fetched: Option<Box<Wire>>,
-    /// What has come, where it is collected: the first piece as it is, for a small message has no other.
-    first: Bytes,
-    /// All of it, once there are two.
+    /// The chunks that have come, where the message is collected. What comes now is kept in the wire.
     content: BytesMut,
     /// What has come after the header, and is not yet handed out.
     held_back: Bytes,
     header: Header,
-    /// The end of the message was read, and the application is still asked for its header.
+    /// The end of the message, or of what comes of it now, was read; some of it may still have to be handed out.
     ended: bool,
     /// There were octets beyond ASCII.
     eight_bit: bool,
@@ -75,6 +73,15 @@ impl Header {
     }
 }
 
+/// What is to be done about what came.
+enum Came {
+    /// It is handed out.
+    Piece(Bytes),
+    /// The header in it, which ends so far into what is kept, is put to the application.
+    Header(usize),
+    Nothing,
+}
+
 impl Incoming {
     /// A message that begins; `chunk` is its first, where it comes by BDAT.
     pub(super) fn new(envelope: Envelope, config: &ServerConfig, chunk: Option<Chunk>) -> Self {
@@ -89,7 +96,6 @@ impl Incoming {
             chunk,
             announced: chunk.map_or(0, |chunk| chunk.left),
             fetched: None,
-            first: Bytes::new(),
             content: BytesMut::new(),
             held_back: Bytes::new(),
             header: if config.screen.header { Header::LineStart } else { Header::Over },
@@ -104,6 +110,7 @@ impl Incoming {
     pub(super) fn begin_chunk(&mut self, chunk: Chunk) {
         self.announced = chunk.left;
         self.chunk = Some(chunk);
+        self.ended = false;
     }
 
     pub(super) fn begun(&self) -> Option<Instant> {
@@ -117,41 +124,63 @@ impl Incoming {
     /// Where the application does not want the message, the rest of it is dropped.
     pub(super) fn refuse(&mut self, refusal: Option<Reply>) {
         if refusal.is_some() {
-            self.forget();
+            self.content = BytesMut::new();
             self.held_back = Bytes::new();
             self.refusal = refusal;
         }
     }
 
-    /// Keeps a piece, or hands it out.
-    fn keep(&mut self, piece: Bytes, content: Content) -> Option<ServerEvent> {
-        if self.refusal.is_some() || piece.is_empty() {
-            return None;
+    /// Reads on. What came stays in the wire where it is to be collected.
+    fn read(&mut self, wire: &mut Wire, content: Content) -> Came {
+        let before = wire.kept().len();
+        self.ended = match &mut self.chunk {
+            Some(chunk) => self.reader.keep_chunk(chunk, wire),
+            None => self.reader.keep(wire),
+        };
+        wire.expect((!self.ended).then(|| self.expected(content, wire)));
+        if self.refusal.is_some() {
+            wire.drop_kept();
         }
-        self.eight_bit = self.eight_bit || !piece.is_ascii();
-        if content == Content::Stream {
-            return Some(ServerEvent::Chunk(piece));
+        let text = wire.kept().get(before..).unwrap_or_default();
+        self.eight_bit = self.eight_bit || !text.is_ascii();
+        let header = self.header.end(text).map(|end| before + end);
+        if content == Content::Stream && !wire.kept().is_empty() {
+            let mut piece = wire.take_kept().freeze();
+            if let Some(end) = header {
+                self.held_back = piece.split_off(end);
+            }
+            return Came::Piece(piece);
         }
-        if self.reader.fault().is_some() {
-            self.forget();
-        } else if self.first.is_empty() && self.content.is_empty() {
-            self.first = piece;
+        if header.is_none() && self.reader.fault().is_some() {
+            wire.drop_kept();
+        }
+        header.map_or(Came::Nothing, Came::Header)
+    }
+
+    /// Whether what comes is wanted.
+    fn is_wanted(&self) -> bool {
+        self.refusal.is_none() && self.reader.fault().is_none()
+    }
+
+    /// How many octets the wire is to have room for, as far as that was announced.
+    fn expected(&self, content: Content, wire: &Wire) -> usize {
+        let announced = match (content, self.chunk) {
+            (Content::Stream, _) => 0,
+            (Content::Collect { .. }, Some(chunk)) => chunk.left.saturating_add(wire.kept().len() as u64),
+            (Content::Collect { .. }, None) => self.envelope.params.size.unwrap_or(0),
+        };
+        // What breaks the limit is not collected.
+        usize::try_from(announced.min(self.reader.max_size.unwrap_or(u64::MAX))).unwrap_or(0)
+    }
+
+    /// What is of the message in the wire is moved to what came of it before.
+    fn collect(&mut self, wire: &mut Wire) {
+        if self.content.is_empty() {
+            self.content = wire.take_kept();
         } else {
-            let first = std::mem::take(&mut self.first);
-            self.content.extend_from_slice(&first);
-            self.content.extend_from_slice(&piece);
+            self.content.extend_from_slice(wire.kept());
+            wire.drop_kept();
         }
-        None
-    }
-
-    fn forget(&mut self) {
-        self.first = Bytes::new();
-        self.content = BytesMut::new();
-    }
-
-    /// What has come so far, where it is collected.
-    fn collected(&self) -> Bytes {
-        if self.first.is_empty() { Bytes::copy_from_slice(&self.content) } else { self.first.clone() }
     }
 }
 
@@ -160,51 +189,45 @@ impl Server {
     pub(super) fn read_message(&mut self) -> Result<Option<Step<ServerEvent>>, Error> {
         let State::Incoming(incoming) = &mut self.state else { return Ok(None) };
         if incoming.header == Header::Due {
-            return Ok(self.ask_header().map(Step::Event));
+            return Ok(self.ask_header(None).map(Step::Event));
         }
         if !incoming.held_back.is_empty() {
             let piece = std::mem::take(&mut incoming.held_back);
-            return Ok(incoming.keep(piece, self.config.content).map(Step::Event));
+            return Ok(Some(Step::Event(ServerEvent::Chunk(piece))));
         }
         if incoming.ended {
+            let last = incoming.chunk.is_none_or(|chunk| chunk.last);
+            // A message without an empty line is header all over.
+            if last && incoming.header != Header::Over && incoming.reader.fault().is_none() {
+                return Ok(self.ask_header(None).map(Step::Event));
+            }
             return Ok(self.end_of_piece().map(Step::Event));
         }
-        let wire = incoming.fetched.as_deref_mut().unwrap_or(&mut self.wire);
+        let mut fetched = incoming.fetched.take();
+        let wire = fetched.as_deref_mut().unwrap_or(&mut self.wire);
         let unread = wire.unread().len();
-        let data = match &mut incoming.chunk {
-            Some(chunk) => incoming.reader.read_chunk(chunk, wire),
-            None => incoming.reader.read(wire),
-        };
+        let came = incoming.read(wire, self.config.content);
         if wire.unread().len() < unread {
             self.since = None; // a piece has come, even if it is one of those that are dropped
         }
-        match data {
-            Data::NeedInput => self.wait_for_more().map(Some),
-            Data::Chunk(mut piece) => {
-                if let Some(end) = incoming.header.end(&piece) {
-                    incoming.held_back = piece.split_off(end);
-                }
-                Ok(incoming.keep(piece, self.config.content).map(Step::Event))
-            }
-            Data::End => {
-                let last = incoming.chunk.is_none_or(|chunk| chunk.last);
-                // A message without an empty line is header all over.
-                if last && incoming.header != Header::Over && incoming.reader.fault().is_none() {
-                    incoming.ended = true;
-                    return Ok(self.ask_header().map(Step::Event));
-                }
-                Ok(self.end_of_piece().map(Step::Event))
-            }
+        incoming.fetched = fetched;
+        match came {
+            Came::Piece(piece) => Ok(Some(Step::Event(ServerEvent::Chunk(piece)))),
+            Came::Header(end) => Ok(self.ask_header(Some(end)).map(Step::Event)),
+            Came::Nothing if incoming.ended => Ok(None),
+            Came::Nothing => self.wait_for_more().map(Some),
         }
     }
 
-    /// Asks for the application's opinion of the header.
-    fn ask_header(&mut self) -> Option<ServerEvent> {
+    /// Asks for the application's opinion of the header, which ends so far into what is kept, or is all of it.
+    fn ask_header(&mut self, end: Option<usize>) -> Option<ServerEvent> {
         let State::Incoming(mut incoming) = std::mem::replace(&mut self.state, State::Idle) else {
             return None; // only called while a message comes in
         };
         incoming.header = Header::Over;
-        let header = incoming.collected();
+        let wire = incoming.fetched.as_deref().unwrap_or(&self.wire);
+        let kept = wire.kept().get(..end.unwrap_or(usize::MAX)).unwrap_or(wire.kept());
+        let header = [&incoming.content, kept].concat().into();
         self.state = State::Asking(Question::Header(incoming));
         Some(ServerEvent::Header(header))
     }
@@ -215,7 +238,13 @@ impl Server {
             return None; // only called while a message comes in
         };
         let last = incoming.chunk.is_none_or(|chunk| chunk.last);
-        incoming.fetched = None;
+        let mut fetched = incoming.fetched.take();
+        let wire = fetched.as_deref_mut().unwrap_or(&mut self.wire);
+        if incoming.is_wanted() {
+            incoming.collect(wire)
+        } else {
+            wire.drop_kept()
+        }
         let (refusal, fault) = match (incoming.refusal.take(), incoming.reader.fault()) {
             (Some(refusal), _) => (refusal, DataFault::Refused),
             (None, Some(fault)) => (table::refused(fault), fault),
@@ -232,14 +261,13 @@ impl Server {
 
     /// The message is whole.
     fn whole(&mut self, incoming: Incoming) -> ServerEvent {
-        let Incoming { mut envelope, reader, first, content, eight_bit, .. } = incoming;
-        let content = if first.is_empty() { content.freeze() } else { first };
+        let Incoming { mut envelope, reader, content, eight_bit, .. } = incoming;
         // RFC 6152 §3: the next host has to be told of 8-bit octets, whatever was said of them here.
         if eight_bit && matches!(envelope.params.body, None | Some(Body::SevenBit)) {
             envelope.params.body = Some(Body::EightBitMime);
         }
         self.state = State::Asking(Question::Message { replies: self.replies(&envelope) });
-        ServerEvent::Message(Mail { envelope, content, size: reader.size() })
+        ServerEvent::Message(Mail { envelope, content: content.freeze(), size: reader.size() })
     }
 
     /// Refuses a message that was begun.
