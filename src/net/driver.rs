@@ -2,7 +2,8 @@
 //!
 //! It reads while it writes, so that two peers with full pipes cannot wait for each other for ever. It reads only when
 //! the machine asks for input, and stops when a peer that takes no replies has sent [`READ_AHEAD`] octets more than
-//! were wanted. While it waits no buffer is held: octets are read into the stack and fed from there.
+//! were wanted. While it waits no buffer is held: octets are read into the stack and fed from there, but for texts, which
+//! are read where they stay.
 //!
 //! Time is tokio's, so that a test can pause it.
 
@@ -343,12 +344,19 @@ impl<M: Machine, IO: AsyncRead + AsyncWrite + Unpin> Driver<M, IO> {
         if wire.is_closed() {
             return Ok(false);
         }
-        let mut space = [const { MaybeUninit::uninit() }; READ];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        match self.stream.poll_read(cx, &mut buffer) {
+        let read = if wire.is_expecting() {
+            self.stream.poll_read_into(cx, &mut wire.spare(READ))
+        } else {
+            let mut space = [const { MaybeUninit::uninit() }; READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let read = self.stream.poll_read(cx, &mut buffer);
+            wire.feed(buffer.filled());
+            read.map_ok(|()| buffer.filled().len())
+        };
+        match read {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => wire.close(),
-            Poll::Ready(Ok(())) => wire.feed(buffer.filled()),
+            Poll::Ready(Ok(0)) => wire.close(),
+            Poll::Ready(Ok(_)) => {}
             // A stream that ends without close_notify: each mail protocol knows for itself where its messages end.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => wire.close(),
             Poll::Ready(Err(error)) => return Err(Error::Io(error)),

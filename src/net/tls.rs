@@ -6,11 +6,11 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore, ServerConfig, SignatureScheme};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_rustls::{Accept, Connect, TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::auth::dane::Association;
@@ -471,6 +471,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
         match self {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buffer),
             Self::Secure(stream) => Pin::new(stream).poll_read(cx, buffer),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Says how much was read.
+    pub(super) fn poll_read_into(&mut self, cx: &mut Context<'_>, room: &mut impl BufMut) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(io) => pin!(io.read_buf(room)).poll(cx),
+            Self::Secure(stream) => pin!(stream.read_buf(room)).poll(cx),
             _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
