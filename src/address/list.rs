@@ -4,6 +4,8 @@
 //! [`parse_strict`] refuses what is no list by the letter; strict addresses, as the envelope has them, are read by
 //! [`Address::parse`](crate::address::Address::parse).
 
+use std::ops::Range;
+
 use super::mailbox::{Entry, Group, Mailbox, Odd};
 use crate::base::ParseError;
 use crate::base::parse::octets_of;
@@ -161,14 +163,7 @@ struct Element {
 impl Element {
     /// The words joined, with one space where white space stood.
     fn phrase(&self) -> Vec<u8> {
-        let mut phrase = Vec::new();
-        for (n, word) in self.words.iter().enumerate() {
-            if n > 0 && word.spaced {
-                phrase.push(b' ');
-            }
-            phrase.extend_from_slice(&word.octets);
-        }
-        phrase
+        phrase(self.words.iter())
     }
 
     fn comments(&self) -> Vec<String> {
@@ -186,9 +181,12 @@ impl Element {
             (odd.route, address) = split_route(angle);
             (odd.local, odd.domain) = split_address(address);
             odd.raw_name = name.or_else(comment);
-        } else if self.words.iter().any(|word| word.is(b'@')) {
-            (odd.local, odd.domain) = split_address(&self.words);
-            odd.raw_name = comment();
+        } else if let Some(address) = address_among(&self.words) {
+            // A name without brackets behind it, as people type it: `Ada Lovelace ada@a.test`.
+            let (before, after) = (self.words.iter().take(address.start), self.words.iter().skip(address.end));
+            let name = phrase(before.chain(after).filter(|word| !word.is(b'>')));
+            (odd.local, odd.domain) = split_address(self.words.get(address).unwrap_or_default());
+            odd.raw_name = Some(name).filter(|name| !name.is_empty()).or_else(comment);
         } else if let [word @ Word { quoted: false, .. }] = &self.words[..] {
             // No address at all. One word may be a local part, as people write it to a neighbour; more are a name.
             odd.local = charset::guess(&word.octets).into_owned();
@@ -206,6 +204,35 @@ impl Word {
     fn is(&self, special: u8) -> bool {
         !self.quoted && self.octets == [special]
     }
+
+    /// Whether this word and the next are one, inside of an address without brackets. RFC 5322 §4.4 has white space around
+    /// dots only.
+    fn goes_on(&self, next: &Self) -> bool {
+        let dot = !self.quoted && self.octets.ends_with(b".") || !next.quoted && next.octets.starts_with(b".");
+        (!next.spaced || dot) && !self.is(b'>') && !next.is(b'>')
+    }
+}
+
+/// The words joined, with one space where white space stood.
+fn phrase<'a>(words: impl Iterator<Item = &'a Word>) -> Vec<u8> {
+    let mut phrase = Vec::new();
+    for word in words {
+        if !phrase.is_empty() && word.spaced {
+            phrase.push(b' ');
+        }
+        phrase.extend_from_slice(&word.octets);
+    }
+    phrase
+}
+
+/// Which of the words are the address around the last `@` that is not quoted.
+fn address_among(words: &[Word]) -> Option<Range<usize>> {
+    let at = words.iter().rposition(|word| word.is(b'@'))?;
+    let goes_on = |n: usize| matches!(words.get(n..=n + 1), Some([word, next]) if word.goes_on(next));
+    let first = (0..at.saturating_sub(1)).rev().take_while(|n| goes_on(*n)).last();
+    let starts = |n: usize| n == at + 1 && !words.get(n).is_some_and(|word| word.is(b'>'));
+    let last = (at + 1..words.len()).take_while(|n| starts(*n) || *n > at + 1 && goes_on(*n - 1)).last();
+    Some(first.unwrap_or(at.saturating_sub(1))..last.unwrap_or(at) + 1)
 }
 
 /// `obs-route = obs-domain-list ":"`
@@ -598,6 +625,19 @@ mod tests {
             ("g:h:a@b;", "g[<h:a@b>]"),
             ("=?utf-8?q?Andr=C3=A9?= P. <a@b>", "André P. <a@b>"),
             ("[Ticket 1] <a@b>", "[Ticket 1] <a@b>"),
+            // names without brackets
+            ("Ada Lovelace a@b", "Ada Lovelace <a@b>"),
+            ("\"Lovelace, Ada\" a@b, c@d", "Lovelace, Ada <a@b> <c@d>"),
+            ("Ada a . b @ c . d", "Ada <a.b@c.d>"),
+            ("Ada \"a b\"@c", "Ada <a b@c>"),
+            ("a@b Ada", "Ada <a@b>"),
+            ("\"Ada\" a@b>", "Ada <a@b>"),
+            ("a@b>", "<a@b>"),
+            ("a@b c@d", "a@b <c@d>"),
+            ("a@b (Ada", "(Ada <a@b>"),
+            ("@b", "<@b>"),
+            ("Ada @", "<Ada@>"),
+            ("Ada @>", "<Ada@>"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
