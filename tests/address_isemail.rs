@@ -25,7 +25,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("60 smtp", "64 octets are counted as we write the address: RFC 5321 §4.1.2 forbids to send needless quoting"),
     (
         "71 smtp",
-        "two colons for one group of zeros: RFC 5321 §4.1.3 wants two groups, RFC 4291 §2.2, which is later, \"one or more\"",
+        "two colons for one group of zeros: RFC 5321 §4.1.3 has two at least, RFC 4291 §2.2 \"one or more\", and RFC 5952 §4 says that all MUST read that; we write the group out",
     ),
     ("160 smtp", "UTF-8 is read (RFC 6531)"),
     ("160 header", "UTF-8 is read (RFC 6532)"),

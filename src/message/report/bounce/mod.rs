@@ -16,11 +16,13 @@ use super::{Action, DeliveryReport, Limits, RecipientReport, Report, Typed, oute
 use crate::address::Address;
 use crate::message::{AutoSubmitted, Enhanced, Message};
 
+mod phrases;
 mod reason;
 mod text;
 
 pub use reason::Reason;
 
+use phrases::{AUTOMATIC, PERSONAL, SUBJECTS, SUBJECTS_ABROAD};
 use text::Found;
 
 /// A message that says that another one did not arrive.
@@ -192,17 +194,25 @@ impl<'a> Reader<'a> {
         if personal && !(system || office || failed || has_report || multipart) {
             return false;
         }
-        let null = |name: &str| header.get(name).is_some_and(|field| field.value().trim_ascii() == b"<>");
+        let null = header.get("return-path").is_some_and(|field| field.value().trim_ascii() == b"<>");
+        let returned = outer_parts(self.message).any(|part| part.embedded().is_some());
+        // Parcels fail to be delivered too: where there are words only, they name an address.
+        let by_machine = system || office || failed || has_report || multipart || null || returned;
+        if !by_machine && text::recipients(&self.text, true, 1).is_empty() {
+            return false;
+        }
         let signs = [
             (3, has_report),
             (3, failed),
             (2, system),
             (1, office),
-            (1, null("return-path")),
+            (1, null),
             (2, !subject.starts_with("re:") && SUBJECTS.iter().any(|phrase| subject.contains(phrase))),
+            (1, SUBJECTS_ABROAD.iter().any(|phrase| subject.contains(phrase))),
             (2, multipart),
             (2, text::announces_failure(&self.folded)),
-            (1, outer_parts(self.message).any(|part| part.embedded().is_some())),
+            (1, text::announces_failure_abroad(&self.folded)),
+            (1, returned),
         ];
         signs.iter().filter(|(_, there)| *there).map(|(weight, _)| weight).sum::<u32>() >= 3
     }
@@ -247,7 +257,7 @@ impl<'a> Reader<'a> {
 
     /// The recipients that the text and the header name.
     fn read(&self) -> Bounce {
-        let opened = text::announces_failure(&self.folded);
+        let opened = text::announces_failure(&self.folded) || text::announces_failure_abroad(&self.folded);
         let found = text::recipients(&self.text, opened, self.most);
         let header = self.message.header();
         let mailboxes = header.all("x-failed-recipients").flat_map(|field| field.mailboxes());
@@ -300,6 +310,9 @@ impl<'a> Reader<'a> {
         }
         if recipient.reason == Reason::Unknown {
             recipient.reason = *self.general.get_or_init(|| general(&self.folded));
+            // What the server answered may stand ahead of the recipient.
+            let answered = || Enhanced::find(text::answer(&self.folded)?).filter(|status| status.0 != 2);
+            recipient.status = recipient.status.or_else(answered);
         }
         recipient
     }
@@ -355,177 +368,5 @@ fn without_tags(html: &str) -> String {
     entities.iter().fold(out, |text, (entity, character)| text.replace(entity, character))
 }
 
-/// What subjects of bounces say, in lower case.
-const SUBJECTS: &[&str] = &[
-    "undeliver",
-    "undelivered",
-    "returned mail",
-    "returned to sender",
-    "returning message to sender",
-    "returning to sender",
-    "delivery status",
-    "delivery failure",
-    "delivery failed",
-    "delivery error",
-    "delivery problem",
-    "delivery has failed",
-    "delivery report",
-    "delivery notification",
-    "non delivery",
-    "non-delivery",
-    "failure notice",
-    "failure delivery",
-    "failed delivery",
-    "failed mail",
-    "mail failure",
-    "mail failed",
-    "mail error",
-    "mail system error",
-    "message delivery has failed",
-    "could not be delivered",
-    "couldn't be delivered",
-    "not delivered",
-    "bounce",
-    "error sending your mail",
-    "error while delivering",
-    "warning: message",
-    "message status",
-    "сообщение не доставлено",
-    "вaше сообщение не доставлено",
-    "配信",
-    "送信できません",
-];
-
-/// How subjects of mail begin that answers other mail or sends it on, in lower case.
-const PERSONAL: &[&str] = &["re:", "aw:", "fw:", "fwd:", "wg:"];
-
-/// What subjects of automatic answers say, in lower case.
-const AUTOMATIC: &[&str] = &[
-    "automatic reply",
-    "auto reply",
-    "auto-reply",
-    "autoreply",
-    "auto:",
-    "autoresp",
-    "auto-resp",
-    "out of office",
-    "out of the office",
-    "on vacation",
-    "vacation:",
-    "away until",
-    "abwesenheit",
-    "réponse automatique",
-    "risposta automatica",
-    "respuesta automática",
-    "自動応答",
-];
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(message: &str) -> Option<Vec<String>> {
-        let bounce = Message::parse(message.to_owned()).bounce()?;
-        let shown = |recipient: &BouncedRecipient| {
-            let hard = if recipient.is_hard() { "hard" } else { "soft" };
-            format!("{} {:?} {:?} {hard}", recipient.name, recipient.reason, recipient.evidence)
-        };
-        Some(bounce.recipients.iter().map(shown).collect())
-    }
-
-    fn report(fields: &str) -> String {
-        format!(
-            "From: MAILER-DAEMON@a.test\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
-             --b\n\nYour message could not be delivered.\n--b\nContent-Type: message/delivery-status\n\n\
-             Reporting-MTA: dns; a.test\n\n{fields}\n--b--\n"
-        )
-    }
-
-    #[test]
-    fn reports_say_who_failed() {
-        let recipient = |address: &str, action: &str, status: &str, more: &str| {
-            format!("Final-Recipient: rfc822; {address}\nAction: {action}\nStatus: {status}\n{more}\n")
-        };
-        for (fields, expected) in [
-            (recipient("a@b.test", "failed", "5.1.1", ""), Some(vec!["a@b.test UserUnknown Report hard"])),
-            (recipient("a@b.test", "failed", "4.1.1", ""), Some(vec!["a@b.test UserUnknown Report soft"])),
-            (
-                recipient("a@b.test", "failed", "5.0.0", "Diagnostic-Code: smtp; 552 quota exceeded\n"),
-                Some(vec!["a@b.test MailboxFull Report soft"]),
-            ),
-            (recipient("a@b.test", "delayed", "4.4.1", ""), None),
-            (recipient("a@b.test", "delivered", "2.0.0", ""), None),
-            (recipient("a@b.test", "relayed", "2.0.0", ""), None),
-            (recipient("a@b.test", "expanded", "2.0.0", ""), None),
-            (recipient("a@b.test", "deliverable", "2.1.5", ""), None),
-            (
-                recipient("a@b.test", "delayed", "4.4.1", "") + &recipient("c@d.test", "FAILED", "5.1.2 (no host)", ""),
-                Some(vec!["c@d.test HostUnknown Report hard"]),
-            ),
-            (
-                "Final-Recipient: x400; /c=fr/s=ada\nAction: failed\nStatus: 5.1.1\n".to_owned(),
-                Some(vec!["/c=fr/s=ada UserUnknown Report hard"]),
-            ),
-            (
-                "Final-Recipient: rfc822; a@b.test\nDiagnostic-Code: smtp; 550 no such user\n".to_owned(),
-                Some(vec!["a@b.test UserUnknown Report hard"]),
-            ),
-        ] {
-            let expected = expected.map(|lines| lines.into_iter().map(str::to_owned).collect::<Vec<_>>());
-            assert_eq!(shown(&report(&fields)), expected, "{fields}");
-        }
-    }
-
-    #[test]
-    fn mailers_say_it_in_their_own_words() {
-        let daemon = "From: Mailer-Daemon@a.test\nSubject: Mail delivery failed\n";
-        for (header, body, expected) in [
-            (
-                "X-Failed-Recipients: a@b.test, c@d.test\n",
-                "The following address(es) failed:\n\n  a@b.test\n    SMTP error: 550 no such user\n  c@d.test\n    \
-                 mailbox is full\n\n------ This is a copy of the message. ------\n\nTo: e@f.test\n",
-                vec!["a@b.test UserUnknown FailedRecipients hard", "c@d.test MailboxFull FailedRecipients soft"],
-            ),
-            (
-                "",
-                "   ----- Transcript of session follows -----\n550 <a@b.test>... User unknown\n\
-                 \n   ----- Unsent message follows -----\nTo: e@f.test\n",
-                vec!["a@b.test UserUnknown Text hard"],
-            ),
-            (
-                "",
-                "The message could not be delivered: host unknown.\n\n--- Unsent message follows ---\nTo: e@f.test\n\nx\n",
-                vec!["e@f.test HostUnknown Returned hard"],
-            ),
-            ("", "It could not be delivered.\n", vec![" Unknown Nothing soft"]),
-            (
-                "",
-                "It could not be delivered.\n\nFinal-Recipient: rfc822; a@b.test\nAction: failed\nStatus: 5.2.2\n",
-                vec!["a@b.test MailboxFull ReportInText soft"],
-            ),
-            (
-                "Content-Type: text/html\n",
-                "<p>Your message was not delivered to:<br>a@b.test<br>because: user unknown</p>",
-                vec!["a@b.test UserUnknown Text hard"],
-            ),
-        ] {
-            assert_eq!(shown(&format!("{daemon}{header}\n{body}")).unwrap(), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_bounce_is_not_taken_for_one() {
-        for message in [
-            "From: ada@a.test\nSubject: lunch\n\nAt noon?\n",
-            "From: ada@a.test\nSubject: Re: undeliverable\n\nThis could not be delivered, it says.\n",
-            "From: bob@b.test\nSubject: Automatic reply: lunch\nReturn-Path: <>\n\nYour mail was not delivered, I am away.\n",
-            "From: MAILER-DAEMON@a.test\nSubject: Warning: message delayed\n\nA message has not yet been delivered to:\n\n  a@b.test\n",
-            "From: postmaster@a.test\nSubject: New rules\n\nPlease read them.\n",
-            "Content-Type: message/feedback-report\nFrom: <>\n\nFeedback-Type: abuse\n",
-            "Content-Type: message/disposition-notification\nFrom: <>\n\nDisposition: x/y; failed\n",
-            "",
-        ] {
-            assert_eq!(shown(message), None, "{message}");
-        }
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 
+use super::phrases::{ANSWERED, DELAYED, FAILED, FAILED_ABROAD, LABELS, RETURNED};
 use crate::address::Address;
 use crate::message::report::fields::Fields;
 use crate::message::report::{DeliveryReport, Limits};
@@ -28,161 +29,6 @@ pub(super) struct Found {
     pub(super) said: String,
 }
 
-/// Begins of lines behind which the returned message stands, in lower case, without the marks before them.
-const RETURNED: &[&str] = &[
-    "original message follows",
-    "original message headers",
-    "original message -",
-    "original message",
-    "message headers follow",
-    "message header follows",
-    "message text follows",
-    "below this line is",
-    "below is a copy of the original message",
-    "this is a copy of the message",
-    "this is a copy of the headers",
-    "this is a copy of your message",
-    "the header of the original message",
-    "the body of the original message",
-    "unsent message follows",
-    "unsent message below",
-    "undelivered message follows",
-    "returned message follows",
-    "included is a copy of the message header",
-    "enclosed is a copy of the message",
-    "a copy of the message header",
-    "bounced e-mail",
-    "content-type: message/rfc822",
-    "content-type: text/rfc822-headers",
-    "received: ",
-    "received:from",
-    "return-path:",
-];
-
-/// What announces failed recipients, in lower case.
-const FAILED: &[&str] = &[
-    "address(es) failed",
-    "address failed",
-    "addresses failed",
-    "failed addresses",
-    "following address",
-    "following recipient",
-    "recipients of this message",
-    "recipients or groups",
-    "recipients or distribution lists",
-    "list of recipients",
-    "could not be delivered",
-    "couldn't be delivered",
-    "cannot be delivered",
-    "can not be delivered",
-    "could not deliver",
-    "not able to deliver",
-    "wasn't able to deliver",
-    "was not delivered",
-    "were not delivered",
-    "unable to deliver",
-    "undeliverable",
-    "undelivered",
-    "delivery to the following",
-    "delivery has failed",
-    "delivery failed",
-    "delivery failure",
-    "delivery error",
-    "delivering your mail",
-    "did not reach",
-    "fatal errors",
-    "transcript of session follows",
-    "returned permanent errors",
-    "rejected by a remote mail server",
-    "error message below",
-    "trouble delivering",
-    "could not be reached",
-    "could not be sent",
-    "was rejected",
-    "account is disabled",
-    "送信できませんでした",
-    "配送に失敗",
-    "送信に失敗",
-    "配信できません",
-    "не может быть доставлено",
-    "an error has occurred while attempting to deliver",
-    "delivery problems",
-    "delivery errors",
-    "recipients were affected",
-    "message not delivered",
-];
-
-/// What announces a delay, in lower case; not where the text speaks of `permanent` errors too.
-const DELAYED: &[&str] = &[
-    "has not yet been delivered",
-    "not been delivered yet",
-    "warning message only",
-    "just a warning",
-    "do not need to resend",
-    "will be retried",
-    "will be tried until",
-    "delivery attempts will continue",
-    "will continue to be attempted",
-    "will keep trying",
-    "has been delayed",
-    "delivery to the following recipients has been delayed",
-    "delivery temporarily delayed",
-    "transient non-fatal errors",
-    "still trying to deliver",
-    "only a temporary failure report",
-];
-
-/// What stands before the address of a failed recipient on its line, in lower case.
-const LABELS: &[&str] = &[
-    "recipient:",
-    "recipient(s):",
-    "recipients:",
-    "failed recipient",
-    "addressed to:",
-    "rcpt to:",
-    "to the following recipient:",
-    "mail address:",
-    "undeliverable to",
-    "unable to deliver message to",
-    "unable to deliver mail to",
-    "unable to deliver to",
-    "could not be delivered to",
-    "could not deliver mail to",
-    "could not deliver message to",
-    "couldn't be delivered to",
-    "wasn't delivered to",
-    "was not delivered to",
-    "delivering your mail to",
-    "delivery to",
-    "delivery failed to",
-    "delivery failed:",
-    "invalid final delivery userid:",
-    "returned permanent errors:",
-    "unknown user:",
-    "user unknown:",
-    "failed address:",
-    "delivery error to",
-    "attempts:",
-    "rejected recipient",
-];
-
-/// What announces the answer of a server, in lower case.
-const ANSWERED: &[&str] = &[
-    "the response was:",
-    "the response from the remote server was:",
-    "the error that the other server returned was:",
-    "error message below:",
-    "remote server returned",
-    "remote host said:",
-    "the problem appears to be",
-    "for the following reason:",
-    "with the following error",
-    "diagnostic information",
-    "because of",
-    "because:",
-    "reason:",
-];
-
 /// The answer of a server that the text repeats.
 pub(super) fn answer(folded: &str) -> Option<&str> {
     ANSWERED.iter().find_map(|phrase| Some(folded.split_once(phrase)?.1))
@@ -191,6 +37,11 @@ pub(super) fn answer(folded: &str) -> Option<&str> {
 /// Whether the text announces failed recipients.
 pub(super) fn announces_failure(folded: &str) -> bool {
     FAILED.iter().any(|phrase| folded.contains(phrase))
+}
+
+/// Whether it does so in words that are said of other things too.
+pub(super) fn announces_failure_abroad(folded: &str) -> bool {
+    FAILED_ABROAD.iter().any(|phrase| folded.contains(phrase))
 }
 
 /// Whether the text announces a delay only.
