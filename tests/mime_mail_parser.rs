@@ -390,16 +390,16 @@ fn received(field: Field<'_>, theirs: &Value) -> Value {
     let received = field.received();
     let recipient = received.recipients().next().map(|mailbox| mailbox.to_string());
     // They know some protocols only.
-    let with = received.with.filter(|_| !theirs["with"].is_null());
-    let from = received.from.unwrap_or_default();
+    let with = received.with().filter(|_| !theirs["with"].is_null());
+    let from = received.from().unwrap_or_default();
     let text = |text: &str| json!(Some(text.trim_matches(['[', ']'])).filter(|text| !text.is_empty()));
     json!([
-        text(&from.name),
-        from.address.map(|address| address.to_string()),
-        text(&received.by.unwrap_or_default().name),
-        received.via,
+        text(&from.name()),
+        from.address().map(|address| address.to_string()),
+        text(&received.by().unwrap_or_default().name()),
+        received.via(),
         with,
-        received.id,
+        received.id(),
         recipient,
     ])
 }

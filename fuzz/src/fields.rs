@@ -7,8 +7,9 @@ use facteur::text::flowed::{self, DelSp};
 /// Every reader takes every value; what it gives is out of the value; the same value gives the same in a message.
 pub fn fields(input: &[u8]) {
     let received = Received::parse(input);
-    for host in [&received.from, &received.by].into_iter().flatten() {
-        assert!(host.name.len() <= input.len() * 3);
+    for host in [received.from(), received.by()].into_iter().flatten() {
+        assert!(host.name().len() <= input.len() * 3);
+        assert!(host.comments().count() <= received.comments().count());
     }
     assert!(received.recipients().count() <= input.len() && received.comments().count() <= input.len());
 

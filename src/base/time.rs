@@ -82,23 +82,21 @@ impl Timestamp {
     }
 
     /// `[day-name "," SP] 1*2DIGIT SP month SP 4DIGIT SP time-of-day SP ("+" / "-") 4DIGIT`, each at its place, as nearly all
-    /// mail has it. Gives up on all else, comments before the zone and impossible dates among it.
+    /// mail has it: in Date, and in each Received. Gives up on all else, comments before the zone and impossible dates among it.
     fn parse_usual(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         let text = match text {
-            [a, b, c, b',', b' ', rest @ ..] => {
-                let name = [*a, *b, *c];
-                WEEKDAYS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())).then_some(rest)?
-            }
+            [a, b, c, b',', b' ', rest @ ..] => is_weekday([*a, *b, *c]).then_some(rest)?,
             _ => text,
         };
         let (day, text) = match text {
-            [ones, b' ', rest @ ..] => (number(&[*ones])?, rest),
-            [tens, ones, b' ', rest @ ..] => (number(&[*tens, *ones])?, rest),
+            [ones, b' ', rest @ ..] => (two_digits(b'0', *ones)?, rest),
+            [tens, ones, b' ', rest @ ..] => (two_digits(*tens, *ones)?, rest),
             _ => return None,
         };
         let (fixed, after) = text.split_first_chunk::<23>()?;
-        let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', i1, i2, b':', s1, s2, b' ', sign, zone @ ..] = fixed
+        let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', i1, i2, b':', s1, s2, b' ', sign, z1, z2, z3, z4] =
+            *fixed
         else {
             return None;
         };
@@ -106,10 +104,10 @@ impl Timestamp {
         if !matches!(after, [] | [b' ', b'(', ..]) {
             return None;
         }
-        let month = MONTHS.iter().position(|known| [*m1, *m2, *m3].eq_ignore_ascii_case(known.as_bytes()))?;
-        let [hours, minutes] = [zone.first_chunk::<2>()?, zone.last_chunk::<2>()?].map(|pair| number(pair));
-        let (hours, minutes) = (hours?, minutes?);
-        let east = hours * 60 + minutes;
+        let month = month_of([m1, m2, m3])?;
+        let year = i16::from(two_digits(y1, y2)?) * 100 + i16::from(two_digits(y3, y4)?);
+        let (hours, minutes) = (two_digits(z1, z2)?, two_digits(z3, z4)?);
+        let east = i16::from(hours) * 60 + i16::from(minutes);
         let offset = match sign {
             b'+' => Some(east),
             b'-' => Some(-east).filter(|west| *west != 0),
@@ -118,10 +116,8 @@ impl Timestamp {
         if minutes >= 60 || east > MOST_OFFSET {
             return None;
         }
-        let part = |pair: [u8; 2]| i8::try_from(number(&pair)?).ok();
-        let time = civil::Time::new(part([*h1, *h2])?, part([*i1, *i2])?, part([*s1, *s2])?, 0).ok()?;
-        let year = number(&[*y1, *y2, *y3, *y4])?;
-        Words::new(b"").stamp(year, i8::try_from(month + 1).ok()?, i8::try_from(day).ok()?, time, offset).ok()
+        let time = civil::Time::new(two_digits(h1, h2)?, two_digits(i1, i2)?, two_digits(s1, s2)?, 0).ok()?;
+        Words::new(b"").stamp(year, month, day, time, offset).ok()
     }
 
     fn parse_mail(text: &[u8]) -> Result<Self, ParseError> {
@@ -445,7 +441,7 @@ impl<'a> Words<'a> {
         let before = self.at;
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         // In asctime form a month may stand where the weekday was left out.
-        if MONTHS.iter().any(|month| name.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(month.as_bytes()))) {
+        if name.first_chunk().is_some_and(|name| month_of(*name).is_some()) {
             self.at = before;
             return;
         }
@@ -476,12 +472,7 @@ impl<'a> Words<'a> {
         let at = self.at;
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         self.skip(b"-");
-        let month =
-            name.get(..3).and_then(|name| MONTHS.iter().position(|month| name.eq_ignore_ascii_case(month.as_bytes())));
-        match month.and_then(|month| i8::try_from(month + 1).ok()) {
-            Some(month) => Ok(month),
-            None => Err(ParseError { expected: "a month", at }),
-        }
+        name.first_chunk().and_then(|name| month_of(*name)).ok_or(ParseError { expected: "a month", at })
     }
 
     /// RFC 5322 §4.3: two digits 00 to 49 are 20xx, two digits from 50 and three digits are 19xx.
@@ -574,11 +565,41 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Digits, four at the most.
-fn number(digits: &[u8]) -> Option<i16> {
-    digits
-        .iter()
-        .try_fold(0, |number: i16, octet| octet.is_ascii_digit().then(|| number * 10 + i16::from(octet - b'0')))
+fn two_digits(tens: u8, ones: u8) -> Option<i8> {
+    let [tens, ones] = [tens, ones].map(|digit| digit.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| (tens * 10 + ones) as i8) // at most 99
+}
+
+/// Three letters in lower case as one number, so that names are told apart by one look at each.
+const fn letters([a, b, c]: [u8; 3]) -> u32 {
+    // No other octet than the capital becomes a small letter by this.
+    u32::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0])
+}
+
+/// The number from 1 of the month whose name begins with these letters, in any case of them.
+fn month_of(name: [u8; 3]) -> Option<i8> {
+    const NAMES: [u32; 12] = {
+        let (mut names, mut n) = ([0; 12], 0);
+        while n < names.len() {
+            names[n] = letters(*MONTHS[n].as_bytes().first_chunk().unwrap()); // within the loop; all have three
+            n += 1;
+        }
+        names
+    };
+    let name = letters(name);
+    NAMES.iter().position(|known| *known == name).map(|n| n as i8 + 1) // at most 12
+}
+
+fn is_weekday(name: [u8; 3]) -> bool {
+    const NAMES: [u32; 7] = {
+        let (mut names, mut n) = ([0; 7], 0);
+        while n < names.len() {
+            names[n] = letters(*WEEKDAYS[n].as_bytes().first_chunk().unwrap()); // within the loop; all have three
+            n += 1;
+        }
+        names
+    };
+    NAMES.contains(&letters(name))
 }
 
 /// The zones of RFC 5322 §4.3; the military letters were defined wrongly once and say nothing now.

@@ -148,15 +148,15 @@ fn our_value(field: ours::Field<'_>) -> u64 {
         ours::Value::Date(date) => date.unix() as u64,
         ours::Value::Ids(ids) => ids.map(|id| id.len() as u64).sum(),
         ours::Value::Received(received) => {
-            let host = |host: &Option<ours::ReceivedHost<'_>>| {
-                let address =
-                    |host: &ours::ReceivedHost<'_>| host.address.map_or(0, |address| address.is_ipv4().into());
-                host.as_ref()
-                    .map_or(0, |host| host.name.len() as u64 + len(&host.helo) + len(&host.reverse) + address(host))
+            let host = |host: Option<ours::ReceivedHost<'_>>| {
+                host.map_or(0, |host| {
+                    let names = host.name().len() as u64 + len(&host.helo()) + len(&host.reverse());
+                    names + host.address().map_or(0, |address| u64::from(address.is_ipv4()))
+                })
             };
-            let date = received.date.map_or(0, |date| date.unix() as u64);
-            let hosts = host(&received.from) + host(&received.by);
-            let words = [&received.via, &received.with, &received.id, &received.tls].into_iter().map(len).sum::<u64>();
+            let date = received.date().map_or(0, |date| date.unix() as u64);
+            let hosts = host(received.from()) + host(received.by());
+            let words = len(&received.via()) + len(&received.with()) + len(&received.id()) + len(&received.tls());
             date + hosts + words + our_mailboxes(received.recipients())
         }
         ours::Value::ContentType(value) => value.kind().len() as u64 + params(value.params()),
@@ -288,11 +288,17 @@ fn their_value(value: HeaderValue<'_>) -> u64 {
             value.ctype().len() as u64 + value.attributes().map(|(_, text)| text.len() as u64).sum::<u64>()
         }
         HeaderValue::Received(received) => {
-            let by = received.by().map_or(0, |by| match by {
-                mail_parser::Host::Name(name) => name.len() as u64,
+            let host = |host: Option<mail_parser::Host<'_>>| match host {
+                Some(mail_parser::Host::Name(name)) => name.len() as u64,
                 _ => 0,
-            });
-            by + received.date().map_or(0, |date| date.to_timestamp() as u64)
+            };
+            let len = |text: Option<&str>| text.map_or(0, |text| text.len() as u64);
+            let date = received.date().map_or(0, |date| date.to_timestamp() as u64);
+            let address = received.from_ip().map_or(0, |address| u64::from(address.is_ipv4()));
+            let hosts = host(received.from()) + host(received.by()) + host(received.helo());
+            let words = [received.from_iprev(), received.via(), received.id(), received.tls_cipher(), received.for_()];
+            let with = u64::from(received.with().is_some()) + u64::from(received.tls_version().is_some());
+            date + address + hosts + words.into_iter().map(len).sum::<u64>() + with
         }
         HeaderValue::Empty => 0,
     }

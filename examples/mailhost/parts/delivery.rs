@@ -323,8 +323,8 @@ fn origin(host: &Host, trace: &Bytes) -> Origin {
     let Some(field) = trace.header().get("Received") else { return Origin::Here };
     let received = Received::parse(field.value());
     // RFC 3848: the A in ESMTPA and its like is for who has logged in.
-    let logged_in = received.with.as_deref().is_some_and(|with| with.ends_with('A'));
-    let trusted = received.from.and_then(|from| from.address).is_some_and(|ip| host.config.is_trusted(ip));
+    let logged_in = received.with().as_deref().is_some_and(|with| with.ends_with('A'));
+    let trusted = received.from().and_then(|from| from.address()).is_some_and(|ip| host.config.is_trusted(ip));
     if logged_in || trusted { Origin::Here } else { Origin::Elsewhere }
 }
 

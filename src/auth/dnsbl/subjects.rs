@@ -38,7 +38,7 @@ impl Lists {
         }
         let Some(message) = message else { return subjects };
         add(Origin::Author, &mut dmarc::author(message.header()).ok().map(What::Domain).into_iter());
-        let relays = message.header().all("Received").filter_map(|field| field.received().from?.address);
+        let relays = message.header().all("Received").filter_map(|field| field.received().from()?.address());
         let mut relays =
             relays.filter(|ip| is_global(*ip) && *ip != session.peer).take(self.most_relays).map(What::Address);
         add(Origin::Relay, &mut relays);

@@ -173,7 +173,9 @@ impl Form {
         }
         let place = PLACES[slot(name)]; // below 4096
         let (known, form) = FORMS.get(usize::from(place))?;
-        name.eq_ignore_ascii_case(known).then_some(*form)
+        // Letters and hyphens, to which no other printable octet becomes by this.
+        let differ = |differ, (octet, known): (&u8, &u8)| differ | (octet | 0x20) ^ known;
+        (name.len() == known.len() && name.iter().zip(*known).fold(0, differ) == 0).then_some(*form)
     }
 }
 

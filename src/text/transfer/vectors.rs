@@ -498,19 +498,25 @@ mod shared {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::*;
+    use std::sync::OnceLock;
 
     use super::shared::*;
     use super::{LineEnds, Marks, Waiting, encode_by};
 
+    /// Asked for each header field, and so remembered as one answer and not as six.
+    #[inline]
     pub(super) fn is_here() -> bool {
-        is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt")
+        static HERE: OnceLock<bool> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("avx512vbmi")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
+        })
     }
 
     #[inline]

@@ -1,0 +1,276 @@
+//! What a trace field says of a host: its names and its address.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::tokens::{Piece, Span, Text, Token, Tokens, one_line};
+use crate::text::places::Places;
+use crate::text::transfer::Set;
+
+/// A host in a Received field.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReceivedHost<'a> {
+    text: Text<'a>,
+    word: Piece,
+    found: Found,
+    /// Whether the word is what follows `from` in a comment.
+    at_home: bool,
+}
+
+impl<'a> ReceivedHost<'a> {
+    #[inline]
+    pub(super) fn new(text: Text<'a>, word: Piece, found: Found) -> Self {
+        Self { text, word, found, at_home: false }
+    }
+
+    /// Sendmail for a message made at home: `(from root@localhost)`.
+    pub(super) fn at_home(text: Text<'a>) -> Option<Self> {
+        let mut tokens = Tokens::new(text.octets);
+        let comment = tokens.find_map(Token::comment)?;
+        let octets = comment.of(text.octets).trim_ascii_end();
+        let rest = octets.trim_ascii_start().strip_prefix(b"from")?;
+        let begins = rest.first().is_some_and(u8::is_ascii_whitespace);
+        let end = comment.from as usize + octets.len();
+        let word = Piece::new(end - rest.len(), end);
+        begins.then_some(Self { text, word, found: Found::default(), at_home: true })
+    }
+
+    /// The word behind `from` or `by`. Mostly what the host calls itself; qmail and Exim write the name of its address here
+    /// and `HELO` in a comment.
+    #[inline]
+    pub fn name(&self) -> Cow<'a, str> {
+        if self.at_home { one_line(self.word.of(self.text.octets)) } else { self.text.piece(self.word) }
+    }
+
+    /// What it called itself.
+    #[inline]
+    pub fn helo(&self) -> Option<Cow<'a, str>> {
+        let said = self.found.helo.unwrap_or(self.word);
+        Some(self.text.piece(said)).filter(|name| !self.at_home && (self.found.helo.is_some() || !name.is_empty()))
+    }
+
+    /// The name that the server found for its address; `None` where it wrote `unknown` or nothing.
+    #[inline]
+    pub fn reverse(&self) -> Option<Cow<'a, str>> {
+        // Where a comment says what it called itself, the word says who it is.
+        let own = || Some(self.word).filter(|word| self.found.helo.is_some() && is_domain(word.of(self.text.octets)));
+        self.found.reverse.or_else(own).map(|name| self.text.piece(name))
+    }
+
+    /// Its address, out of the TCP-info or wherever else it stands. What the client itself wrote counts only where there is
+    /// nothing better: a client may say `HELO [127.0.0.1]`.
+    #[inline]
+    pub fn address(&self) -> Option<IpAddr> {
+        let Found { inside, outside, .. } = self.found;
+        // RFC 5321 §4.4: "address-literal FWS "(" TCP-info ")"", of which the server knows the second only. Where the comment says
+        // what it called itself, the word is the server's too.
+        if self.found.helo.is_some() { outside.or(inside) } else { inside.or(outside) }
+    }
+
+    /// The comments behind it, outer brackets removed.
+    pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.text.comments(self.found.comments)
+    }
+}
+
+impl std::fmt::Debug for ReceivedHost<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReceivedHost")
+            .field("name", &self.name())
+            .field("helo", &self.helo())
+            .field("reverse", &self.reverse())
+            .field("address", &self.address())
+            .field("comments", &self.comments().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// What is found of a host in its clause.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What its comments say that it called itself.
+    helo: Option<Piece>,
+    /// The first word of a comment, where it is a name.
+    reverse: Option<Piece>,
+    /// Its address in a comment.
+    inside: Option<IpAddr>,
+    /// Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
+    outside: Option<IpAddr>,
+    /// From its first comment to its last.
+    comments: Span,
+}
+
+/// Reads what clauses say of hosts.
+pub(super) struct Hosts<'a> {
+    octets: &'a [u8],
+    /// Octets of words that are no plain name, and where the next of them is: it is looked for once, however many words
+    /// stand before it.
+    odd: Places<'a>,
+    next: usize,
+}
+
+impl<'a> Hosts<'a> {
+    pub fn new(octets: &'a [u8]) -> Self {
+        static ODD: Set = Set::of(b"@[:");
+        let mut odd = Places::new(octets, &ODD);
+        let next = odd.next(0);
+        Self { octets, odd, next }
+    }
+
+    /// Whether a word, which is behind all that were asked about, may hold an address, or more than a name.
+    #[inline]
+    fn is_odd(&mut self, piece: Piece) -> bool {
+        if self.next < piece.from as usize {
+            self.next = self.odd.next(piece.from as usize);
+        }
+        self.next < piece.to as usize || self.octets.get(piece.from as usize).is_some_and(u8::is_ascii_digit)
+    }
+
+    /// A word of the clause.
+    #[inline]
+    pub fn word(&mut self, piece: Piece, found: &mut Found) {
+        if self.is_odd(piece)
+            && found.outside.is_none()
+            && let Some(address) = address(piece.of(self.octets))
+        {
+            found.outside = Some(address);
+        }
+    }
+
+    /// A comment, which was just read.
+    #[inline]
+    pub fn comment(&mut self, comment: Piece, tokens: &mut Tokens<'_>, found: &mut Found) {
+        found.comments.extend(comment.from - 1, tokens); // behind its bracket
+        let mut first = true;
+        let mut said = false;
+        tokens.words_in(comment, |piece| {
+            let word = piece.of(self.octets);
+            if std::mem::take(&mut said) {
+                found.helo = found.helo.or(Some(piece));
+                return;
+            }
+            match verb(word) {
+                Some(b"") => said = true,
+                Some([b'=', name @ ..]) => {
+                    let name = Piece { from: piece.to - name.len() as u32, ..piece }; // its end
+                    found.helo = found.helo.or(Some(name).filter(|name| !name.is_empty()));
+                }
+                _ if self.is_odd(piece) => place(word, piece, first, found),
+                _ if first && found.reverse.is_none() && is_domain(word) => found.reverse = Some(piece),
+                _ => {}
+            }
+            first = false;
+        });
+    }
+}
+
+/// `IDENT:user@host`, `user@192.0.2.1`, `[192.0.2.1]`
+fn place(word: &[u8], piece: Piece, first: bool, found: &mut Found) {
+    let at = word.iter().rposition(|octet| *octet == b'@').map_or(0, |at| at + 1);
+    let place = word.get(at..).unwrap_or_default();
+    // Comcast writes no space before the bracket: `(b.test[192.0.2.1])`.
+    let bracket = place.iter().position(|octet| *octet == b'[').filter(|at| *at > 0);
+    let (name, literal) = bracket.map_or((place, place), |at| place.split_at(at));
+    let address = address(literal);
+    if first && (address.is_none() || bracket.is_some()) && found.reverse.is_none() && is_domain(name) {
+        let from = piece.from as usize + at;
+        found.reverse = Some(Piece::new(from, from + name.len()));
+    }
+    if address.is_some() && found.inside.is_none() {
+        found.inside = address;
+    }
+}
+
+/// What follows `helo` or `ehlo`: a `=` and a name, or nothing, where the name is the next word.
+#[inline]
+fn verb(word: &[u8]) -> Option<&[u8]> {
+    let (verb, rest) = word.split_first_chunk::<4>()?;
+    // In lower case: no other octet than its capital becomes a small letter by this.
+    let known = matches!(verb.map(|octet| octet | 0x20), [b'h', b'e', b'l', b'o'] | [b'e', b'h', b'l', b'o']);
+    (known && matches!(rest, [] | [b'=', ..])).then_some(rest)
+}
+
+/// A name with a dot in it, or localhost; `unknown` and words of prose are none.
+fn is_domain(word: &[u8]) -> bool {
+    const LABEL: [bool; 256] = {
+        let (mut table, mut octet) = ([false; 256], 0);
+        while octet < 256 {
+            let one = octet as u8; // below 256
+            table[octet] = one.is_ascii_alphanumeric() || one >= 0x80 || matches!(one, b'-' | b'_' | b'.');
+            octet += 1;
+        }
+        table
+    };
+    let mut core = word;
+    while let [rest @ .., b'.'] = core {
+        core = rest;
+    }
+    let mut dots = false;
+    for octet in core {
+        // Any octet is in it.
+        if !LABEL[usize::from(*octet)] {
+            return false;
+        }
+        dots |= *octet == b'.';
+    }
+    dots && core.first() != Some(&b'.') || word.eq_ignore_ascii_case(b"localhost")
+}
+
+/// `[192.0.2.1]`, `[IPv6:2001:db8::1]`, either without brackets, `[192.0.2.1]:25`, `192.0.2.1:25`
+fn address(word: &[u8]) -> Option<IpAddr> {
+    // Most words are none.
+    if !matches!(word, [b'[' | b'0'..=b'9', ..]) && !word.contains(&b':') {
+        return None;
+    }
+    if let [b'[', plain @ .., b']'] | plain = word
+        && let Some(address) = dotted(plain)
+    {
+        return Some(address.into());
+    }
+    let word = std::str::from_utf8(word).ok()?;
+    let inside = match word.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => word,
+    };
+    let tag = inside.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+    let inside = tag.map_or(inside, |_| inside.get(5..).unwrap_or_default());
+    let port = || inside.rsplit_once(':').filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
+    inside.parse().ok().or_else(|| port()?.0.parse().ok())
+}
+
+/// `192.0.2.1`, as most are; what std says of it too, which takes ten times as long.
+fn dotted(word: &[u8]) -> Option<Ipv4Addr> {
+    let (mut address, mut number, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
+    for octet in word {
+        match octet {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || number > 0) => {
+                (number, digits) = (number * 10 + u32::from(octet - b'0'), digits + 1);
+            }
+            b'.' if digits > 0 && number < 256 && dots < 3 => {
+                (address, number, digits, dots) = (address << 8 | number, 0, 0, dots + 1);
+            }
+            _ => return None,
+        }
+    }
+    (dots == 3 && digits > 0 && number < 256).then(|| Ipv4Addr::from(address << 8 | number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_addresses_are_those_of_std() {
+        let numbers =
+            ["", "0", "00", "01", "1", "9", "10", "099", "100", "249", "255", "256", "999", "1000", "x", "+1"];
+        for a in numbers {
+            for b in numbers {
+                for text in
+                    [format!("{a}.{b}.2.1"), format!("1.2.{a}.{b}"), format!("{a}.{b}"), format!("1.2.3.{a}.{b}")]
+                {
+                    assert_eq!(dotted(text.as_bytes()), text.parse().ok(), "{text}");
+                }
+            }
+        }
+    }
+}
