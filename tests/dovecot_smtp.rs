@@ -46,8 +46,8 @@ fn is_policy(row: &Value, word: &str) -> bool {
 
 /// A path as MAIL has it, written again.
 fn path(text: &str, quirks: &Quirks) -> Option<String> {
-    let command = Command::parse(format!("MAIL FROM:{text}").as_bytes(), quirks).ok()?;
-    match command {
+    let line = format!("MAIL FROM:{text}");
+    match Command::parse(line.as_bytes(), quirks).ok()? {
         Command::Mail { from, params } if params == MailParams::default() => Some(from.to_string()),
         _ => None,
     }
@@ -155,7 +155,7 @@ fn tables_of_smtp() {
 
     const SYNTAX: &str = "test-smtp-syntax.json";
     let string = |text: &str| match Command::parse(format!("VRFY {text}").as_bytes(), &strict) {
-        Ok(Command::Vrfy { text, .. }) => Some(text),
+        Ok(Command::Vrfy { text, .. }) => Some(text.into_owned()),
         _ => None,
     };
     for (n, row) in table(SYNTAX, "valid_string_parse_tests").iter().enumerate() {

@@ -14,13 +14,16 @@ use compact_str::CompactString;
 use crate::base::ParseError;
 use crate::base::parse::whole;
 
+mod borrowed;
 mod grammar;
 pub mod list;
 mod mailbox;
 mod spec;
 pub(crate) mod unitext;
 
-pub(crate) use grammar::{Found, domain, is_atext, mailbox};
+use borrowed::tagged;
+pub use borrowed::{BorrowedAddress, BorrowedDomain};
+pub(crate) use grammar::{domain, is_atext, mailbox};
 pub use list::Mailboxes;
 pub use mailbox::{Entry, Group, Mailbox};
 
@@ -108,7 +111,7 @@ impl Address {
     /// # Errors
     /// What was expected, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        whole(mailbox, text).map(Self::from)
+        whole(mailbox, text).map(|(address, _)| address.into())
     }
 
     /// The part before the `@`, its quoting removed.
@@ -121,9 +124,14 @@ impl Address {
         &self.domain
     }
 
+    /// The same without what it owns.
+    pub fn borrowed(&self) -> BorrowedAddress<'_> {
+        BorrowedAddress { local: Cow::Borrowed(&self.local), domain: self.domain.borrowed() }
+    }
+
     /// Whether the address can be written without SMTPUTF8 as it stands.
     pub fn is_ascii(&self) -> bool {
-        self.local.is_ascii() && self.domain.is_ascii()
+        self.borrowed().is_ascii()
     }
 
     /// Whether both parts, as written, keep the length limits of RFC 5321 §4.5.3.1: 64 octets for the local part, 255 for
@@ -142,7 +150,16 @@ impl Domain {
     /// # Errors
     /// What was expected, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        whole(domain, text)
+        whole(domain, text).map(Self::from)
+    }
+
+    /// The same without what it owns.
+    pub fn borrowed(&self) -> BorrowedDomain<'_> {
+        match self {
+            Self::Name(name) => BorrowedDomain::Name(name),
+            Self::Literal(address) => BorrowedDomain::Literal(*address),
+            Self::General(literal) => BorrowedDomain::General(literal),
+        }
     }
 
     /// The name in A-labels and lower case (RFC 5890 §2.3.2.1): what the DNS is asked for. `None` for a literal, and for
@@ -170,25 +187,13 @@ impl Domain {
 
     /// Whether it can be written without SMTPUTF8 as it stands.
     pub fn is_ascii(&self) -> bool {
-        match self {
-            Self::Name(name) => name.is_ascii(),
-            Self::Literal(_) => true,
-            Self::General(literal) => literal.is_ascii(),
-        }
+        self.borrowed().is_ascii()
     }
 }
 
 impl PartialEq for Domain {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Name(a), Self::Name(b)) => a.eq_ignore_ascii_case(b),
-            (Self::Literal(a), Self::Literal(b)) => a == b,
-            (Self::General(a), Self::General(b)) => {
-                let ((tag, content), (other, same)) = (tagged(a), tagged(b));
-                tag.eq_ignore_ascii_case(other) && content == same
-            }
-            _ => false,
-        }
+        self.borrowed() == other.borrowed()
     }
 }
 
@@ -205,11 +210,6 @@ impl std::hash::Hash for Domain {
             }
         }
     }
-}
-
-/// The tag of a `General-address-literal`, and what stands behind its colon.
-fn tagged(literal: &str) -> (&str, &str) {
-    literal.split_once(':').unwrap_or((literal, ""))
 }
 
 impl std::ops::Deref for Name {
@@ -325,31 +325,16 @@ impl From<IpAddr> for Domain {
     }
 }
 
-/// Written with quoting where the local part needs it and nowhere else (RFC 5321 §4.1.2: the Dot-string form is preferred).
+/// As its [`borrowed`](Self::borrowed) form is written: with quoting where the local part needs it.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext)) {
-            return write!(f, "{}@{}", self.local, self.domain);
-        }
-        f.write_str("\"")?;
-        for character in self.local.chars() {
-            if matches!(character, '"' | '\\') {
-                f.write_str("\\")?;
-            }
-            fmt::Write::write_char(f, character)?;
-        }
-        write!(f, "\"@{}", self.domain)
+        self.borrowed().fmt(f)
     }
 }
 
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Literal(IpAddr::V4(address)) => write!(f, "[{address}]"),
-            Self::Literal(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
-            Self::General(literal) => write!(f, "[{literal}]"),
-        }
+        self.borrowed().fmt(f)
     }
 }
 

@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 pub(crate) mod crypto;
 pub(crate) mod der;
+pub(crate) mod eight;
 pub mod network;
 pub mod parse;
 pub mod proxy;

@@ -4,7 +4,7 @@
 //! more input.
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_while, take_while1};
+use nom::bytes::complete::{tag, take_while};
 use nom::error::ErrorKind;
 use nom::{IResult, Parser};
 
@@ -122,7 +122,11 @@ pub fn wsp(input: &[u8]) -> Parsed<'_, &[u8]> {
 
 /// `1*DIGIT` that fits; a number that does not fit is an error, never cut or wrapped.
 pub fn number<T: std::str::FromStr>(input: &[u8]) -> Parsed<'_, T> {
-    let (rest, digits) = expected("a number", take_while1(|octet: u8| octet.is_ascii_digit())).parse(input)?;
+    let len = input.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(input.len());
+    let (digits, rest) = input.split_at_checked(len).unwrap_or_default();
+    if digits.is_empty() {
+        return fail(input, "a number");
+    }
     match std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) {
         Some(number) => Ok((rest, number)),
         None => fail(input, "a smaller number"),

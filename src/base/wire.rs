@@ -212,6 +212,24 @@ impl Wire {
     /// Once for each line that is longer, when its end has come, so that a reply to it keeps its place. Until then its
     /// octets are dropped as they come.
     pub fn line(&mut self, max: usize) -> Result<Option<Line>, LineTooLong> {
+        let Some(end) = self.line_end(max)? else { return Ok(None) };
+        let mut text = self.take(end + 1);
+        let (line, ending) = ended(&text);
+        text.truncate(line.len());
+        Ok(Some(Line { text, ending }))
+    }
+
+    /// For machines: the same left where it lies, for lines of which nothing is kept. It is read then.
+    ///
+    /// # Errors
+    /// As with [`line`](Self::line).
+    pub fn read_line(&mut self, max: usize) -> Result<Option<(&[u8], Ending)>, LineTooLong> {
+        let Some(end) = self.line_end(max)? else { return Ok(None) };
+        Ok(Some(ended(self.read(end + 1))))
+    }
+
+    /// Where the LF of the next line is.
+    fn line_end(&mut self, max: usize) -> Result<Option<usize>, LineTooLong> {
         let Some(found) = memchr::memchr(b'\n', &self.unread()[self.searched..]) else {
             // `searched` never passes the end
             self.searched = self.unread().len();
@@ -224,18 +242,11 @@ impl Wire {
             return Ok(None);
         };
         let end = self.searched + found;
-        let mut line = self.take(end + 1);
-        if std::mem::take(&mut self.dropping) || line.len() > max {
+        if std::mem::take(&mut self.dropping) || end >= max {
+            self.skip(end + 1);
             return Err(LineTooLong { max });
         }
-        line.truncate(end);
-        let ending = if line.last() == Some(&b'\r') {
-            line.truncate(end - 1);
-            Ending::CrLf
-        } else {
-            Ending::BareLf
-        };
-        Ok(Some(Line { text: line, ending }))
+        Ok(Some(end))
     }
 
     /// For machines: whether an overlong line is being dropped, that is, whether octets were taken that no line has
@@ -384,6 +395,15 @@ impl Wire {
     }
 }
 
+/// A line that ends in LF without its end, and how it ends.
+fn ended(line: &[u8]) -> (&[u8], Ending) {
+    match line {
+        [text @ .., b'\r', b'\n'] => (text, Ending::CrLf),
+        [text @ .., _] => (text, Ending::BareLf),
+        [] => (line, Ending::BareLf), // it has its LF
+    }
+}
+
 /// `write!` to a wire sends the text; it cannot fail.
 impl fmt::Write for Wire {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -399,15 +419,20 @@ mod tests {
     #[test]
     fn lines_are_the_same_however_they_are_cut() {
         let input = b"EHLO a\r\nbare\nan overlong line\r\n\r\nlast\r\nrest";
-        let lines = |pieces: &[&[u8]]| {
+        let lines = |pieces: &[&[u8]], in_place: bool| {
             let mut wire = Wire::new();
             let mut lines = Vec::new();
             for piece in pieces {
                 wire.feed(piece);
                 loop {
-                    match wire.line(10) {
+                    let line = if in_place {
+                        wire.read_line(10).map(|line| line.map(|(text, ending)| (text.to_vec(), ending)))
+                    } else {
+                        wire.line(10).map(|line| line.map(|line| (line.text.to_vec(), line.ending)))
+                    };
+                    match line {
                         Ok(None) => break,
-                        Ok(Some(line)) => lines.push(Ok((line.text.to_vec(), line.ending))),
+                        Ok(Some(line)) => lines.push(Ok(line)),
                         Err(error) => lines.push(Err(error)),
                     }
                 }
@@ -421,9 +446,11 @@ mod tests {
             Ok((b"".to_vec(), Ending::CrLf)),
             Ok((b"last".to_vec(), Ending::CrLf)),
         ];
-        assert_eq!(lines(&[input]), expected);
-        assert_eq!(lines(&input.chunks(1).collect::<Vec<_>>()), expected);
-        assert_eq!(lines(&input.chunks(7).collect::<Vec<_>>()), expected);
+        for in_place in [false, true] {
+            assert_eq!(lines(&[input], in_place), expected);
+            assert_eq!(lines(&input.chunks(1).collect::<Vec<_>>(), in_place), expected);
+            assert_eq!(lines(&input.chunks(7).collect::<Vec<_>>(), in_place), expected);
+        }
     }
 
     #[test]

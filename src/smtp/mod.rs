@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::address::{Address, Name};
+use crate::address::{Address, BorrowedAddress, Name};
 use crate::base::Timestamp;
 
 mod attributes;
@@ -43,26 +43,27 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
-/// `Reverse-path = Path / "<>"` (RFC 5321 §4.1.2).
+/// `Reverse-path = Path / "<>"` (RFC 5321 §4.1.2); a [`Command`] has one with a [`BorrowedAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums)] // closed by the RFC
-pub enum ReversePath {
+pub enum ReversePath<A = Address> {
     /// `<>`: bounces and other mail that must never be bounced.
     Null,
     /// An address that takes the bounces.
-    Address(Address),
+    Address(A),
 }
 
-/// `Forward-path`, or the one recipient that needs no domain (RFC 5321 §4.1.1.3).
+/// `Forward-path`, or the one recipient that needs no domain (RFC 5321 §4.1.1.3); a [`Command`] has one with a
+/// [`BorrowedAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums)] // closed by the RFC
-pub enum ForwardPath {
+pub enum ForwardPath<A = Address> {
     /// `<Postmaster>`, in any case of letters.
     Postmaster,
     /// An address.
-    Address(Address),
+    Address(A),
 }
 
 /// The parameters of MAIL that a message carries with it.
@@ -277,8 +278,48 @@ impl From<Address> for ReversePath {
     }
 }
 
+impl ReversePath {
+    /// The same without what it owns.
+    pub fn borrowed(&self) -> ReversePath<BorrowedAddress<'_>> {
+        match self {
+            Self::Null => ReversePath::Null,
+            Self::Address(address) => ReversePath::Address(address.borrowed()),
+        }
+    }
+}
+
+impl ForwardPath {
+    /// The same without what it owns.
+    pub fn borrowed(&self) -> ForwardPath<BorrowedAddress<'_>> {
+        match self {
+            Self::Postmaster => ForwardPath::Postmaster,
+            Self::Address(address) => ForwardPath::Address(address.borrowed()),
+        }
+    }
+}
+
+impl ReversePath<BorrowedAddress<'_>> {
+    /// The same, owning what it has.
+    pub fn into_owned(self) -> ReversePath {
+        match self {
+            Self::Null => ReversePath::Null,
+            Self::Address(address) => ReversePath::Address(address.into()),
+        }
+    }
+}
+
+impl ForwardPath<BorrowedAddress<'_>> {
+    /// The same, owning what it has.
+    pub fn into_owned(self) -> ForwardPath {
+        match self {
+            Self::Postmaster => ForwardPath::Postmaster,
+            Self::Address(address) => ForwardPath::Address(address.into()),
+        }
+    }
+}
+
 /// With its brackets: `<ada@example.org>`, `<>`.
-impl fmt::Display for ReversePath {
+impl<A: fmt::Display> fmt::Display for ReversePath<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("<>"),
@@ -288,7 +329,7 @@ impl fmt::Display for ReversePath {
 }
 
 /// With its brackets: `<ada@example.org>`, `<Postmaster>`.
-impl fmt::Display for ForwardPath {
+impl<A: fmt::Display> fmt::Display for ForwardPath<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postmaster => f.write_str("<Postmaster>"),

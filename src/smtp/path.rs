@@ -1,101 +1,101 @@
 //! Paths: what stands between the brackets of MAIL and RCPT (RFC 5321 §4.1.2).
 //!
-//! Quoted local parts, address literals and UTF-8 are read as [`Address`] reads them; source routes are read and dropped.
+//! Quoted local parts, address literals and UTF-8 are read as [`Address`](crate::address::Address) has them; source routes are
+//! read and dropped.
 
-use super::Quirks;
-use crate::address::{self, Domain, Found, MAX_DOMAIN};
-use crate::base::ParseError;
-use crate::base::parse::{Expected, Parsed, fail, sp};
+use super::command::upper;
+use super::{ForwardPath, Quirks, ReversePath};
+use crate::address::{self, BorrowedAddress, BorrowedDomain, Domain, MAX_DOMAIN};
+use crate::base::parse::{Expected, Parsed, fail};
 
-/// `Reverse-path = Path / "<>"` behind `FROM:`, where `None` is `<>`, and what comes after it and its space.
-#[inline(always)] // as said at `Found`
-pub(super) fn reverse<'a>(args: &'a [u8], quirks: &Quirks) -> Result<(Option<Found<'a>>, &'a [u8]), ParseError> {
-    let place = |fault| at(args, fault);
-    let (rest, inner) = match begin(b"FROM:", "FROM:", args, quirks).map_err(place)? {
+const FROM: u32 = upper(*b"FROM");
+
+/// What stands before a mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Bracket,
+    /// A bracket, and a source route that was passed over.
+    Route,
+    /// Nothing, where that is let pass.
+    None,
+}
+
+/// `Reverse-path = Path / "<>"` behind `FROM:`, and what comes after it and its space.
+#[inline(always)] // what these return is too large to be handed on from function to function
+pub(super) fn reverse<'a>(args: &'a [u8], quirks: &Quirks) -> Parsed<'a, ReversePath<BorrowedAddress<'a>>> {
+    let (rest, opening) = match args.split_first_chunk() {
+        Some((word, [b':', rest @ ..])) if upper(*word) == FROM => begin(rest, quirks)?,
+        _ => return fail(args, "FROM:"),
+    };
+    let (rest, path) = match rest {
         // Behind a source route stands a mailbox: `<@a.test:>` is no null reverse-path.
-        (path @ [b'>', rest @ ..], Some(())) if args.strip_suffix(path).is_some_and(|begun| begun.ends_with(b"<")) => {
-            (rest, None)
-        }
-        (rest, bracket) => {
-            let (rest, found) = mailbox(rest).map_err(place)?;
-            (end(rest, bracket).map_err(place)?, Some(found))
-        }
-    };
-    Ok((inner, behind_spaces(rest).map_err(place)?))
-}
-
-/// `Forward-path = Path`, or `Postmaster` (RFC 5321 §4.1.1.3), which is `None`, behind `TO:`, and what comes after
-/// it and its space.
-#[inline(always)]
-pub(super) fn forward<'a>(args: &'a [u8], quirks: &Quirks) -> Result<(Option<Found<'a>>, &'a [u8]), ParseError> {
-    let place = |fault| at(args, fault);
-    let (rest, bracket) = begin(b"TO:", "TO:", args, quirks).map_err(place)?;
-    let (rest, inner) = match rest.split_first_chunk::<10>() {
-        Some((name, rest @ ([] | [b'>' | b' ', ..]))) if name.eq_ignore_ascii_case(b"postmaster") => (rest, None),
+        [b'>', rest @ ..] if opening == Opening::Bracket => (rest, ReversePath::Null),
         _ => {
-            let (rest, found) = mailbox(rest).map_err(place)?;
-            (rest, Some(found))
+            let (rest, address) = mailbox(rest)?;
+            (end(rest, opening)?, ReversePath::Address(address))
         }
     };
-    let rest = end(rest, bracket).map_err(place)?;
-    Ok((inner, behind_spaces(rest).map_err(place)?))
+    Ok((behind_spaces(rest)?, path))
 }
 
-/// Where it is.
+/// `Forward-path = Path`, or `Postmaster` (RFC 5321 §4.1.1.3), behind `TO:`, and what comes after it and its space.
+#[inline(always)]
+pub(super) fn forward<'a>(args: &'a [u8], quirks: &Quirks) -> Parsed<'a, ForwardPath<BorrowedAddress<'a>>> {
+    let (rest, opening) = match args {
+        [b'T' | b't', b'O' | b'o', b':', rest @ ..] => begin(rest, quirks)?,
+        _ => return fail(args, "TO:"),
+    };
+    let (rest, path) = match mailbox(rest) {
+        Ok((rest, address)) => (rest, ForwardPath::Address(address)),
+        Err(fault) => (postmaster(rest).ok_or(fault)?, ForwardPath::Postmaster),
+    };
+    Ok((behind_spaces(end(rest, opening)?)?, path))
+}
+
+/// What follows the name that needs no domain, and so is no mailbox.
 #[cold]
-fn at(args: &[u8], fault: nom::Err<Expected<'_>>) -> ParseError {
-    match fault {
-        nom::Err::Error(fault) | nom::Err::Failure(fault) => {
-            ParseError { expected: fault.expected, at: args.len() - fault.rest.len() }
-        }
-        nom::Err::Incomplete(_) => ParseError { expected: "a path", at: args.len() }, // complete mode: never
+fn postmaster(rest: &[u8]) -> Option<&[u8]> {
+    match rest.split_first_chunk::<10>()? {
+        (name, rest @ ([] | [b'>' | b' ', ..])) if name.eq_ignore_ascii_case(b"postmaster") => Some(rest),
+        _ => None,
     }
 }
 
-/// The keyword, the bracket where there is one, and a source route.
+/// The bracket where there is one, and a source route.
 #[inline(always)]
-fn begin<'a, const N: usize>(
-    keyword: &[u8; N],
-    name: &'static str,
-    args: &'a [u8],
-    quirks: &Quirks,
-) -> Parsed<'a, Option<()>> {
-    let mut rest = match args.split_first_chunk::<N>() {
-        Some((word, rest)) if word.eq_ignore_ascii_case(keyword) => rest,
-        _ => return fail(args, name),
-    };
+fn begin<'a>(mut rest: &'a [u8], quirks: &Quirks) -> Parsed<'a, Opening> {
     if quirks.space_after_colon {
         while let [b' ', after @ ..] = rest {
             rest = after;
         }
     }
     match rest {
-        [b'<', rest @ ..] if rest.first() == Some(&b'@') => Ok((source_route(rest)?.0, Some(()))),
-        [b'<', rest @ ..] => Ok((rest, Some(()))),
+        [b'<', rest @ ..] if rest.first() == Some(&b'@') => Ok((source_route(rest)?.0, Opening::Route)),
+        [b'<', rest @ ..] => Ok((rest, Opening::Bracket)),
         // A source route is nothing that anybody types.
-        [b'@', ..] => fail(rest, "a path in brackets"),
-        rest if quirks.no_brackets => Ok((rest, None)),
+        rest if quirks.no_brackets && rest.first() != Some(&b'@') => Ok((rest, Opening::None)),
         rest => fail(rest, "a path in brackets"),
     }
 }
 
 /// The closing bracket, where there was an opening one.
 #[inline(always)]
-fn end(rest: &[u8], bracket: Option<()>) -> Result<&[u8], nom::Err<Expected<'_>>> {
-    match (rest, bracket) {
-        ([b'>', rest @ ..], Some(())) => Ok(rest),
-        (rest, Some(())) => Err(nom::Err::Error(Expected { rest, expected: "a closing bracket" })),
-        (rest, None) => Ok(rest),
+fn end(rest: &[u8], opening: Opening) -> Result<&[u8], nom::Err<Expected<'_>>> {
+    match rest {
+        [b'>', rest @ ..] if opening != Opening::None => Ok(rest),
+        rest if opening != Opening::None => Err(nom::Err::Error(Expected { rest, expected: "a closing bracket" })),
+        rest => Ok(rest),
     }
 }
 
 /// What follows the space behind a path; a second one says nothing.
 #[inline(always)]
 fn behind_spaces(rest: &[u8]) -> Result<&[u8], nom::Err<Expected<'_>>> {
-    if rest.is_empty() {
-        return Ok(rest);
-    }
-    let (mut rest, ()) = sp(rest)?;
+    let mut rest = match rest {
+        [] => return Ok(rest),
+        [b' ', rest @ ..] => rest,
+        _ => return Err(nom::Err::Error(Expected { rest, expected: "a space" })),
+    };
     while let [b' ', after @ ..] = rest {
         rest = after;
     }
@@ -121,22 +121,15 @@ fn source_route(input: &[u8]) -> Parsed<'_, ()> {
 /// and those that say they are A-labels such as there are. Local parts beyond 64 octets are out there, in the reverse-paths of
 /// mailing lists, and do no harm.
 #[inline(always)]
-fn mailbox(input: &[u8]) -> Parsed<'_, Found<'_>> {
-    let (rest, found) = address::mailbox(input)?;
-    let name = match &found {
-        Found::Plain { domain, .. } => *domain,
-        Found::Other(address) => match address.domain() {
-            Domain::Name(name) => name,
-            _ => return Ok((rest, found)),
-        },
-    };
-    // Most are short, and have neither long labels nor one that begins with "xn--".
-    if (name.len() > MAX_LABEL || name.contains('-'))
+fn mailbox(input: &[u8]) -> Parsed<'_, BorrowedAddress<'_>> {
+    let (rest, (address, may_have_a_labels)) = address::mailbox(input)?;
+    if let BorrowedDomain::Name(name) = address.domain()
+        && (may_have_a_labels || name.len() > MAX_LABEL)
         && let Some(wanted) = fault(name)
     {
         return fail(input, wanted);
     }
-    Ok((rest, found))
+    Ok((rest, address))
 }
 
 /// What should be there instead of that name.
@@ -160,7 +153,14 @@ const MAX_LABEL: usize = 63;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::ForwardPath;
+
+    /// Where reading stopped, and why.
+    fn fault_of<T>(read: Parsed<'_, T>, text: &str) -> (usize, &'static str) {
+        match read {
+            Err(nom::Err::Error(fault)) => (text.len() - fault.rest.len(), fault.expected),
+            _ => panic!("{text} was read"),
+        }
+    }
 
     #[test]
     fn source_routes_are_dropped() {
@@ -170,32 +170,29 @@ mod tests {
             ("TO:<@[192.0.2.1]:ada@c.test>", "<ada@c.test>"),
             ("TO:<@a.test:Postmaster>", "<Postmaster>"),
         ] {
-            let (path, _) = forward(text.as_bytes(), &Quirks::default()).unwrap();
-            assert_eq!(
-                path.map_or(ForwardPath::Postmaster, |found| ForwardPath::Address(found.into())).to_string(),
-                same
-            );
+            let (_, path) = forward(text.as_bytes(), &Quirks::default()).unwrap();
+            assert_eq!(path.to_string(), same);
         }
         for (text, at) in
             [("TO:<@a.test,b.test:ada@c.test>", 12), ("TO:<@a.test ada@c.test>", 11), ("TO:<@a.test:>", 12)]
         {
-            let error = forward(text.as_bytes(), &Quirks::default()).map(|_| ()).unwrap_err();
-            assert_eq!(error.at, at, "{text}");
+            let (error, _) = fault_of(forward(text.as_bytes(), &Quirks::default()), text);
+            assert_eq!(error, at, "{text}");
         }
     }
 
     #[test]
     fn nobody_stands_behind_a_source_route() {
         for (text, at) in [("FROM:<@a.test:>", 14), ("FROM:<@a,@b:> SIZE=1", 12)] {
-            let error = reverse(text.as_bytes(), &Quirks::default()).map(|_| ()).unwrap_err();
-            assert_eq!((error.at, error.expected), (at, "a local part"), "{text}");
+            let error = fault_of(reverse(text.as_bytes(), &Quirks::default()), text);
+            assert_eq!(error, (at, "a local part"), "{text}");
         }
     }
 
     #[test]
     fn what_follows_a_path_is_left_for_the_parameters() {
         for (text, left) in [("FROM:<>", ""), ("FROM:<> ", ""), ("FROM:<a@b>  SIZE=1 X", "SIZE=1 X")] {
-            let (_, rest) = reverse(text.as_bytes(), &Quirks::default()).unwrap();
+            let (rest, _) = reverse(text.as_bytes(), &Quirks::default()).unwrap();
             assert_eq!(rest, left.as_bytes());
         }
     }

@@ -6,12 +6,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use compact_str::CompactString;
+
 use super::OneLine;
-use crate::base::parse::{Parsed, fail, whole};
 use crate::base::wire::LineTooLong;
 use crate::base::{ParseError, Wire};
 use crate::message::Enhanced;
 use crate::message::status::number;
+use crate::text::transfer::text;
 
 /// What is written on one line of a reply at most, its end counted (RFC 5321 §4.5.3.1.5).
 const MAX_LINE: usize = 512;
@@ -31,8 +33,8 @@ const MAX_LINE: usize = 512;
 pub struct Reply {
     code: u16,
     enhanced: Option<Enhanced>,
-    /// The lines, joined by LF.
-    text: Cow<'static, str>,
+    /// The lines, joined by LF. What is short, or ours, needs no memory of its own.
+    text: CompactString,
 }
 
 impl Reply {
@@ -43,7 +45,11 @@ impl Reply {
     /// Where `code` is not one of RFC 5321 §4.2: 200 to 599.
     pub fn new(code: u16, enhanced: impl Into<Option<Enhanced>>, text: impl Into<Cow<'static, str>>) -> Self {
         assert!((200..600).contains(&code), "a reply code is between 200 and 599");
-        Self { code, enhanced: enhanced.into(), text: text.into() }
+        let text = match text.into() {
+            Cow::Borrowed(text) => CompactString::const_new(text),
+            Cow::Owned(text) => text.into(),
+        };
+        Self { code, enhanced: enhanced.into(), text }
     }
 
     /// Reads a whole reply, its line ends included.
@@ -51,23 +57,41 @@ impl Reply {
     /// # Errors
     /// What was expected, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        let mut reply = None;
-        let mut at = 0;
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let len = memchr::memchr(b'\n', rest).ok_or(ParseError { expected: "CRLF", at: text.len() })?;
-            let line = rest.get(..len).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let place = |error: ParseError| ParseError { at: error.at + at, ..error };
-            let last = extend(&mut reply, line).map_err(place)?;
-            at += len + 1;
-            if last {
-                return match reply {
-                    Some(reply) if at == text.len() => Ok(reply),
-                    _ => Err(ParseError { expected: "the end", at }),
-                };
-            }
+        let (line, rest) = first_line(text)?;
+        match ReplyLine::parse(line)? {
+            line if line.last && rest.is_empty() => Ok(line.into()),
+            line => Self::parse_on(line, rest, text.len()),
         }
-        Err(ParseError { expected: "a reply line", at })
+    }
+
+    /// Reads what follows the first line.
+    fn parse_on(line: ReplyLine<'_>, mut rest: &[u8], len: usize) -> Result<Self, ParseError> {
+        let mut last = line.last;
+        let mut reply = Self::from(line);
+        loop {
+            let at = len - rest.len();
+            let place = |error: ParseError| ParseError { at: error.at + at, ..error };
+            match (last, rest) {
+                (true, []) => return Ok(reply),
+                (true, _) => return Err(ParseError { expected: "the end", at }),
+                (false, []) => return Err(ParseError { expected: "a reply line", at }),
+                (false, _) => {}
+            }
+            let (line, after) = first_line(rest).map_err(place)?;
+            last = reply.extend(ReplyLine::parse(line).map_err(place)?).map_err(place)?;
+            rest = after;
+        }
+    }
+
+    /// Adds a line that is not the first; `true` where it was the last.
+    fn extend(&mut self, line: ReplyLine<'_>) -> Result<bool, ParseError> {
+        // RFC 5321 §4.2.1: "the reply code on each of the lines MUST be the same".
+        if line.code != self.code {
+            return Err(ParseError { expected: "the same code on each line", at: 0 });
+        }
+        self.text.push('\n');
+        self.text.push_str(&String::from_utf8_lossy(line.text_of(self.enhanced)));
+        Ok(line.last)
     }
 
     /// The three digits, 200 to 599.
@@ -212,67 +236,102 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Adds a line to what came of a reply so far; `true` where it was the last.
-fn extend(reply: &mut Option<Reply>, line: &[u8]) -> Result<bool, ParseError> {
-    let (code, last, text) = whole(reply_line, line)?;
-    let enhanced = enhanced_code(code, text);
-    let strip = |wanted: Option<Enhanced>| match (&enhanced, wanted) {
-        (Some((enhanced, text)), Some(wanted)) if *enhanced == wanted => *text,
-        _ => text,
+/// The first line without its end, and what follows it.
+#[inline(always)]
+fn first_line(text: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
+    let Some(end) = memchr::memchr(b'\n', text) else {
+        return Err(ParseError { expected: if text.is_empty() { "a reply line" } else { "CRLF" }, at: text.len() });
     };
-    match reply {
-        None => {
-            let enhanced = enhanced.as_ref().map(|(enhanced, _)| *enhanced);
-            let text = String::from_utf8_lossy(strip(enhanced)).into_owned();
-            *reply = Some(Reply { code, enhanced, text: Cow::Owned(text) });
-        }
-        // RFC 5321 §4.2.1: "the reply code on each of the lines MUST be the same".
-        Some(reply) if reply.code != code => return Err(ParseError { expected: "the same code on each line", at: 0 }),
-        Some(reply) => {
-            let all = reply.text.to_mut();
-            all.push('\n');
-            all.push_str(&String::from_utf8_lossy(strip(reply.enhanced)));
-        }
-    }
-    Ok(last)
+    let (line, rest) = text.split_at_checked(end + 1).unwrap_or_default();
+    let ([line @ .., b'\r', b'\n'] | [line @ .., b'\n']) = line else { return Ok((&[], rest)) }; // it ends so
+    Ok((line, rest))
 }
 
 /// `Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF`, one line of it without its
-/// end: the code, whether it is the last, and the text.
-fn reply_line(input: &[u8]) -> Parsed<'_, (u16, bool, &[u8])> {
-    // Reply-code = %x32-35 %x30-35 %x30-39, but codes with a second digit beyond 5 are out there.
-    let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = input else {
-        return fail(input, "a reply code");
-    };
-    let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
-    match rest {
-        [] => Ok((&[], (code, true, rest))),
-        [b' ', text @ ..] => Ok((&[], (code, true, text))),
-        [b'-', text @ ..] => Ok((&[], (code, false, text))),
-        _ => fail(rest, "a space or a hyphen"),
+/// end.
+#[derive(Clone, Copy)]
+struct ReplyLine<'a> {
+    code: u16,
+    last: bool,
+    /// What follows the code.
+    text: &'a [u8],
+    /// The enhanced code at its start, and what follows that.
+    enhanced: Option<(Enhanced, &'a [u8])>,
+}
+
+impl<'a> ReplyLine<'a> {
+    #[inline(always)]
+    fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
+        // Reply-code = %x32-35 %x30-35 %x30-39, but codes with a second digit beyond 5 are out there.
+        let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = line else {
+            return Err(ParseError { expected: "a reply code", at: 0 });
+        };
+        let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+        let (last, text) = match rest {
+            [] => (true, rest),
+            [b' ', text @ ..] => (true, text),
+            [b'-', text @ ..] => (false, text),
+            _ => return Err(ParseError { expected: "a space or a hyphen", at: 3 }),
+        };
+        Ok(Self { code, last, text, enhanced: enhanced_code(*a, text) })
+    }
+
+    /// The text without the enhanced code, where that is the one that the first line has.
+    #[inline(always)]
+    fn text_of(&self, wanted: Option<Enhanced>) -> &'a [u8] {
+        match (self.enhanced, wanted) {
+            (Some((enhanced, text)), Some(wanted)) if enhanced == wanted => text,
+            _ => self.text,
+        }
+    }
+}
+
+/// The first line.
+impl From<ReplyLine<'_>> for Reply {
+    #[inline(always)]
+    fn from(line: ReplyLine<'_>) -> Self {
+        let (enhanced, octets) = match line.enhanced {
+            Some((enhanced, octets)) => (Some(enhanced), octets),
+            None => (None, line.text),
+        };
+        let text = match text(octets) {
+            Some(text) => CompactString::from(text),
+            None => String::from_utf8_lossy(octets).into(),
+        };
+        Self { code: line.code, enhanced, text }
     }
 }
 
 /// `status-code = class "." subject "." detail` (RFC 3463 §2) with a space or the end after it. Its class must be that of
 /// the code (RFC 2034 §4); other text is taken as it stands.
-fn enhanced_code(code: u16, text: &[u8]) -> Option<(Enhanced, &[u8])> {
-    let [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = text else { return None };
-    let class = class - b'0';
-    if u16::from(class) != code / 100 {
+#[inline(always)]
+fn enhanced_code(class: u8, text: &[u8]) -> Option<(Enhanced, &[u8])> {
+    let [first @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = text else { return None };
+    if *first != class {
         return None;
     }
     let (subject, rest) = leading_number(rest)?;
-    let (detail, rest) = leading_number(rest.strip_prefix(b".")?)?;
+    let [b'.', rest @ ..] = rest else { return None };
+    let (detail, rest) = leading_number(rest)?;
     let rest = match rest {
         [] => rest,
         [b' ', rest @ ..] => rest,
         _ => return None,
     };
-    Some((Enhanced(class, subject, detail), rest))
+    Some((Enhanced(class - b'0', subject, detail), rest))
 }
 
 /// `1*3DIGIT` without leading zeros at the start, and what follows.
+#[inline(always)]
 fn leading_number(text: &[u8]) -> Option<(u16, &[u8])> {
+    match text {
+        [digit @ b'0'..=b'9', rest @ ..] if !matches!(rest, [b'0'..=b'9', ..]) => Some(((digit - b'0').into(), rest)),
+        _ => longer_number(text),
+    }
+}
+
+/// One of two or three digits.
+fn longer_number(text: &[u8]) -> Option<(u16, &[u8])> {
     let len = text.iter().take(4).take_while(|octet| octet.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(len);
     Some((number(digits)?, rest))
@@ -333,18 +392,39 @@ impl ReplyReader {
     /// # Errors
     /// Where what came is no reply. Nothing that comes after it can be trusted to answer any command.
     pub fn read(&mut self, wire: &mut Wire) -> Result<Option<Reply>, ReplyError> {
-        while let Some(line) = wire.line(self.max_line)? {
-            self.octets += line.text.len();
-            if self.octets > self.max_reply {
-                return Err(ReplyError::TooLong { max: self.max_reply });
-            }
-            if extend(&mut self.reply, &line.text)? {
-                self.octets = 0;
-                return Ok(self.reply.take());
+        while let Some((line, _)) = wire.read_line(self.max_line)? {
+            if let Some(reply) = self.line(line)? {
+                return Ok(Some(reply));
             }
         }
         // A line that is being dropped will never be a reply; its end may never come.
         if wire.is_dropping() { Err(LineTooLong { max: self.max_line }.into()) } else { Ok(None) }
+    }
+
+    /// Takes a line in; the reply where it was the last.
+    #[inline(always)]
+    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
+        self.octets += line.len();
+        if self.octets > self.max_reply {
+            return Err(ReplyError::TooLong { max: self.max_reply });
+        }
+        let line = ReplyLine::parse(line)?;
+        let last = line.last;
+        match &mut self.reply {
+            None if last => {
+                self.octets = 0;
+                return Ok(Some(line.into()));
+            }
+            None => self.reply = Some(line.into()),
+            Some(reply) => {
+                reply.extend(line)?;
+            }
+        }
+        if last {
+            self.octets = 0;
+            return Ok(self.reply.take());
+        }
+        Ok(None)
     }
 
     /// Whether part of a reply has come.

@@ -195,7 +195,7 @@ impl Client {
         }
     }
 
-    fn command(&mut self, command: &Command, state: State) {
+    fn command(&mut self, command: &Command<'_>, state: State) {
         let _ = command.write(&mut self.wire); // writing to a wire cannot fail
         self.state = state;
         self.since = None;
@@ -331,9 +331,9 @@ impl Client {
         // RFC 6531 §3.7.1: the client "MUST send only ASCII (LDH label or A-label [RFC5890]) domains in the EHLO command".
         let name = in_ascii(&self.config.name).unwrap_or_else(|| self.config.name.clone());
         let command = match verb {
-            HelloVerb::Helo => Command::Helo(Some(name)),
-            HelloVerb::Ehlo => Command::Ehlo(name),
-            HelloVerb::Lhlo => Command::Lhlo(name),
+            HelloVerb::Helo => Command::Helo(Some(name.borrowed())),
+            HelloVerb::Ehlo => Command::Ehlo(name.borrowed()),
+            HelloVerb::Lhlo => Command::Lhlo(name.borrowed()),
         };
         self.command(&command, State::Hello(verb));
     }

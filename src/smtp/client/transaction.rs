@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::base::Step;
+use crate::base::{Step, Wire};
 use crate::smtp::data::{self, DataWriter};
 use crate::smtp::server::Protocol;
 use crate::smtp::{
@@ -166,16 +166,21 @@ impl Transaction {
         }
     }
 
-    /// The command of the group, as it goes out.
-    fn command(&self, number: usize, offered: &Extensions) -> Command {
-        if number == 0 {
-            return Command::Mail { from: self.from.clone(), params: self.params.clone() };
-        }
-        let asked = self.asked.get(number - 1);
+    /// Writes the command of the group.
+    fn say(&self, number: usize, offered: &Extensions, wire: &mut Wire) {
+        let asked = number.checked_sub(1).and_then(|number| self.asked.get(number));
         let recipient = asked.and_then(|(at, params)| Some((self.message.envelope.recipients.get(*at)?, params)));
-        let Some((recipient, params)) = recipient else { return Command::Data };
-        let to = if offered.smtputf8 { None } else { outgoing::ascii_forward(&recipient.to) };
-        Command::Rcpt { to: to.unwrap_or_else(|| recipient.to.clone()), params: params.clone() }
+        let ascii;
+        let command = match recipient {
+            _ if number == 0 => Command::Mail { from: self.from.borrowed(), params: self.params.clone() },
+            Some((recipient, params)) => {
+                ascii = if offered.smtputf8 { None } else { outgoing::ascii_forward(&recipient.to) };
+                let to = ascii.as_ref().unwrap_or(&recipient.to).borrowed();
+                Command::Rcpt { to, params: params.clone() }
+            }
+            None => Command::Data,
+        };
+        let _ = command.write(wire); // writing to a wire cannot fail
     }
 
     /// How many commands the group has.
@@ -184,7 +189,7 @@ impl Transaction {
     }
 
     /// Writes the BDAT of the chunk that begins at `at`.
-    fn chunk(&mut self, at: usize, max: usize) -> Command {
+    fn chunk(&mut self, at: usize, max: usize) -> Command<'static> {
         let len = self.message.content.len();
         let end = len.min(at.saturating_add(max));
         self.phase = Phase::Chunk { at, end };
@@ -286,8 +291,7 @@ impl Client {
             || (sent == answered && sent > transaction.asked.len() && !transaction.is_any_accepted());
         let may = sent < all && !ends && (grouped || sent == answered);
         if may && self.wire.backlog() < self.config.max_backlog {
-            let command = transaction.command(sent, &self.extensions);
-            let _ = command.write(&mut self.wire); // writing to a wire cannot fail
+            transaction.say(sent, &self.extensions, &mut self.wire);
             if let Phase::Commands(group) = &mut transaction.phase {
                 group.sent += 1;
             }
@@ -379,7 +383,7 @@ impl Client {
         let Phase::Commands(group) = &mut transaction.phase else { return Ok(()) };
         group.sent = 1;
         self.mails = self.mails.saturating_add(1);
-        let _ = transaction.command(0, &self.extensions).write(&mut self.wire); // writing to a wire cannot fail
+        transaction.say(0, &self.extensions, &mut self.wire);
         match self.reply()? {
             // A goodbye may come at any time (RFC 5321 §3.8), and counts for what was sent last.
             Some(reply) if reply.code() == 421 => self.command_answered(0, reply).map(|_| ()),

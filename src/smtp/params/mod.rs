@@ -10,6 +10,7 @@ use values::{auth, body, by, envid, hold_for, hold_until, notify, orcpt, priorit
 use super::command::CommandError;
 use super::{MailParams, RcptParams};
 use crate::base::ParseError;
+use crate::base::eight::{Eight, up_to, word};
 use crate::base::parse::{Parsed, fail, number, whole};
 
 mod values;
@@ -40,8 +41,8 @@ impl MailParams {
 
     /// Adds what stands in the text: in its place, for moving so many fields about takes longer than reading the usual two.
     pub(super) fn read(&mut self, text: &[u8]) -> Result<(), CommandError> {
-        each(text, |Param { keyword, value, at }| {
-            match word(keyword) {
+        each(text, |Param { word, keyword, value, at }| {
+            match word {
                 SIZE => once(&mut self.size, whole(number, value), at)?,
                 BODY => once(&mut self.body, body(value), at)?,
                 SMTPUTF8 => flag(&mut self.smtputf8, value, at)?,
@@ -83,10 +84,10 @@ impl RcptParams {
         Ok(params)
     }
 
-    /// Adds what stands in the text: in its place, for moving so many fields about takes longer than reading the usual two.
+    /// As [`MailParams::read`].
     pub(super) fn read(&mut self, text: &[u8]) -> Result<(), CommandError> {
-        each(text, |Param { keyword, value, at }| {
-            match word(keyword) {
+        each(text, |Param { word, value, at, .. }| {
+            match word {
                 NOTIFY => once(&mut self.notify, notify(value), at)?,
                 ORCPT => once(&mut self.orcpt, orcpt(value), at)?,
                 RRVS => once(&mut self.rrvs, rrvs(value), at)?,
@@ -100,6 +101,8 @@ impl RcptParams {
 
 /// One `esmtp-param`; `value` is empty where there is none.
 struct Param<'a> {
+    /// The keyword as a [`word`].
+    word: u64,
     keyword: &'a [u8],
     value: &'a [u8],
     /// Where the keyword begins.
@@ -112,7 +115,7 @@ fn each(text: &[u8], mut read: impl FnMut(Param<'_>) -> Result<(), CommandError>
     let mut rest = text;
     while !rest.is_empty() {
         let at = text.len() - rest.len();
-        let (after, (keyword, value)) = match esmtp_param(rest) {
+        let (after, (word, keyword, value)) = match esmtp_param(rest) {
             Ok(found) => found,
             Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
                 return Err(ParseError { expected: fault.expected, at: text.len() - fault.rest.len() }.into());
@@ -128,7 +131,7 @@ fn each(text: &[u8], mut read: impl FnMut(Param<'_>) -> Result<(), CommandError>
         while let [b' ', after @ ..] = rest {
             rest = after;
         }
-        read(Param { keyword, value, at })?;
+        read(Param { word, keyword, value, at })?;
     }
     Ok(())
 }
@@ -136,56 +139,39 @@ fn each(text: &[u8], mut read: impl FnMut(Param<'_>) -> Result<(), CommandError>
 /// `esmtp-param = esmtp-keyword ["=" esmtp-value]`, where `esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")` and
 /// `esmtp-value = 1*(%d33-60 / %d62-126)`, with UTF-8 beyond ASCII (RFC 6531 §3.3).
 #[inline(always)]
-fn esmtp_param(input: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
-    let (keyword, rest) = run(input, KEYWORD);
+fn esmtp_param(input: &[u8]) -> Parsed<'_, (u64, &[u8], &[u8])> {
+    let (word, len) = match esmtp_keyword(Eight::split(input).0) {
+        0 => long_keyword(input),
+        ends => (Eight::split(input).0.word_up_to(ends), Eight::place(ends)),
+    };
+    let (keyword, rest) = input.split_at_checked(len).unwrap_or_default();
     if matches!(keyword, [] | [b'-', ..]) {
         return fail(input, "a parameter");
     }
-    let [b'=', rest @ ..] = rest else { return Ok((rest, (keyword, &[]))) };
-    match run(rest, VALUE) {
+    let [b'=', rest @ ..] = rest else { return Ok((rest, (word, keyword, &[]))) };
+    match up_to(rest, esmtp_value) {
         ([], _) => fail(rest, "a value"),
-        (value, rest) => Ok((rest, (keyword, value))),
+        (value, rest) => Ok((rest, (word, keyword, value))),
     }
 }
 
-/// The octets of one kind from the start, and the others.
+/// Where an `esmtp-keyword` ends.
 #[inline(always)]
-fn run(input: &[u8], kind: u8) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|octet| KINDS[usize::from(*octet)] & kind == 0); // 256 kinds
-    input.split_at_checked(end.unwrap_or(input.len())).unwrap_or_default()
+fn esmtp_keyword(octets: Eight) -> u64 {
+    Eight::ALL & !(octets.are_alphanumeric() | octets.are(b'-'))
 }
 
-const KEYWORD: u8 = 1;
-const VALUE: u8 = 2;
+/// Where an `esmtp-value` ends.
+#[inline(always)]
+fn esmtp_value(octets: Eight) -> u64 {
+    Eight::ALL & !(octets.are_among(33, 126) & !octets.are(b'=') | octets.are_beyond_ascii())
+}
 
-/// What each octet may be part of.
-static KINDS: [u8; 256] = {
-    let mut kinds = [0; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let it = octet as u8; // below 256
-        if it.is_ascii_alphanumeric() || it == b'-' {
-            kinds[octet] |= KEYWORD;
-        }
-        if matches!(it, 33..=60 | 62..=126 | 128..) {
-            kinds[octet] |= VALUE;
-        }
-        octet += 1;
-    }
-    kinds
-};
-
-/// A short word in upper case, as a number that is compared at once; 0 for one of more than eight octets.
-const fn word(octets: &[u8]) -> u64 {
-    let (mut word, mut n) = (0, 0);
-    if octets.len() > 8 {
-        return 0;
-    }
-    while n < octets.len() {
-        word |= (octets[n].to_ascii_uppercase() as u64) << (n * 8); // n is below the length, and so below 8
-        n += 1;
-    }
-    word
+/// One of eight octets or more: its word, and its length.
+#[inline(never)]
+fn long_keyword(input: &[u8]) -> (u64, usize) {
+    let (keyword, _) = up_to(input, esmtp_keyword);
+    (word(keyword), keyword.len())
 }
 
 const SIZE: u64 = word(b"SIZE");
@@ -209,6 +195,7 @@ fn is(keyword: &[u8], name: &str) -> bool {
 }
 
 /// Keeps a value that was read, unless there is one already.
+#[inline(always)]
 fn once<T>(place: &mut Option<T>, value: Result<T, ParseError>, at: usize) -> Result<(), ParseError> {
     match (&place, value) {
         (Some(_), _) => Err(ParseError { expected: "a parameter that was not yet given", at }),
@@ -221,6 +208,7 @@ fn once<T>(place: &mut Option<T>, value: Result<T, ParseError>, at: usize) -> Re
 }
 
 /// Notes a parameter that has no value.
+#[inline(always)]
 fn flag(place: &mut bool, value: &[u8], at: usize) -> Result<(), ParseError> {
     if *place || !value.is_empty() {
         return Err(ParseError { expected: "a parameter that was not yet given, without a value", at });

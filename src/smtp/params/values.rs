@@ -1,8 +1,10 @@
 //! The value of each parameter of MAIL and RCPT.
 
-use super::word;
-use super::xtext::{unitext, xtext};
+use std::borrow::Cow;
+
+use super::xtext::{plain_or_decoded, unitext, xtext};
 use crate::address::{Address, Name};
+use crate::base::eight::{Eight, word};
 use crate::base::{ParseError, Timestamp};
 use crate::smtp::{
     Body, ByMode, DeliverBy, Hold, Notify, OriginalRecipient, Ret, ReversePath, Unsupported, ValidSince,
@@ -41,10 +43,14 @@ pub(super) fn ret(value: &[u8]) -> Result<Ret, ParseError> {
 /// `envid-parameter = "ENVID=" xtext`
 pub(super) fn envid(value: &[u8]) -> Result<Name, ParseError> {
     // RFC 3461 §4.4: before encoding it consists "entirely of printable (graphic and white space) characters".
-    let fits = |text: &Name| {
-        value.len() <= MAX_ENVID && !text.is_empty() && text.bytes().all(|octet| matches!(octet, b'\t' | 32..=126))
+    let fits = |text: &str| text.bytes().all(|octet| matches!(octet, b'\t' | 32..=126));
+    let text = match plain_or_decoded(value) {
+        Some(Cow::Borrowed(text)) => Some(text.into()),
+        Some(Cow::Owned(text)) if fits(&text) => Some(text.into()),
+        _ => None,
     };
-    xtext(value).filter(fits).ok_or(ParseError { expected: "xtext of at most 100 characters", at: 0 })
+    let fits = |text: &Name| value.len() <= MAX_ENVID && !text.is_empty();
+    text.filter(fits).ok_or(ParseError { expected: "xtext of at most 100 characters", at: 0 })
 }
 
 /// `AUTH=` of RFC 4954 §5: "mailbox" as xtext, or `<>`.
@@ -162,15 +168,22 @@ pub(super) fn notify(value: &[u8]) -> Result<Notify, ParseError> {
     if value.eq_ignore_ascii_case(b"NEVER") {
         return Ok(notify);
     }
-    for element in value.split(|octet| *octet == b',') {
+    let mut rest = value;
+    loop {
+        let (octets, _) = Eight::split(rest);
+        let ends = octets.are(b',') | octets.are(0);
+        let (element, after) = rest.split_at_checked(Eight::place(ends)).unwrap_or_default();
         match word(element) {
             SUCCESS => notify.success = true,
             FAILURE => notify.failure = true,
             DELAY => notify.delay = true,
             _ => return Err(ParseError { expected: "NEVER, or SUCCESS, FAILURE and DELAY", at: 0 }),
         }
+        match after {
+            [b',', after @ ..] => rest = after,
+            _ => return Ok(notify), // only a comma or nothing follows a word so short
+        }
     }
-    Ok(notify)
 }
 
 impl OriginalRecipient {

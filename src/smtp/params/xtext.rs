@@ -1,21 +1,31 @@
 //! Text in parameters: `xtext` of RFC 3461 §4, and what RFC 6533 §3 makes of it for UTF-8.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use crate::address::Name;
+use crate::base::eight::{Eight, up_to};
+use crate::text::transfer::text;
 
 /// `xtext = *( xchar / hexchar )` (RFC 3461 §4), decoded. `None` where it is malformed or is no UTF-8.
 pub(crate) fn xtext(value: &[u8]) -> Option<Name> {
-    let plain = value.iter().position(|octet| !is_xchar(*octet)).unwrap_or(value.len());
-    let (plain, mut rest) = value.split_at_checked(plain)?;
+    plain_or_decoded(value).map(|text| match text {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    })
+}
+
+/// The same, borrowed where nothing had to be decoded: then all of it are `xchar`s.
+pub(super) fn plain_or_decoded(value: &[u8]) -> Option<Cow<'_, str>> {
+    let (plain, mut rest) = up_to(value, |octets| Eight::ALL & !are_xchars(octets));
     if rest.is_empty() {
-        return std::str::from_utf8(plain).ok().map(Name::from);
+        return text(plain).map(Cow::Borrowed);
     }
     let mut text = Vec::with_capacity(value.len());
     text.extend_from_slice(plain);
     loop {
         rest = match rest {
-            [] => return String::from_utf8(text).ok().map(Name::from),
+            [] => return String::from_utf8(text).ok().map(Cow::Owned),
             // hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits
             [b'+', high, low, rest @ ..] => {
                 text.push(upper_hex(*high)? << 4 | upper_hex(*low)?);
@@ -32,7 +42,13 @@ pub(crate) fn xtext(value: &[u8]) -> Option<Name> {
 
 /// `xchar = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="`
 fn is_xchar(octet: u8) -> bool {
-    matches!(octet, 33..=42 | 44..=60 | 62..=126)
+    are_xchars(Eight::split(&[octet]).0) != 0
+}
+
+/// Which are such.
+#[inline(always)]
+fn are_xchars(octets: Eight) -> u64 {
+    octets.are_among(33, 126) & !octets.are(b'+') & !octets.are(b'=')
 }
 
 fn upper_hex(octet: u8) -> Option<u8> {

@@ -148,7 +148,7 @@ impl Server {
     }
 
     /// The table.
-    fn command(&mut self, state: State, command: Command) -> Option<ServerEvent> {
+    fn command(&mut self, state: State, command: Command<'_>) -> Option<ServerEvent> {
         let lmtp = self.config.protocol == Protocol::Lmtp;
         let tls_missing = self.config.starttls == StartTls::Required && self.session.tls.is_none();
         match (state, command) {
@@ -179,13 +179,13 @@ impl Server {
                 Some(ServerEvent::Discarded(DataFault::TakenBack))
             }
             (State::Chunks(incoming), Command::Burl { url, last }) if self.may_burl() => {
-                self.ask(Question::Burl { incoming, last }, ServerEvent::Burl { url })
+                self.ask(Question::Burl { incoming, last }, ServerEvent::Burl { url: url.to_owned() })
             }
             // RFC 3030 §2: "A RSET command MUST be sent to clear the transaction before continuing", after DATA and all else.
             (state @ State::Chunks(_), _) => self.no(state, &out_of_order("the message is under way: BDAT or RSET")),
-            (state, Command::Helo(name)) => self.hello(state, HelloVerb::Helo, name),
-            (state, Command::Ehlo(name)) => self.hello(state, HelloVerb::Ehlo, Some(name)),
-            (state, Command::Lhlo(name)) => self.hello(state, HelloVerb::Lhlo, Some(name)),
+            (state, Command::Helo(name)) => self.hello(state, HelloVerb::Helo, name.map(Domain::from)),
+            (state, Command::Ehlo(name)) => self.hello(state, HelloVerb::Ehlo, Some(name.into())),
+            (state, Command::Lhlo(name)) => self.hello(state, HelloVerb::Lhlo, Some(name.into())),
             (State::Unmet, Command::Rset) => self.no(State::Unmet, &ok()),
             (_, Command::Rset) => self.no(State::Idle, &ok()),
 
@@ -195,12 +195,12 @@ impl Server {
 
             (state, Command::Vrfy { text, smtputf8 }) if self.config.screen.vrfy => {
                 let question = Question::Lookup { back: Box::new(state), standard: cannot_verify() };
-                self.ask(question, ServerEvent::Vrfy { text, smtputf8 })
+                self.ask(question, ServerEvent::Vrfy { text: text.into_owned(), smtputf8 })
             }
             (state, Command::Vrfy { .. }) => self.no(state, &cannot_verify()),
             (state, Command::Expn { text, smtputf8 }) if self.config.screen.expn => {
                 let question = Question::Lookup { back: Box::new(state), standard: cannot_verify() };
-                self.ask(question, ServerEvent::Expn { text, smtputf8 })
+                self.ask(question, ServerEvent::Expn { text: text.into_owned(), smtputf8 })
             }
             (state @ (State::Unmet | State::Idle), Command::Xclient(attributes)) if self.config.xclient => {
                 self.xclient(state, &attributes)
@@ -224,11 +224,13 @@ impl Server {
             (State::Idle, Command::Atrn(domains)) => {
                 self.ask(Question::Atrn { back: Box::new(State::Idle) }, ServerEvent::Atrn(domains))
             }
-            (State::Idle, Command::Mail { from, params }) => self.mail(from, params),
+            (State::Idle, Command::Mail { from, params }) => self.mail(from.into_owned(), params),
             (State::Idle, _) => self.no(State::Idle, &out_of_order("MAIL first")),
-            (State::Transaction(envelope), Command::Rcpt { to, params }) => self.rcpt(envelope, to, params),
+            (State::Transaction(envelope), Command::Rcpt { to, params }) => {
+                self.rcpt(envelope, to.into_owned(), params)
+            }
             (State::Transaction(envelope), Command::Data) => self.data(envelope, None),
-            (State::Transaction(envelope), Command::Burl { url, last }) => self.burl(envelope, url, last),
+            (State::Transaction(envelope), Command::Burl { url, last }) => self.burl(envelope, url.to_owned(), last),
             (State::Transaction(envelope), Command::Mail { .. }) => {
                 self.no(State::Transaction(envelope), &out_of_order("one MAIL for one message"))
             }
@@ -238,7 +240,7 @@ impl Server {
     }
 
     /// Whether the command is one that the config has.
-    fn knows(&self, command: &Command) -> bool {
+    fn knows(&self, command: &Command<'_>) -> bool {
         match command {
             Command::Expn { .. } => self.config.screen.expn,
             Command::Etrn(_) => self.config.etrn,

@@ -224,7 +224,7 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
 
 /// The octets as text, where they are UTF-8. Nearly all that is asked for is short, and most is ASCII.
 #[inline]
-pub(in crate::text) fn text(octets: &[u8]) -> Option<&str> {
+pub(crate) fn text(octets: &[u8]) -> Option<&str> {
     if !is_ascii(octets) {
         return simdutf8::basic::from_utf8(octets).ok();
     }
