@@ -137,7 +137,7 @@ fn check_entry(stored: &Stored, asked: &Asked) -> Result<(), String> {
     if let Some(sender) = &asked.sender {
         let raw = control.value(b'S').map(|raw| lossy(raw)).unwrap_or_default();
         same("sender", plain(&raw), plain(sender));
-        let typed = match plain(sender).parse() {
+        let typed = match plain(sender).parse::<Address>() {
             Ok(address) => Some(ReversePath::Address(address)),
             Err(_) => plain(sender).is_empty().then_some(ReversePath::Null),
         };
