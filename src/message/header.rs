@@ -7,10 +7,15 @@ use std::borrow::Cow;
 
 use super::Message;
 use super::fields::{ContentType, Disposition, Ids};
-use super::scan::{FAR, FieldSpan, asked, key};
+use super::scan::{Asked, FAR, FieldSpan, Places, key};
 use crate::address::{Entry, Mailboxes, list};
 use crate::base::Timestamp;
+use crate::text::transfer::Set;
 use crate::text::{charset, words};
+
+static LINE_END: Set = Set::of(b"\n");
+/// What text has to have for a fold or an encoded word to be in it.
+static FOLD_OR_WORD: Set = Set::of(b"\n=");
 
 /// A view of a header.
 ///
@@ -31,7 +36,7 @@ pub struct Header<'a> {
     /// Where the header ends, its blank line not counted.
     end: usize,
     /// Where the fields are that are asked for most.
-    asked: [u8; 8],
+    asked: Places,
 }
 
 /// A view of one header field.
@@ -47,7 +52,9 @@ impl<'a> Header<'a> {
     pub(super) fn new(message: &'a Message, index: usize) -> Self {
         let tree = message.tree();
         let raw: &[u8] = message.raw();
-        let Some(part) = tree.parts.get(index) else { return Self { raw, spans: &[], end: 0, asked: [0; 8] } };
+        let Some(part) = tree.parts.get(index) else {
+            return Self { raw, spans: &[], end: 0, asked: Places::default() };
+        };
         let next = tree.parts.get(index + 1).map_or(tree.fields.len(), |next| next.first_field as usize);
         Self {
             raw,
@@ -64,9 +71,19 @@ impl<'a> Header<'a> {
 
     /// The first field of this name, in any case of letters.
     pub fn get(self, name: &str) -> Option<Field<'a>> {
-        match asked(name.as_bytes(), key(name.as_bytes())).and_then(|asked| self.asked.get(asked)) {
-            None | Some(&FAR) => self.all(name).next(),
-            Some(place) => Some(self.at(usize::from(place.checked_sub(1)?))),
+        match Asked::of(name.as_bytes()) {
+            Some(asked) => self.asked(asked),
+            None => self.all(name).next(),
+        }
+    }
+
+    /// The first of the fields whose place is known.
+    #[inline]
+    pub(super) fn asked(self, asked: Asked) -> Option<Field<'a>> {
+        match self.asked.of(asked) {
+            0 => None,
+            FAR => self.all(asked.name()).next(),
+            place => Some(self.at(usize::from(place) - 1)),
         }
     }
 
@@ -87,36 +104,36 @@ impl<'a> Header<'a> {
 
     /// The text of the first Subject field, decoded.
     pub fn subject(self) -> Option<Cow<'a, str>> {
-        self.get("subject").map(Field::text)
+        self.asked(Asked::Subject).map(Field::text)
     }
 
     /// The mailboxes in the first From field, those of groups among them.
     pub fn from(self) -> Mailboxes<'a> {
-        self.mailboxes("from")
+        self.mailboxes(Asked::From)
     }
 
     /// The mailboxes in the first To field, those of groups among them.
     pub fn to(self) -> Mailboxes<'a> {
-        self.mailboxes("to")
+        self.mailboxes(Asked::To)
     }
 
     /// The mailboxes in the first Cc field, those of groups among them.
     pub fn cc(self) -> Mailboxes<'a> {
-        self.mailboxes("cc")
+        self.mailboxes(Asked::Cc)
     }
 
     /// The first Date field.
     pub fn date(self) -> Option<Timestamp> {
-        self.get("date")?.date()
+        self.asked(Asked::Date)?.date()
     }
 
     /// The identifier in the first Message-ID field, without brackets.
     pub fn message_id(self) -> Option<Cow<'a, str>> {
-        self.get("message-id")?.ids().next()
+        self.asked(Asked::MessageId)?.ids().next()
     }
 
-    fn mailboxes(self, name: &str) -> Mailboxes<'a> {
-        self.get(name).map(Field::mailboxes).unwrap_or_default()
+    fn mailboxes(self, asked: Asked) -> Mailboxes<'a> {
+        self.asked(asked).map(Field::mailboxes).unwrap_or_default()
     }
 
     /// The octets of all fields, without the blank line that ends the header.
@@ -173,24 +190,20 @@ impl<'a> Field<'a> {
     /// The value on one line: line ends before white space taken away (RFC 5322 §2.2.3), white space at both ends too.
     pub fn unfolded(self) -> Cow<'a, [u8]> {
         let value = self.value().trim_ascii();
-        let mut ends = memchr::memchr_iter(b'\n', value).peekable();
-        if ends.peek().is_none() {
-            return Cow::Borrowed(value);
-        }
+        let Some(first) = LINE_END.find(value) else { return Cow::Borrowed(value) };
         let mut line = Vec::with_capacity(value.len());
-        let mut from = 0;
-        for end in ends.chain([value.len()]) {
-            let piece = value.get(from..end).unwrap_or_default();
+        let (mut piece, mut rest) = value.split_at(first);
+        loop {
             line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
-            from = end + 1;
+            let Some(behind) = rest.strip_prefix(b"\n") else { return Cow::Owned(line) };
+            (piece, rest) = behind.split_at(LINE_END.find(behind).unwrap_or(behind.len()));
         }
-        Cow::Owned(line)
     }
 
     /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
     pub fn text(self) -> Cow<'a, str> {
         let value = self.value().trim_ascii();
-        if memchr::memchr2(b'\n', b'=', value).is_none() {
+        if FOLD_OR_WORD.find(value).is_none() {
             return charset::guess_piece(value);
         }
         match self.unfolded() {

@@ -1,4 +1,4 @@
-//! Where lines end, 64 octets at a look: headers have short lines, and a search for each costs more than the line.
+//! Where lines end, 256 octets at a look: headers have short lines, and a search for each costs more than the line.
 
 use wide::u8x16;
 
@@ -7,57 +7,57 @@ use crate::text::transfer::unfolded_ends;
 /// The starts of lines that do not begin with white space, in their order.
 pub(super) struct LineStarts<'a> {
     raw: &'a [u8],
-    /// Where the blocks begin that are looked at now, and where those behind them.
+    /// Where the octets begin that were looked at last, and where those behind them.
     base: usize,
     behind: usize,
-    /// Their line ends that were not yet given, one bit each, the first the lowest.
-    ends: [u64; AHEAD],
-    /// Which of the blocks have some: no block is asked in vain, for that could not be foretold.
-    filled: u8,
+    /// Where among them lines end, and how many of these ends there are and were given. All places at once, for when a block
+    /// of octets runs out of ends could not be foretold.
+    ends: [u8; LOOK],
+    found: usize,
+    given: usize,
 }
 
 const BLOCK: usize = 64;
-/// How many blocks are looked at at once: of more, too many would lie behind the header.
-const AHEAD: usize = 4;
+/// How many octets are looked at at once: of more, too many would lie behind the header.
+const LOOK: usize = 4 * BLOCK;
 
 impl<'a> LineStarts<'a> {
     /// From `from` on, which is the start of a line that is not given.
     pub fn new(raw: &'a [u8], from: usize) -> Self {
-        Self { raw, base: from, behind: from, ends: [0; AHEAD], filled: 0 }
+        Self { raw, base: from, behind: from, ends: [0; LOOK], found: 0, given: 0 }
     }
 
     /// Where the line after the one that was given last begins; the end of the octets where it is the last.
     #[inline]
     pub fn next(&mut self) -> usize {
-        loop {
-            let n = self.filled.trailing_zeros() as usize;
-            if let Some(ends) = self.ends.get_mut(n) {
-                let at = ends.trailing_zeros() as usize;
-                *ends &= *ends - 1; // not 0, as it is filled
-                self.filled &= !(u8::from(*ends == 0) << n);
-                return self.base + n * BLOCK + at + 1;
+        while self.given == self.found {
+            if !self.look() {
+                return self.raw.len();
             }
-            let Some(rest) = self.raw.get(self.behind..).filter(|rest| !rest.is_empty()) else { return self.raw.len() };
-            let count = look(rest, &mut self.ends);
-            (self.base, self.behind) = (self.behind, self.behind + count * BLOCK);
-            let filled = self.ends.iter().take(count).enumerate().map(|(n, ends)| u8::from(*ends != 0) << n);
-            self.filled = filled.fold(0, |all, one| all | one);
         }
+        let end = self.ends.get(self.given).copied().unwrap_or_default();
+        self.given += 1;
+        self.base + usize::from(end) + 1
     }
-}
 
-/// The line ends of at least one block, of which the last may be shorter. Says of how many.
-fn look(rest: &[u8], ends: &mut [u64; AHEAD]) -> usize {
-    let count = unfolded_ends(rest, ends);
-    if count > 0 {
-        return count;
+    /// Looks for more line ends; whether there were any octets.
+    #[inline(never)]
+    fn look(&mut self) -> bool {
+        let rest = self.raw.get(self.behind..).unwrap_or_default();
+        let (mut octets, mut found) = unfolded_ends(rest, &mut self.ends);
+        if octets == 0 {
+            let ends = match rest.split_first_chunk() {
+                Some((block, [behind, ..])) => block_ends(block, *behind),
+                _ => octet_by_octet(rest.get(..BLOCK).unwrap_or(rest)),
+            };
+            octets = rest.len().min(BLOCK);
+            let places = (0..BLOCK as u8).filter(|place| ends >> place & 1 == 1); // below 256
+            self.ends.iter_mut().zip(places).for_each(|(end, place)| *end = place);
+            found = ends.count_ones() as usize;
+        }
+        (self.base, self.behind, self.found, self.given) = (self.behind, self.behind + octets, found, 0);
+        octets > 0
     }
-    let [first, ..] = ends;
-    *first = match rest.split_first_chunk() {
-        Some((block, [behind, ..])) => block_ends(block, *behind),
-        _ => octet_by_octet(rest.get(..BLOCK).unwrap_or(rest)),
-    };
-    1
 }
 
 /// One bit for each line end that no white space follows.
@@ -121,11 +121,13 @@ mod tests {
             let ends = (0..64).filter(|at| block[*at] == b'\n' && !is_blank(block[at + 1]));
             let expected = ends.fold(0_u64, |ends, at| ends | 1 << at);
             assert_eq!(block_ends(block.first_chunk().unwrap(), block[64]), expected);
-            let mut ends = [0; AHEAD];
-            assert_eq!((look(&block, &mut ends), ends[0]), (1, expected));
-            let mut without = [0; AHEAD];
-            look(&block[..64], &mut without);
-            assert_eq!(without[0] & !(1 << 63), expected & !(1 << 63));
+            let places = |block: &[u8]| {
+                let mut lines = LineStarts::new(block, 0);
+                assert!(lines.look());
+                lines.ends[..lines.found].iter().fold(0, |ends, place| ends | 1 << place)
+            };
+            assert_eq!(places(&block), expected);
+            assert_eq!(places(&block[..64]) & !(1 << 63), expected & !(1 << 63));
         }
     }
 }

@@ -64,10 +64,11 @@ pub struct Message {
     inner: Arc<Inner>,
 }
 
+#[derive(Default)]
 struct Inner {
     raw: Bytes,
-    /// Found by [`Message::parse`].
-    tree: Option<Tree>,
+    /// Found by [`Message::parse`]; without the one part that there always is before that.
+    tree: Tree,
     /// That of a message that was built: found when first asked for.
     late: OnceLock<Box<Tree>>,
     /// Found when first asked for.
@@ -108,14 +109,24 @@ impl Message {
 
     /// As [`parse`](Self::parse) with other limits.
     pub fn parse_with(raw: impl Into<Bytes>, limits: &Limits) -> Self {
-        let raw = raw.into();
-        let tree = Some(scan::scan(&raw, limits));
-        Self { inner: Arc::new(Inner { raw, tree, late: OnceLock::new(), defects: OnceLock::new() }) }
+        Self::new(raw.into(), Some(limits))
     }
 
     /// What was just written: it need not be read to be sent.
     fn unread(raw: Bytes) -> Self {
-        Self { inner: Arc::new(Inner { raw, tree: None, late: OnceLock::new(), defects: OnceLock::new() }) }
+        Self::new(raw, None)
+    }
+
+    fn new(raw: Bytes, limits: Option<&Limits>) -> Self {
+        // All of it is made where it stays: to move it would take a tenth of the time of a small message.
+        let mut inner = Arc::<Inner>::default();
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            inner.raw = raw;
+            if let Some(limits) = limits {
+                scan::scan(&inner.raw, limits, &mut inner.tree);
+            }
+        }
+        Self { inner }
     }
 
     /// The octets, all of them and as they came.
@@ -181,8 +192,12 @@ impl Message {
 
     #[inline]
     fn tree(&self) -> &Tree {
-        let late = || &**self.inner.late.get_or_init(|| Box::new(scan::scan(&self.inner.raw, &Limits::default())));
-        self.inner.tree.as_ref().unwrap_or_else(late)
+        let late = || {
+            let mut tree = Box::<Tree>::default();
+            scan::scan(&self.inner.raw, &Limits::default(), &mut tree);
+            tree
+        };
+        if self.inner.tree.parts.is_empty() { self.inner.late.get_or_init(late) } else { &self.inner.tree }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Message;
 use super::fields::{self, ContentType, Disposition, Encoding};
 use super::header::Header;
 use super::reader::BodyReader;
-use super::scan::{Kind, NONE, PartSpan};
+use super::scan::{Asked, Kind, NONE, PartSpan};
 use crate::base::crypto;
 use crate::text::enclosed::{self, Enclosed};
 use crate::text::flowed::{self, DelSp, Paragraph};
@@ -192,7 +192,7 @@ impl<'a> Part<'a> {
             Kind::Hollow => return ContentType::text(),
             _ => {}
         }
-        let field = self.header().get("content-type");
+        let field = self.header().asked(Asked::ContentType);
         match field {
             Some(field) => field.content_type().unwrap_or_else(ContentType::text),
             None if self.in_digest() => ContentType::plain("message", "rfc822"),
@@ -202,7 +202,7 @@ impl<'a> Part<'a> {
 
     /// What its Content-Transfer-Encoding says.
     pub fn encoding(self) -> Encoding {
-        let field = self.header().get("content-transfer-encoding");
+        let field = self.header().asked(Asked::Encoding);
         field.map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()))
     }
 
@@ -309,7 +309,7 @@ impl<'a> Part<'a> {
         let declared = match self.span().kind {
             Kind::Opaque => return None,
             Kind::Hollow => None,
-            _ => match self.header().get("content-type") {
+            _ => match self.header().asked(Asked::ContentType) {
                 None if self.in_digest() => return None,
                 field => field.and_then(|field| Some((fields::media_type(field.value())?.0, field.value()))),
             },

@@ -28,6 +28,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) const NONE: u32 = u32::MAX;
 
 /// What the pass found. A part stands before the parts in it.
+#[derive(Default)]
 pub(super) struct Tree {
     pub fields: Fields,
     pub parts: Parts,
@@ -68,7 +69,7 @@ impl FieldSpan {
 /// fields are asked for by name one after the other, and nearly all others are told apart by this.
 #[inline]
 pub(super) const fn key(name: &[u8]) -> u16 {
-    let [first, .., last] = name else { return name.len() as u16 }; // 0 or 1
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
     let middle = name[name.len() / 2]; // less than its length
     // The lengths may coincide, as all else may.
     let all = u32::from_le_bytes([*first | 0x20, middle | 0x20, *last | 0x20, name.len() as u8]);
@@ -91,48 +92,120 @@ pub(super) struct PartSpan {
     pub kind: Kind,
     /// How long the blank line behind the header is: 0, 1 or 2.
     pub blank: u8,
-    /// For each of [`ASKED`] the place of its first field in the header, counted from 1; 0 where there is none, [`FAR`] where
-    /// it is not near enough to be counted.
-    pub asked: [u8; ASKED.len()],
+    pub asked: Places,
     /// It is a multipart/digest, whose parts are messages where they say nothing else (RFC 2046 §5.1.5).
     pub digest: bool,
 }
 
 /// The fields that are asked for most. Where they are is noted when they are found.
-const ASKED: [&[u8]; 8] =
-    [b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"content-type", b"content-transfer-encoding"];
-const CONTENT_TYPE: usize = 6;
-const ENCODING: usize = 7;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    From,
+    To,
+    Cc,
+    Subject,
+    Date,
+    MessageId,
+    ContentType,
+    Encoding,
+}
+
+/// For each of [`Asked`] the place of its first field in the header, counted from 1; 0 where there is none, [`FAR`] where it is
+/// not near enough to be counted. An octet for each, in one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Places(u64);
+
+impl Places {
+    #[inline]
+    pub(super) fn of(self, asked: Asked) -> u8 {
+        (self.0 >> (8 * asked as u32)) as u8 // there are eight
+    }
+
+    /// Sets the place of one that is not there yet.
+    #[inline]
+    fn set(&mut self, asked: Asked, place: u8) {
+        self.0 |= u64::from(place) << (8 * asked as u32); // there are eight
+    }
+}
 
 /// So many fields stand before it, or more.
 pub(super) const FAR: u8 = u8::MAX;
 
-/// Which of [`ASKED`] has this name, in any case of letters.
-#[inline]
-pub(super) fn asked(name: &[u8], name_key: u16) -> Option<usize> {
-    const LENGTHS: u32 = {
-        let (mut lengths, mut n) = (0, 0);
-        while n < ASKED.len() {
-            lengths |= 1 << ASKED[n].len(); // within the loop
-            n += 1;
-        }
-        lengths
-    };
-    const KEYS: [u16; ASKED.len()] = {
-        let (mut keys, mut n) = ([0; ASKED.len()], 0);
-        while n < ASKED.len() {
-            keys[n] = key(ASKED[n]); // within the loop
-            n += 1;
-        }
-        keys
-    };
-    // Most are of no such length.
-    if name.len() >= 32 || LENGTHS >> name.len() & 1 == 0 {
-        return None;
+const NAMES: [(&str, Asked); 8] = [
+    ("from", Asked::From),
+    ("to", Asked::To),
+    ("cc", Asked::Cc),
+    ("subject", Asked::Subject),
+    ("date", Asked::Date),
+    ("message-id", Asked::MessageId),
+    ("content-type", Asked::ContentType),
+    ("content-transfer-encoding", Asked::Encoding),
+];
+
+impl Asked {
+    /// The field of this name in any case of letters.
+    pub(super) fn of(name: &[u8]) -> Option<Self> {
+        Self::with_key(key(name)).filter(|asked| name.eq_ignore_ascii_case(asked.name().as_bytes()))
     }
-    let n = KEYS.iter().position(|known| *known == name_key)?;
-    ASKED.get(n).is_some_and(|known| name.eq_ignore_ascii_case(known)).then_some(n)
+
+    /// The only one that [`key`] says this of.
+    #[inline]
+    fn with_key(name_key: u16) -> Option<Self> {
+        // The place in the table and the key, by a few bits of the key, of which no two names have the same.
+        static SLOTS: [(u16, u8); 32] = {
+            let (mut slots, mut n) = ([(0, u8::MAX); 32], 0);
+            while n < NAMES.len() {
+                let key = key(NAMES[n].0.as_bytes()); // within the loop
+                assert!(slots[slot(key)].1 == u8::MAX, "two names in one slot"); // below 32
+                slots[slot(key)] = (key, n as u8); // below 32, and fewer than 255
+                n += 1;
+            }
+            slots
+        };
+        const fn slot(key: u16) -> usize {
+            (key & 31) as usize
+        }
+        let (known, place) = SLOTS[slot(name_key)]; // below 32
+        if known == name_key { NAMES.get(usize::from(place)).map(|(_, asked)| *asked) } else { None }
+    }
+
+    /// Whether a line that begins so, which is ftext for the length of the name, has its name and a colon.
+    #[inline]
+    fn begins(self, start: &[u8; 32]) -> bool {
+        // Each name with its colon, and the octets that count. The bit of lower case is set in all of them: no two octets of
+        // ftext are taken for the same by that but letters and some signs that no name has.
+        static STARTS: [[(u64, u64); 4]; NAMES.len()] = {
+            let (mut starts, mut n) = ([[(0, 0); 4]; NAMES.len()], 0);
+            while n < NAMES.len() {
+                let (name, mut at) = (NAMES[n].0.as_bytes(), 0); // within the loop
+                while at <= name.len() {
+                    let octet = if at < name.len() { name[at] } else { b':' };
+                    starts[n][at / 8].0 |= (octet as u64) << (at % 8 * 8); // no name is longer than 31
+                    starts[n][at / 8].1 |= 0xff << (at % 8 * 8);
+                    at += 1;
+                }
+                n += 1;
+            }
+            starts
+        };
+        let words = start.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word) | 0x2020_2020_2020_2020);
+        let known = &STARTS[self as usize]; // there is one for each
+        known.iter().zip(words).fold(0, |other, ((known, counts), word)| other | (word & counts ^ known)) == 0
+    }
+
+    /// Its name, in lower case.
+    pub(super) const fn name(self) -> &'static str {
+        NAMES[self as usize].0 // in the order of the names, see below
+    }
 }
+
+const _: () = {
+    let mut n = 0;
+    while n < NAMES.len() {
+        assert!(NAMES[n].1 as usize == n, "the names are in the order of the fields"); // within the loop
+        n += 1;
+    }
+};
 
 /// What a part is to the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,13 +222,13 @@ pub(super) enum Kind {
     Opaque,
 }
 
-/// Finds the fields and the parts of `raw`.
-pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
+/// Finds the fields and the parts of `raw`, and puts them into an empty tree where it will stay: moving it would take a tenth of
+/// the time of a small message.
+pub(super) fn scan(raw: &[u8], limits: &Limits, tree: &mut Tree) {
     let mut scan = Scan {
         raw,
         limits,
-        fields: Fields::new(),
-        parts: Parts::new(),
+        tree,
         defects: Defects::default(),
         innermost: NONE,
         depth: 0,
@@ -164,14 +237,13 @@ pub(super) fn scan(raw: &[u8], limits: &Limits) -> Tree {
         boundaries: Vec::new(),
     };
     scan.run();
-    Tree { fields: scan.fields, parts: scan.parts, defects: scan.defects.list.into() }
+    scan.tree.defects = scan.defects.list.into();
 }
 
-struct Scan<'a> {
+struct Scan<'a, 't> {
     raw: &'a [u8],
     limits: &'a Limits,
-    fields: Fields,
-    parts: Parts,
+    tree: &'t mut Tree,
     defects: Defects,
     /// The innermost of the parts that have begun and not ended; each lies in its parent.
     innermost: u32,
@@ -206,7 +278,32 @@ struct Delimiter {
     is_final: bool,
 }
 
-impl<'a> Scan<'a> {
+/// How a header ended.
+enum Ended {
+    /// With a blank line, or where one is missing: a body follows.
+    Blank,
+    /// With the message.
+    Message,
+    /// With the delimiter line that cut it off. It is seldom, and the others are not to be moved about like this one.
+    Cut(Box<Delimiter>),
+}
+
+/// What a line in a header is.
+enum Line {
+    /// A field, with its colon; or a line that is kept as one without a name.
+    Field(Option<usize>),
+    /// It belongs to what stands before it.
+    Passed,
+    /// The blank line, and how long it is.
+    Blank(usize),
+    /// The first line of the body, though no blank line stands before it.
+    Body,
+    Delimiter(Delimiter),
+    /// Nothing is left.
+    End,
+}
+
+impl<'a> Scan<'a, '_> {
     fn run(&mut self) {
         // Spans are 32 bits wide; NONE is kept free.
         if self.raw.len() >= NONE as usize {
@@ -224,20 +321,23 @@ impl<'a> Scan<'a> {
             if self.part(index).kind == Kind::Opaque {
                 break;
             }
-            let (mut delimiter, ended) = self.header(index);
-            self.classify(index, ended);
-            if delimiter.is_none() {
-                let body = self.part(index).body as usize;
-                if self.part(index).kind == Kind::Message {
-                    begin = Some(body);
-                    continue;
+            let ended = self.header(index);
+            self.classify(index, matches!(ended, Ended::Blank));
+            let mut delimiter = match ended {
+                Ended::Cut(cut) => Some(*cut),
+                _ => {
+                    let body = self.part(index).body as usize;
+                    if self.part(index).kind == Kind::Message {
+                        begin = Some(body);
+                        continue;
+                    }
+                    // Nothing ends before the message does.
+                    if self.boundaries.is_empty() {
+                        break;
+                    }
+                    self.delimiter(body)
                 }
-                // Nothing ends before the message does.
-                if self.boundaries.is_empty() {
-                    break;
-                }
-                delimiter = self.delimiter(body);
-            }
+            };
             while let Some(found) = delimiter {
                 self.end_to(found);
                 if !found.is_final {
@@ -251,12 +351,12 @@ impl<'a> Scan<'a> {
     }
 
     fn part(&mut self, index: u32) -> &mut PartSpan {
-        &mut self.parts[index as usize] // indices are only made by begin()
+        &mut self.tree.parts[index as usize] // indices are only made by begin()
     }
 
     /// Opens a part in the innermost open one.
     fn begin(&mut self, start: usize) -> u32 {
-        let index = self.parts.len() as u32; // fewer parts than octets
+        let index = self.tree.parts.len() as u32; // fewer parts than octets
         let parent = self.innermost;
         let mut number = 1;
         if let Some(boundary) = self.boundaries.last_mut().filter(|boundary| boundary.multipart == parent) {
@@ -271,17 +371,17 @@ impl<'a> Scan<'a> {
         if full {
             self.defect(DefectKind::TooManyParts, start as usize);
         }
-        self.parts.push(PartSpan {
+        self.tree.parts.push(PartSpan {
             start,
             body: start,
             end: NONE,
-            first_field: self.fields.len() as u32, // fewer fields than octets
+            first_field: self.tree.fields.len() as u32, // fewer fields than octets
             parent,
             next: NONE,
             number,
             kind: if full { Kind::Opaque } else { Kind::Leaf },
             blank: 0,
-            asked: [0; ASKED.len()],
+            asked: Places::default(),
             digest: false,
         });
         (self.innermost, self.depth) = (index, self.depth + 1);
@@ -290,95 +390,107 @@ impl<'a> Scan<'a> {
 
     /// Reads the header of a part, up to its blank line or the delimiter line that cuts it off; and says whether a body
     /// follows it, if only an empty one.
-    fn header(&mut self, index: u32) -> (Option<Delimiter>, bool) {
+    fn header(&mut self, index: u32) -> Ended {
         let raw = self.raw;
         let start = self.part(index).start as usize;
-        let first = self.fields.len();
-        let (mut body, mut blank, mut cut, mut ended) = (raw.len(), 0, None, false);
+        let first = self.tree.fields.len();
         let mut at = start;
-        // Beyond the limit of fields.
-        let mut full = false;
         (self.content_type, self.encoding) = (None, None);
         // A byte order mark takes no field with it.
         if raw.get(at..).and_then(|rest| rest.strip_prefix(MARK)).and_then(colon).is_some()
             && first < self.limits.fields
         {
             self.defect(DefectKind::NotAField, at);
-            self.fields.push(FieldSpan::new(at, None, key(b"")));
+            self.tree.fields.push(FieldSpan::new(at, None, key(b"")));
             at += MARK.len();
         }
+        let mut places = Places::default();
         let mut lines = LineStarts::new(raw, at);
-        while let Some(line) = raw.get(at..).filter(|line| !line.is_empty()) {
-            match line {
-                [b'\n', ..] => {
-                    (body, blank) = (at + 1, 1);
-                    break;
-                }
-                [b'\r', b'\n', ..] => {
-                    (body, blank) = (at + 2, 2);
-                    break;
-                }
-                [b' ' | b'\t', ..] if self.fields.len() > first => {
-                    at = lines.next();
-                    continue;
-                }
-                [b'-', b'-', ..] => {
-                    cut = self.delimiter_at(at);
-                    if let Some(cut) = cut {
-                        body = cut.start.max(start);
-                        break;
-                    }
-                }
-                _ if full => {
-                    at = lines.next();
-                    continue;
-                }
-                _ => {}
-            }
-            let (mut colon, mut name_key) = (colon(line), key(b""));
-            let next = lines.next();
-            if self.fields.len() >= self.limits.fields {
-                self.defect(DefectKind::TooManyFields, at);
-                (full, colon) = (true, None);
-            } else if let Some(colon) = colon {
-                let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
-                name_key = key(name);
-                if let Some(asked) = asked(name, name_key) {
-                    self.note(index, asked, first, at);
-                }
+        let (body, blank, ended) = loop {
+            let n = self.tree.fields.len();
+            let line = raw.get(at..).unwrap_or_default();
+            let (colon, name_key, asked) = if let Some((start, len)) = usual_name(line)
+                && n < self.limits.fields
+            {
+                let name_key = key(line.get(..len).unwrap_or_default());
+                (Some(len), name_key, Asked::with_key(name_key).filter(|asked| asked.begins(start)))
             } else {
-                // Where a first line was no field, white space continues it.
-                let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
-                if !self.belongs_to_header(at, after, start, first) {
-                    self.defect(DefectKind::MissingBlankLine, at);
-                    (body, ended) = (at, true);
-                    break;
+                match self.unusual_line(at, start, first) {
+                    Line::Field(colon) => {
+                        let name = line.get(..colon.unwrap_or(0)).unwrap_or_default().trim_ascii_end();
+                        (colon, key(name), Asked::of(name))
+                    }
+                    Line::Passed => {
+                        at = lines.next();
+                        continue;
+                    }
+                    Line::Blank(len) => break (at + len, len, Ended::Blank),
+                    Line::Body => break (at, 0, Ended::Blank),
+                    Line::Delimiter(cut) => break (cut.start.max(start), 0, Ended::Cut(Box::new(cut))),
+                    Line::End => break (raw.len(), 0, Ended::Message),
                 }
-                self.defect(DefectKind::NotAField, at);
+            };
+            if let Some(asked) = asked {
+                self.note(&mut places, asked, n, n - first, at);
             }
-            if self.fields.len() == self.fields.capacity() {
-                self.fields.reserve(self.fields.len() * 3);
+            if n == self.tree.fields.capacity() {
+                self.tree.fields.reserve(n * 3);
             }
-            self.fields.push(FieldSpan::new(at, colon, name_key));
-            at = next;
-        }
+            self.tree.fields.push(FieldSpan::new(at, colon, name_key));
+            at = lines.next();
+        };
         let part = self.part(index);
-        (part.body, part.blank) = (body as u32, blank);
-        (cut, ended || blank > 0)
+        (part.body, part.blank, part.asked) = (body as u32, blank as u8, places); // within 32 bits, see run(); 2 at the most
+        ended
     }
 
-    /// Remembers which fields decide what a part is.
-    fn note(&mut self, index: u32, asked: usize, first: usize, at: usize) {
-        let (n, place) = (self.fields.len(), self.fields.len() - first + 1);
-        let part = self.part(index);
-        let Some(noted) = part.asked.get_mut(asked) else { return };
-        let again = *noted != 0;
+    /// What a line in a header is that does not begin with a short name and its colon.
+    #[inline(never)]
+    fn unusual_line(&mut self, at: usize, start: usize, first: usize) -> Line {
+        let raw = self.raw;
+        let line = raw.get(at..).unwrap_or_default();
+        match line {
+            [] => return Line::End,
+            [b'\n', ..] => return Line::Blank(1),
+            [b'\r', b'\n', ..] => return Line::Blank(2),
+            [b' ' | b'\t', ..] if self.tree.fields.len() > first => return Line::Passed,
+            [b'-', b'-', ..] => {
+                if let Some(cut) = self.delimiter_at(at) {
+                    return Line::Delimiter(cut);
+                }
+            }
+            _ => {}
+        }
+        if self.tree.fields.len() > self.limits.fields {
+            return Line::Passed;
+        }
+        if self.tree.fields.len() == self.limits.fields {
+            self.defect(DefectKind::TooManyFields, at);
+            return Line::Field(None);
+        }
+        let colon = colon(line);
+        if colon.is_none() {
+            // Where a first line was no field, white space continues it.
+            let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
+            if !self.belongs_to_header(at, after, start, first) {
+                self.defect(DefectKind::MissingBlankLine, at);
+                return Line::Body;
+            }
+            self.defect(DefectKind::NotAField, at);
+        }
+        Line::Field(colon)
+    }
+
+    /// Remembers where a field is that will be asked for, and which of them decide what a part is: it is field `n`, and so many
+    /// of its header stand before it.
+    fn note(&mut self, places: &mut Places, asked: Asked, n: usize, before: usize, at: usize) {
+        let again = places.of(asked) != 0;
         if !again {
-            *noted = u8::try_from(place).unwrap_or(FAR);
+            places.set(asked, u8::try_from(before + 1).unwrap_or(FAR));
         }
         let (found, defect) = match asked {
-            CONTENT_TYPE => (&mut self.content_type, DefectKind::TwoContentTypes),
-            ENCODING => (&mut self.encoding, DefectKind::TwoEncodings),
+            Asked::ContentType => (&mut self.content_type, DefectKind::TwoContentTypes),
+            Asked::Encoding => (&mut self.encoding, DefectKind::TwoEncodings),
             _ => return,
         };
         if again { self.defect(defect, at) } else { *found = Some(n) }
@@ -395,7 +507,7 @@ impl<'a> Scan<'a> {
         if after.starts_with(b"--") && self.boundary_at(next).is_some() {
             return false;
         }
-        let follows_a_field = self.fields.len() > first;
+        let follows_a_field = self.tree.fields.len() > first;
         colon(after).is_some() || follows_a_field && matches!(after, [b'\n', ..] | [b'\r', b'\n', ..])
     }
 
@@ -403,9 +515,9 @@ impl<'a> Scan<'a> {
     /// there is nothing in it.
     fn classify(&mut self, index: u32, has_body: bool) {
         let raw = self.raw;
-        let span = *self.part(index);
-        let end = span.body as usize - usize::from(span.blank);
-        let fields = &self.fields;
+        let span = self.part(index);
+        let (start, parent, end) = (span.start as usize, span.parent, span.body as usize - usize::from(span.blank));
+        let fields = &self.tree.fields;
         let value = |n: usize| {
             let span = fields.get(n)?;
             let field = raw.get(span.start as usize..fields.get(n + 1).map_or(end, |next| next.start as usize))?;
@@ -413,9 +525,8 @@ impl<'a> Scan<'a> {
         };
         let content_type = self.content_type.and_then(value);
         let encoding = self.encoding.and_then(value);
-        let start = span.start as usize;
         // RFC 2046 §5.1.5: in a digest the default is message/rfc822.
-        let in_digest = span.parent != NONE && self.part(span.parent).digest;
+        let in_digest = parent != NONE && self.part(parent).digest;
         let composite = content_type.map_or(Composite::None, fields::composite);
         let composite =
             if content_type.is_none() && in_digest { Composite::Message { encodable: false } } else { composite };
@@ -588,17 +699,25 @@ fn colon(line: &[u8]) -> Option<usize> {
     }
 }
 
+/// The start of the line, and the length of the name in it, where a colon follows at once and the line is surely no delimiter.
+#[inline]
+fn usual_name(line: &[u8]) -> Option<(&[u8; 32], usize)> {
+    // Nearly all names are shorter than this.
+    let start = line.first_chunk::<32>()?;
+    let len = short_ftext(start);
+    (len > 0 && start.get(len) == Some(&b':') && !start.starts_with(b"-")).then_some((start, len))
+}
+
 /// How many octets at the start are `ftext = %d33-57 / %d59-126`.
 fn ftext_len(line: &[u8]) -> usize {
-    // Nearly all names are shorter than this.
-    if let Some(start) = line.first_chunk::<32>() {
-        let (halves, _) = start.as_chunks::<16>();
-        let others = halves.iter().rev().fold(0, |others, half| others << 16 | not_ftext(half));
-        if others != 0 {
-            return others.trailing_zeros() as usize;
-        }
-    }
     line.iter().position(|octet| !matches!(octet, 33..=57 | 59..=126)).unwrap_or(line.len())
+}
+
+/// The same of a few.
+#[inline]
+fn short_ftext(start: &[u8; 32]) -> usize {
+    let (halves, _) = start.as_chunks::<16>();
+    halves.iter().rev().fold(0, |others, half| others << 16 | not_ftext(half)).trailing_zeros() as usize
 }
 
 /// One bit for each octet that is no `ftext`.
@@ -618,7 +737,7 @@ pub(super) fn is_name(before_colon: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::DefectKind::*;
-    use super::{NEAR, ftext_len, hyphens};
+    use super::{NEAR, ftext_len, hyphens, short_ftext};
     use crate::message::{Limits, Message, Part};
 
     #[test]
@@ -631,6 +750,7 @@ mod tests {
                     let ftext = matches!(octet, 33..=57 | 59..=126);
                     assert_eq!(ftext_len(&line), if ftext { 50 } else { place }, "{octet} at {place} after {before}");
                     assert_eq!(ftext_len(&line[..place]), place);
+                    assert_eq!(short_ftext(line.first_chunk().unwrap()), ftext_len(&line).min(32));
                 }
             }
         }

@@ -223,7 +223,6 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
 }
 
 /// The octets as text, where they are UTF-8. Nearly all that is asked for is short, and most is ASCII.
-#[inline]
 pub(crate) fn text(octets: &[u8]) -> Option<&str> {
     if !is_ascii(octets) {
         return simdutf8::basic::from_utf8(octets).ok();
@@ -233,16 +232,19 @@ pub(crate) fn text(octets: &[u8]) -> Option<&str> {
 }
 
 /// Whether all octets are ASCII. It may say no of long ones for which there are no vectors.
-#[inline]
 fn is_ascii(octets: &[u8]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::is_here() {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { avx512::is_ascii(octets) };
+    }
+    is_ascii_plain(octets)
+}
+
+fn is_ascii_plain(octets: &[u8]) -> bool {
     const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
     if octets.len() >= WORTH {
-        return match level(octets) {
-            // SAFETY: the processor has what the function is compiled for.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512::is_ascii(octets) },
-            _ => false,
-        };
+        return false;
     }
     // Blocks from both ends, which overlap: no octet is looked at alone.
     if let Some(last) = octets.last_chunk::<16>() {
@@ -280,26 +282,47 @@ impl Set {
     }
 
     fn among_plain(&self, octets: &[u8]) -> u64 {
-        let Self([low, high]) = self;
-        let is_in = |octet: u8| match octet {
-            0..64 => low[usize::from(octet)],         // below 64
-            64..128 => high[usize::from(octet) - 64], // below 64
-            _ => 0,
-        };
         let octets = octets.get(..64).unwrap_or(octets);
-        octets.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(is_in(*octet) != 0))
+        octets.iter().rev().fold(0, |mask, octet| mask << 1 | u64::from(self.has(*octet)))
+    }
+
+    fn has(&self, octet: u8) -> bool {
+        let Self([low, high]) = self;
+        match octet {
+            0..64 => low[usize::from(octet)] != 0,         // below 64
+            64..128 => high[usize::from(octet) - 64] != 0, // below 64
+            _ => false,
+        }
+    }
+
+    /// Where the first octet is that is in it: for what is short as a rule, of which `memchr` would make more ado.
+    pub(crate) fn find(&self, octets: &[u8]) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_here() {
+            let mut at = 0;
+            while let Some(rest) = octets.get(at..).filter(|rest| !rest.is_empty()) {
+                // SAFETY: the processor has what the function is compiled for.
+                let mask = unsafe { avx512::among(&self.0, rest) };
+                if mask != 0 {
+                    return Some(at + mask.trailing_zeros() as usize);
+                }
+                at += 64;
+            }
+            return None;
+        }
+        octets.iter().position(|octet| self.has(*octet))
     }
 }
 
-/// Where lines end that no white space follows, a bit for each octet, for as many blocks of 64 octets as there is room for
-/// and an octet behind them. Says for how many.
-pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
+/// Where lines end that no white space follows: the places of the ends among the octets in front, of which it says how many were
+/// looked at, and how many ends there are. Nothing where there are no vectors, or less than a block and the octet behind it.
+pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u8; 256]) -> (usize, usize) {
     #[cfg(target_arch = "x86_64")]
     if avx512::is_here() {
         // SAFETY: the processor has what the function is compiled for.
         return unsafe { avx512::unfolded_ends(octets, ends) };
     }
-    0
+    (0, 0)
 }
 
 /// What needs no question.
@@ -563,6 +586,17 @@ mod avx512 {
         [load(&table[0]), load(&table[1])]
     }
 
+    /// The places in a vector.
+    static PLACES: [u8; 64] = {
+        let mut places = [0; 64];
+        let mut place = 0;
+        while place < 64 {
+            places[place] = place as u8; // < 64, the length
+            place += 1;
+        }
+        places
+    };
+
     /// Not in a table.
     const NONE: u8 = 0x80;
 
@@ -761,13 +795,15 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn is_ascii(octets: &[u8]) -> bool {
+        let joined = |all, octets: &[u8; 64]| _mm512_or_si512(all, load(octets));
         let (blocks, rest) = octets.as_chunks::<256>();
-        let high = |block: &[u8; 256]| {
-            let block = block.as_chunks().0;
-            let all = block.iter().fold(_mm512_setzero_si512(), |all, octets| _mm512_or_si512(all, load(octets)));
-            _mm512_movepi8_mask(all) != 0
-        };
-        !blocks.iter().any(high) && rest.is_ascii()
+        for block in blocks {
+            if _mm512_movepi8_mask(block.as_chunks().0.iter().fold(_mm512_setzero_si512(), joined)) != 0 {
+                return false;
+            }
+        }
+        let (vectors, rest) = rest.as_chunks();
+        _mm512_movepi8_mask(vectors.iter().fold(load_first(rest).0, joined)) == 0
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -848,16 +884,22 @@ mod avx512 {
         ((is(this, b'\r') ^ is(next, b'\n')) | (is(this, b'\n') & is(next, b'.'))) & there
     }
 
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn unfolded_ends(octets: &[u8], ends: &mut [u64]) -> usize {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    pub(super) fn unfolded_ends(octets: &[u8], ends: &mut [u8; 256]) -> (usize, usize) {
         let behind = octets.get(1..).unwrap_or_default();
-        let mut count = 0;
-        for ((block, next), end) in octets.as_chunks().0.iter().zip(behind.as_chunks().0).zip(ends) {
+        let (mut places, mut looked, mut found) = (load(&PLACES), 0, 0);
+        // As many blocks as there is room for places.
+        for (block, next) in octets.as_chunks().0.iter().zip(behind.as_chunks().0).take(4) {
             let next = load(next);
-            *end = is(load(block), b'\n') & !(is(next, b' ') | is(next, b'\t'));
-            count += 1;
+            let here = is(load(block), b'\n') & !(is(next, b' ') | is(next, b'\t'));
+            if let Some(room) = ends.get_mut(found..).and_then(|room| room.first_chunk_mut::<64>()) {
+                store(room, _mm512_maskz_compress_epi8(here, places));
+            }
+            places = _mm512_add_epi8(places, all(64));
+            looked += 64;
+            found += here.count_ones() as usize;
         }
-        count
+        (looked, found)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
@@ -1280,6 +1322,8 @@ mod tests {
                 for at in 0..=len {
                     let octets = [&vec![b'a'; at][..], wrong, &vec![b'b'; len - at]].concat();
                     assert_eq!(text(&octets), std::str::from_utf8(&octets).ok(), "{len} {at} {wrong:?}");
+                    let plain = octets.is_ascii() && octets.len() < WORTH;
+                    assert_eq!(is_ascii_plain(&octets), plain, "{len} {at} {wrong:?}");
                 }
             }
         }
@@ -1321,6 +1365,8 @@ mod tests {
             let expected = |n: usize| octets.get(from + n).is_some_and(|octet| b" ;@\x7f\0".contains(octet));
             let expected = (0..64).filter(|n| expected(*n)).fold(0_u64, |mask, n| mask | 1 << n);
             assert_eq!((set.among(&octets[from..]), set.among_plain(&octets[from..])), (expected, expected), "{from}");
+            let expected = octets[from..].iter().position(|octet| set.has(*octet));
+            assert_eq!(set.find(&octets[from..]), expected, "{from}");
         }
         assert_eq!(set.among(b""), 0);
     }
