@@ -45,7 +45,6 @@ impl Default for Mailboxes<'_> {
 impl<'a> Iterator for Mailboxes<'a> {
     type Item = Mailbox<'a>;
 
-    #[inline]
     fn next(&mut self) -> Option<Mailbox<'a>> {
         while !self.ended {
             let in_group = self.in_group;
@@ -292,39 +291,38 @@ impl<'a> Reader<'a> {
 
     /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>` or `"Ada" <ada@a.test>` without anything that is
     /// obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
-    #[inline]
     fn usual(&mut self, in_group: bool) -> Option<(Mailbox<'a>, End)> {
         let text = self.text;
-        let mut at = unspaced(text, self.at);
-        let mut name = at..at;
-        let quoted = text.get(at) == Some(&b'"');
-        if quoted {
-            let rest = text.get(at + 1..).filter(|_| self.quotes)?;
-            let len = rest.iter().position(|octet| matches!(octet, b'"' | b'\\' | b'\r' | b'\n'))?;
-            name = at + 1..at + 1 + len;
-            at = unspaced(text, name.end + 1);
-            if text.get(name.end) != Some(&b'"') {
+        let start = unspaced(text, self.at);
+        let mut name = start..start;
+        let local = if text.get(start) == Some(&b'"') {
+            let rest = text.get(start + 1..).filter(|_| self.quotes)?;
+            name = start + 1..start + 1 + ENDS_QUOTED.find(rest)?;
+            let at = unspaced(text, name.end + 1);
+            if text.get(name.end) != Some(&b'"') || text.get(at) != Some(&b'<') {
                 return None;
             }
+            at + 1
         } else {
             // Words with a single space between them.
+            let mut word = start;
             loop {
-                at = self.specials.next(at);
-                name.end = at;
-                match text.get(at..)? {
-                    [b' ', b'<', ..] => break at += 1,
-                    [b' ', _, ..] if self.specials.next(at + 1) > at + 1 => at += 1,
-                    _ => break,
+                name.end = self.specials.next(word);
+                match text.get(name.end..)? {
+                    [b' ', b'<', ..] => break name.end + 2,
+                    [b' ', ..] if name.end > word => word = name.end + 1,
+                    [b'<', ..] => break name.end + 1,
+                    // The only word was the local part.
+                    [b'@', ..] if word == start => {
+                        name.end = start;
+                        break start;
+                    }
+                    _ => return None,
                 }
             }
-        }
-        let (local, bracket) = match text.get(at)? {
-            b'<' => (at + 1..self.specials.next(at + 1), true),
-            b'@' if !quoted && !text.get(name.clone())?.contains(&b' ') => {
-                (std::mem::replace(&mut name, at..at), false)
-            }
-            _ => return None,
         };
+        let bracket = local > start;
+        let local = local..self.specials.next(local);
         if text.get(local.end) != Some(&b'@') {
             return None;
         }
@@ -493,6 +491,9 @@ fn is_special(octet: u8) -> bool {
     const SPECIAL: [bool; 256] = octets_of(b" \t\r\n(\"[,;:<>@");
     SPECIAL[usize::from(octet)] // any octet is in it
 }
+
+/// What ends a quoted string that is read as it stands, or makes it another.
+static ENDS_QUOTED: Set = Set::of(b"\"\\\r\n");
 
 /// What ends a word; form feeds too, which addresses lose.
 static SPECIALS: Set = Set::of(b" \t\r\n(\"[,;:<>@\x0c");

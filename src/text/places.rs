@@ -29,9 +29,17 @@ impl<'a> Places<'a> {
                 }
                 at = self.base + 64;
             }
-            let Some(rest) = self.text.get(at..).filter(|rest| !rest.is_empty()) else { return self.text.len() };
-            (self.base, self.mask) = (at, self.set.among(rest));
+            if !self.look(at) {
+                return self.text.len();
+            }
         }
+    }
+
+    #[inline(never)]
+    fn look(&mut self, at: usize) -> bool {
+        let rest = self.text.get(at..).unwrap_or_default();
+        (self.base, self.mask) = (at, self.set.among(rest));
+        !rest.is_empty()
     }
 }
 

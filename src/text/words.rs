@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::base::parse::octets_of;
+use crate::text::transfer::Set;
 use crate::text::{charset, transfer};
 
 /// RFC 2047 §2: "An 'encoded-word' may not be more than 75 characters long".
@@ -48,7 +49,14 @@ pub(crate) fn decode_owned(text: Vec<u8>) -> String {
 
 /// Where the first `=?` is.
 fn find(text: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'=', text).find(|at| text.get(at + 1) == Some(&b'?'))
+    static SIGN: Set = Set::of(b"=");
+    let mut at = 0;
+    loop {
+        at += SIGN.find(text.get(at..)?)? + 1;
+        if text.get(at) == Some(&b'?') {
+            return Some(at - 1);
+        }
+    }
 }
 
 fn decode_words(text: &[u8]) -> String {
@@ -142,10 +150,11 @@ impl<'a> Word<'a> {
             b'Q' | b'q' => false,
             _ => return None,
         };
+        static ENDS: Set = Set::of(b"?\r\n");
         // Senders put spaces and question marks inside; a line end or another "=?" cannot be inside.
         let mut from = 0;
         let end = loop {
-            let at = from + rest.get(from..)?.iter().position(|octet| matches!(octet, b'?' | b'\r' | b'\n'))?;
+            let at = from + ENDS.find(rest.get(from..)?)?;
             match rest.get(at..)? {
                 [b'?', b'=', ..] => break at,
                 [b'?', ..] if at == 0 || rest.get(at - 1) != Some(&b'=') => from = at + 1,
@@ -165,20 +174,24 @@ impl<'a> Word<'a> {
             transfer::decode_base64_into(self.text, octets);
             return;
         }
-        octets.reserve(self.text.len());
+        // No longer than it was; room is made once.
+        let start = octets.len();
+        octets.resize(start + self.text.len(), 0);
+        let mut room = octets.get_mut(start..).unwrap_or_default().iter_mut();
         let mut rest = self.text;
-        while let [octet, after @ ..] = rest {
-            rest = after;
+        while let [octet, after @ ..] = rest
+            && let Some(place) = room.next()
+        {
+            // RFC 2047 §4.2 (2): "_" is always 0x20.
+            (*place, rest) = (if *octet == b'_' { b' ' } else { *octet }, after);
             if let (b'=', [high, low, after @ ..]) = (octet, after)
                 && let Some(escaped) = transfer::hex(*high, *low)
             {
-                octets.push(escaped);
-                rest = after;
-                continue;
+                (*place, rest) = (escaped, after);
             }
-            // RFC 2047 §4.2 (2): "_" is always 0x20.
-            octets.push(if *octet == b'_' { b' ' } else { *octet });
         }
+        let unused = room.len();
+        octets.truncate(octets.len() - unused);
     }
 }
 
