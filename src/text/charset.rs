@@ -69,6 +69,21 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// assert_eq!(charset::decode("utf-7", b"caf+AOk-"), "café");
 /// ```
 pub fn decode<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
+    // As nearly all of it comes.
+    if label.is_empty() || label.eq_ignore_ascii_case("us-ascii") {
+        return guess(octets);
+    }
+    if is_utf8(label)
+        && let Some(text) = valid(octets)
+    {
+        return Cow::Borrowed(text);
+    }
+    decode_found(label, octets)
+}
+
+/// As [`decode`] by the table of labels.
+#[inline(never)]
+fn decode_found<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
     if is_utf8(label.trim())
         && let Some(text) = valid(octets)
     {

@@ -312,14 +312,10 @@ impl<'a> Reader<'a> {
 /// printable ASCII. Without memory; `None` where escapes, comments, encoded words, the stars of RFC 2231 or faults ask for
 /// [`Params`].
 pub(crate) fn simple<'a>(field: &'a [u8], name: &str) -> Option<Option<&'a str>> {
-    // No white space of the RFCs, though Rust takes it for some.
-    if memchr::memchr(b'\x0c', field).is_some() {
-        return None;
-    }
     let mut found = None;
-    let (_, mut rest) = take(field.trim_ascii_start(), |octet| is_token(octet) || octet == b'/');
-    while let [b';', after @ ..] = rest.trim_ascii_start() {
-        let (own, after) = take(after.trim_ascii_start(), |octet| is_token(octet) && octet != b'*');
+    let (_, mut rest) = take(unspaced(field), Class::MEDIA_TYPE);
+    while let [b';', after @ ..] = unspaced(rest) {
+        let (own, after) = take(unspaced(after), Class::NAME);
         if own.is_empty() {
             rest = after;
             continue;
@@ -327,24 +323,63 @@ pub(crate) fn simple<'a>(field: &'a [u8], name: &str) -> Option<Option<&'a str>>
         let value;
         (value, rest) = match after {
             [b'=', b'"', after @ ..] => {
-                let (value, after) = take(after, |octet| matches!(octet, b' '..=b'~') && !b"\"\\".contains(&octet));
+                let (value, after) = take(after, Class::QUOTED);
                 (value, after.strip_prefix(b"\"")?)
             }
-            [b'=', after @ ..] => take(after, |octet| octet.is_ascii_graphic() && !b"\"\\(;".contains(&octet)),
+            [b'=', after @ ..] => take(after, Class::VALUE),
             _ => return None,
         };
-        if value.windows(2).any(|pair| pair == b"=?") {
+        if value.contains(&b'?') && value.windows(2).any(|pair| pair == b"=?") {
             return None;
         }
         if found.is_none() && own.eq_ignore_ascii_case(name.as_bytes()) {
             found = Some(charset::utf8_text(value)?);
         }
     }
-    rest.trim_ascii().is_empty().then_some(found)
+    unspaced(rest).is_empty().then_some(found)
 }
 
-fn take(text: &[u8], wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().position(|octet| !wanted(*octet)).unwrap_or(text.len()))
+/// The classes that the octets of a field are in.
+struct Class;
+
+impl Class {
+    const MEDIA_TYPE: u8 = 1;
+    const NAME: u8 = 2;
+    const QUOTED: u8 = 4;
+    const VALUE: u8 = 8;
+    /// White space of the RFCs: form feeds, which Rust takes for some, are in no class.
+    const BLANK: u8 = 16;
+
+    const TABLE: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut octet = b' ';
+        while octet <= b'~' {
+            let (token, graphic) = (is_token(octet), octet != b' ');
+            let escaped = matches!(octet, b'"' | b'\\');
+            table[octet as usize] = Self::MEDIA_TYPE * (token || octet == b'/') as u8
+                | Self::NAME * (token && octet != b'*') as u8
+                | Self::QUOTED * !escaped as u8
+                | Self::VALUE * (graphic && !escaped && !matches!(octet, b'(' | b';')) as u8;
+            octet += 1;
+        }
+        let blank = b" \t\r\n";
+        let mut n = 0;
+        while n < blank.len() {
+            table[blank[n] as usize] |= Self::BLANK; // within the loop
+            n += 1;
+        }
+        table
+    };
+}
+
+/// What is of a class, and what follows.
+fn take(text: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let is_in = |octet: &u8| Class::TABLE[usize::from(*octet)] & class != 0; // any octet is in it
+    text.split_at(text.iter().position(|octet| !is_in(octet)).unwrap_or(text.len()))
+}
+
+fn unspaced(text: &[u8]) -> &[u8] {
+    take(text, Class::BLANK).1
 }
 
 /// Whether white space is followed by `name =`.
@@ -437,7 +472,7 @@ pub fn write(name: &str, value: &str) -> Vec<String> {
 }
 
 /// `token` of RFC 2045 §5.1.
-pub(crate) fn is_token(octet: u8) -> bool {
+pub(crate) const fn is_token(octet: u8) -> bool {
     /// One look instead of fifteen.
     const TOKEN: [bool; 256] = {
         let mut table = [false; 256];
@@ -451,7 +486,7 @@ pub(crate) fn is_token(octet: u8) -> bool {
         }
         table
     };
-    TOKEN[usize::from(octet)] // any octet is in it
+    TOKEN[octet as usize] // any octet is in it
 }
 
 #[cfg(test)]

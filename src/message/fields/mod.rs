@@ -48,9 +48,9 @@ use super::header::Field;
 use super::scan::key;
 use crate::address::Mailboxes;
 use crate::base::Timestamp;
-use crate::base::parse::octets_of;
 use crate::text::charset;
 use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
+use crate::text::transfer::Set;
 
 pub mod lists;
 pub mod marks;
@@ -360,14 +360,14 @@ impl Encoding {
     /// One of the five words, and white space around it.
     pub(super) fn exact(value: &[u8]) -> Option<Self> {
         let word = value.trim_ascii();
-        let known = [
-            ("7bit", Self::SevenBit),
-            ("8bit", Self::EightBit),
-            ("quoted-printable", Self::QuotedPrintable),
-            ("base64", Self::Base64),
-            ("binary", Self::Binary),
-        ];
-        known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, encoding)| encoding)
+        // By length, of which no more than two are the same.
+        let (known, or): ((&[u8], _), (&[u8], _)) = match word.len() {
+            4 => ((b"7bit", Self::SevenBit), (b"8bit", Self::EightBit)),
+            6 => ((b"base64", Self::Base64), (b"binary", Self::Binary)),
+            _ => ((b"quoted-printable", Self::QuotedPrintable), (b"", Self::SevenBit)),
+        };
+        let found = [known, or].into_iter().find(|(name, _)| !word.is_empty() && word.eq_ignore_ascii_case(name));
+        found.map(|(_, encoding)| encoding)
     }
 
     /// The encoding of a word of which only letters and digits are left.
@@ -526,7 +526,7 @@ impl<'a> Ids<'a> {
                 },
                 (b'<', _) => {
                     let rest = self.value.get(self.at..).unwrap_or_default();
-                    match rest.iter().position(|octet| ends_id(*octet)) {
+                    match ENDS_ID.find(rest) {
                         // As it should be.
                         Some(len) if len > 0 && rest.get(len) == Some(&b'>') => {
                             self.at += len + 1;
@@ -602,10 +602,7 @@ impl<'a> Iterator for Ids<'a> {
 }
 
 /// What an identifier in brackets does not hold, or not as it should be.
-fn ends_id(octet: u8) -> bool {
-    const ENDS: [bool; 256] = octets_of(b" \t\n\x0b\x0c\r<>(");
-    ENDS[usize::from(octet)] // any octet is in it
-}
+static ENDS_ID: Set = Set::of(b" \t\n\x0b\x0c\r<>(");
 
 #[cfg(test)]
 mod tests {
