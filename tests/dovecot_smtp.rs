@@ -60,7 +60,7 @@ fn message(octets: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (mut wire, mut text, mut rest) = (Wire::new(), Vec::new(), octets.iter());
     loop {
         match reader.read(&mut wire) {
-            Data::Chunk(chunk) => text.extend_from_slice(&chunk),
+            Data::Chunk(chunk) => text.extend_from_slice(chunk),
             Data::End => return Some((text, [wire.unread(), rest.as_slice()].concat())),
             Data::NeedInput => wire.feed(&[*rest.next()?]),
         }

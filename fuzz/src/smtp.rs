@@ -357,7 +357,7 @@ fn play(mode: u8, answers: u8, input: &[u8], cut: usize) -> (Vec<String>, Vec<u8
     let mut in_message = false;
     for (number, piece) in input.chunks(cut).enumerate() {
         server.wire().feed(piece);
-        server.tick(start + Duration::from_millis(number as u64));
+        server.tick(start + Duration::from_micros(number as u64)); // under a second, which replies would tell
         loop {
             let step = server.poll();
             // The backlog at its bound takes the replies of one more command: one per recipient, or an EHLO's.
