@@ -97,6 +97,12 @@ fn domain_beyond<'a>(input: &'a [u8], name: &'a [u8], rest: &'a [u8]) -> Parsed<
     }
 }
 
+/// Whether it is a `Dot-string` as a whole.
+pub(crate) fn is_dot_string(text: &str) -> bool {
+    let run = local(text.as_bytes());
+    run.sound && run.len == text.len()
+}
+
 /// How far octets of one kind go, and whether they stand as they may.
 #[derive(Clone, Copy)]
 struct Run {

@@ -237,21 +237,25 @@ pub fn encode(text: &str) -> Cow<'_, str> {
 /// From the first to the last of the words between single spaces that are not plain: empty, too long to be kept whole, not
 /// all of plain octets, or read as an encoded word. It is never empty.
 pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
-    let (mut first, mut last, mut start) = (None, 0, 0);
-    for word in text.as_bytes().split(|octet| *octet == b' ') {
-        let mut before = 0;
-        let plain = word.iter().all(|octet| {
-            let plain = plain_octet(*octet) && (*octet != b'?' || before != b'=');
-            before = *octet;
-            plain
-        });
-        let end = start + word.len();
-        if !plain || word.is_empty() || word.len() > longest {
+    let octets = text.as_bytes();
+    let (mut first, mut last, mut start, mut odd) = (None, 0, 0, false);
+    let mut end_word = |start: usize, end: usize, odd: bool| {
+        if odd || start == end || end - start > longest {
             first.get_or_insert(start);
             last = end;
         }
-        start = end + 1;
+    };
+    for (at, octet) in octets.iter().enumerate() {
+        match octet {
+            b' ' => {
+                end_word(start, at, odd);
+                (start, odd) = (at + 1, false);
+            }
+            b'?' => odd |= !plain_octet(b'?') || octets.get(start..at).is_some_and(|before| before.ends_with(b"=")),
+            _ => odd |= !plain_octet(*octet),
+        }
     }
+    end_word(start, octets.len(), odd);
     let from = first.filter(|_| !text.is_empty())?;
     if from < last {
         return Some((from, last));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::body::forbidden;
 use super::part::{Content, NewPart};
 use super::{BuildError, Extra, Value};
-use crate::address::is_atext;
+use crate::address::{is_atext, is_dot_string};
 use crate::message::fold::Fold;
 use crate::message::{Field, Message};
 use crate::text::charset;
@@ -76,20 +76,9 @@ pub(super) fn id(field: &str, id: &str, utf8: bool) -> Result<(), BuildError> {
     };
     let at = id.bytes().position(|octet| octet == b'@');
     match at.and_then(|at| Some((id.get(..at)?, id.get(at + 1..)?))) {
-        Some((left, right)) if is_dot_atom(left) && (is_dot_atom(right) || literal(right)) => Ok(()),
+        Some((left, right)) if is_dot_string(left) && (is_dot_string(right) || literal(right)) => Ok(()),
         _ => Err(BuildError::Id { field: field.to_owned() }),
     }
-}
-
-/// `dot-atom-text = 1*atext *("." 1*atext)`
-pub(super) fn is_dot_atom(text: &str) -> bool {
-    let mut before = b'.';
-    let sound = text.bytes().all(|octet| {
-        let fits = if octet == b'.' { before != b'.' } else { is_atext(octet) };
-        before = octet;
-        fits
-    });
-    sound && before != b'.'
 }
 
 /// An identifier of somebody else, which has to be repeated as it is: no more than that it stays within its brackets.

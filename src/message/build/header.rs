@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::check::is_dot_atom;
 use super::contact::{Contact, Kind, Named};
 use super::{BuildError, Builder, Extra, Value, check};
-use crate::address::{Address, Domain};
+use crate::address::{Address, Domain, is_dot_string};
 use crate::base::ParseError;
 use crate::base::time::DATE;
 use crate::message::fold::Fold;
@@ -247,7 +246,7 @@ fn is_blank(character: char) -> bool {
 fn write(fold: &mut Fold<'_>, address: &Address, [open, end]: [&str; 2]) {
     let quoted;
     let (local, at, domain) = match address.domain() {
-        Domain::Name(domain) if is_dot_atom(address.local()) => (address.local(), "@", &**domain),
+        Domain::Name(domain) if is_dot_string(address.local()) => (address.local(), "@", &**domain),
         _ => {
             quoted = address.to_string();
             (&*quoted, "", "")

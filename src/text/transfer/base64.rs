@@ -319,6 +319,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_short_is_written_and_read_in_vectors_too() {
+        let octets: Vec<u8> = (0..400).map(|n: u32| (n.wrapping_mul(n) >> 3) as u8).collect();
+        for len in (0..octets.len()).step_by(if cfg!(miri) { 37 } else { 1 }) {
+            let octets = &octets[..len];
+            let mut plain = Vec::new();
+            encode_base64_plain(octets, &mut plain);
+            let mut stepped = (Vec::new(), Base64Decoder::default());
+            let cut = &plain[..plain.len().saturating_sub(len % 5)];
+            cut.iter().for_each(|octet| stepped.1.step(*octet, &mut stepped.0));
+            stepped.1.finish(&mut stepped.0);
+            for level in [Level::Plain, Level::Avx2, Level::Avx512] {
+                vectors::LIMIT.set(level);
+                assert_eq!(encode_base64(octets).as_bytes(), plain, "{len}, {level:?}");
+                assert_eq!(decode_base64(cut), stepped.0, "{len}, {level:?}");
+            }
+        }
+    }
+
+    #[test]
     fn no_more_room_is_taken_than_is_needed() {
         for length in [1, 57, 1000, 100_000] {
             let encoded = encode_base64(&vec![7; length]);

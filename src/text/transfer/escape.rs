@@ -39,13 +39,10 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Where the first line end is, if all that is special are whole CRLF with no white space before them.
+    /// Where a CRLF begins with no white space before it. What is before the first octet and behind the last is not seen.
     #[inline]
-    fn only_lines(&self) -> Option<u32> {
-        let Self { special, cr, lf, blank } = self;
-        // What is before the first octet is not seen here, nor what is behind the last.
-        let whole = *lf == cr << 1 && (cr & 1) == 0 && cr >> 63 == 0;
-        (*special == (cr | lf) && whole && blank << 1 & cr == 0).then(|| cr.trailing_zeros())
+    fn line_ends(&self) -> u64 {
+        self.cr & self.lf >> 1 & !(self.blank << 1) & !1
     }
 }
 
@@ -60,31 +57,26 @@ pub(super) fn encode_by(look: impl Fn(&[u8; BLOCK]) -> Marks, text: &[u8], ends:
         writer.make_room(rest.len());
         // From each of its octets on a whole block can be copied.
         let window = rest.first_chunk().unwrap_or_else(|| {
+            padded.fill(b' ');
             padded[..rest.len()].copy_from_slice(rest); // less than two blocks
             &padded
         });
         let len = rest.len().min(BLOCK);
         let block = window.first_chunk().unwrap_or(&[0; BLOCK]); // half of it
         let marks = look(block);
-        // Lines that are short enough stay as they are, and so does nearly all of most text.
-        if ends != LineEnds::None
-            && done == 0
-            && len == BLOCK
-            && let Some(first) = marks.only_lines()
-            && writer.column + first as usize <= ROOM
-            && marks.special != 0
-        {
-            writer.copy(window, 0, BLOCK);
-            writer.column = marks.lf.leading_zeros() as usize;
-            ended = writer.column == 0;
+        // Line ends that stay as they are, and with the lines between them are nearly all of most text.
+        let lines = if ends == LineEnds::None { 0 } else { marks.line_ends() };
+        let special = marks.special & !(lines | lines << 1);
+        // So that this block need not wait for where the one before it ended.
+        if special == 0 && done == 0 && len == BLOCK {
+            ended = writer.lines(window, 0, BLOCK, lines);
             continue;
         }
-        let mut mask = from(marks.special, done);
+        let mut mask = from(special, done);
         loop {
             let at = (mask.trailing_zeros() as usize).min(len); // 64 at most
             if done < at {
-                writer.plain(window, done, at);
-                ended = false;
+                ended = writer.lines(window, done, at, lines);
             }
             if at == len {
                 break;
@@ -172,6 +164,32 @@ impl Writer<'_> {
         self.put(b"=\r\n");
         self.at += 3;
         self.column = 0;
+    }
+
+    /// Octets that stand for themselves, from one of a block to another, with whole line ends among them. Says whether one
+    /// is the last of them.
+    #[inline]
+    fn lines(&mut self, window: &[u8; 2 * BLOCK], mut start: usize, end: usize, lines: u64) -> bool {
+        let mut lines = from(lines, start) & !from(u64::MAX, end);
+        if lines == 0 {
+            self.plain(window, start, end);
+            return false;
+        }
+        let first = lines.trailing_zeros() as usize; // below 64
+        if self.column + (first - start) > ROOM {
+            self.plain(window, start, first);
+            self.put(b"\r\n");
+            self.at += 2;
+            self.column = 0;
+            start = first + 2;
+            lines &= lines - 1; // there is one
+        }
+        // No other line of a block is too long.
+        self.copy(window, start, end - start);
+        if lines != 0 {
+            self.column = end + lines.leading_zeros() as usize - 65; // behind the CRLF, which begins at bit 63 - leading
+        }
+        self.column == 0
     }
 
     /// Octets that stand for themselves, from one of a block to another.

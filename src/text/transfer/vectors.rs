@@ -17,6 +17,8 @@ use super::escape::{LineEnds, Marks, encode_by};
 
 /// Below this many octets the call costs more than it saves.
 const WORTH: usize = 256;
+/// The same where vectors that are not full are written as well.
+const WORTH_PARTS: usize = 32;
 
 /// Six-bit values that wait for a fourth: at most three, the oldest in the highest bits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,8 +43,12 @@ thread_local! {
 
 /// What can be used for that many octets.
 fn level(octets: &[u8]) -> Level {
+    level_from(WORTH, octets)
+}
+
+fn level_from(worth: usize, octets: &[u8]) -> Level {
     #[cfg(target_arch = "x86_64")]
-    if octets.len() >= WORTH {
+    if octets.len() >= worth {
         let level = if avx512::is_here() {
             Level::Avx512
         } else if avx2::is_here() {
@@ -62,7 +68,7 @@ fn level(octets: &[u8]) -> Level {
     Level::Plain
 }
 
-/// Reads base64 from the front of `encoded`, up to a `=` or the last few octets. Says how many octets it has read.
+/// Reads base64 from the front of `encoded`, up to a `=`, the last few octets or the end. Says how many octets it has read.
 pub(super) fn decode_base64(encoded: &[u8], waiting: &mut Waiting, octets: &mut Vec<u8>) -> usize {
     match level(encoded) {
         // SAFETY: the processor has what the function is compiled for.
@@ -75,10 +81,10 @@ pub(super) fn decode_base64(encoded: &[u8], waiting: &mut Waiting, octets: &mut 
     }
 }
 
-/// Writes lines of 57 octets as 76 characters and CRLF. Says how many octets it has written: whole lines, and not the
-/// last few.
+/// Writes lines of 57 octets as 76 characters and CRLF. Says how many octets it has written: whole lines and not the last few, or
+/// all.
 pub(super) fn encode_base64(octets: &[u8], out: &mut Vec<u8>) -> usize {
-    match level(octets) {
+    match level_from(WORTH_PARTS, octets) {
         // SAFETY: the processor has what the function is compiled for.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { avx512::encode_base64(octets, out) },
@@ -175,9 +181,12 @@ fn marks(block: &[u8; 64]) -> Marks {
 /// How many octets quoted-printable escapes, line ends not counted.
 pub(crate) fn escapes(text: &[u8]) -> usize {
     match level(text) {
-        // SAFETY: the processor has AVX2, which is all that the function is compiled for; those with AVX-512 have it too.
+        // SAFETY: the processor has what the function is compiled for.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512 if avx2::is_here() => unsafe { escapes_avx2(text) },
+        Level::Avx512 => unsafe { avx512::count_escapes(text) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { escapes_avx2(text) },
         _ => escapes_in_blocks(text),
     }
 }
@@ -683,6 +692,18 @@ mod avx512 {
                 staged -= STAGE;
             }
         }
+        // What is left before a `=` or the end, in a vector that need not be full.
+        let rest = encoded.get(read..).unwrap_or_default();
+        if let Some(room) = stage.get_mut(staged..).and_then(|stage| stage.first_chunk_mut()) {
+            let (characters, there) = load_first(rest);
+            let stop = is(characters, b'=');
+            let before = there & stop.wrapping_sub(1) & !stop; // all, where it does not stop
+            let (values, foreign) = look_up(six_bits, characters);
+            let kept = !foreign & before;
+            store(room, _mm512_maskz_compress_epi8(kept, values));
+            staged += kept.count_ones() as usize;
+            read += before.count_ones() as usize;
+        }
         let whole = staged / 4 * 4;
         put_together(&stage, whole, octets);
         let left = stage.iter().skip(whole).take(staged - whole);
@@ -725,21 +746,33 @@ mod avx512 {
                     break;
                 };
                 _mm_prefetch::<_MM_HINT_T0>(rest.as_ptr().wrapping_add(READ_AHEAD).cast());
-                push(&mut tail, characters(front, alphabet), 64);
-                let back = _mm512_mask_blend_epi8(0b11 << 12, characters(back, alphabet), line_end);
+                push(&mut tail, characters(load(front), alphabet), 64);
+                let back = _mm512_mask_blend_epi8(0b11 << 12, characters(load(back), alphabet), line_end);
                 push(&mut tail, back, 14);
                 rest = after;
             }
             tail.finish();
         }
-        octets.len() - rest.len()
+        // The last lines, three at most, in vectors that need not be full.
+        let mut tail = Tail::new(out, 3 * (CHARACTERS + 2) + 64);
+        for line in rest.chunks(LINE) {
+            for piece in line.chunks(48) {
+                // RFC 4648 §4, behind what the octets fill, which is all for 48.
+                let padding = u64::MAX.checked_shl((piece.len() * 8).div_ceil(6) as u32).unwrap_or(0);
+                let written = _mm512_mask_blend_epi8(padding, characters(load_first(piece).0, alphabet), all(b'='));
+                push(&mut tail, written, piece.len().div_ceil(3) * 4);
+            }
+            push(&mut tail, line_end, 2);
+        }
+        tail.finish();
+        octets.len()
     }
 
     /// The first 48 octets as 64 characters.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    fn characters(octets: &[u8; 64], alphabet: __m512i) -> __m512i {
-        let fours = _mm512_permutexvar_epi8(load(&FOUR_OF_THREE), load(octets));
+    fn characters(octets: __m512i, alphabet: __m512i) -> __m512i {
+        let fours = _mm512_permutexvar_epi8(load(&FOUR_OF_THREE), octets);
         // In eight octets 2 1 3 2 and again: where each group of six bits begins.
         let shifts = _mm512_set1_epi64(u64::from_le_bytes([10, 4, 22, 16, 42, 36, 54, 48]).cast_signed());
         // The highest two bits of each octet are not looked at.
@@ -900,6 +933,27 @@ mod avx512 {
             found += here.count_ones() as usize;
         }
         (looked, found)
+    }
+
+    /// What stands for itself in quoted-printable, and line ends.
+    static PLAIN: [[u8; 64]; 2] = {
+        let mut table = [[0; 64]; 2];
+        let mut character = 0_u8;
+        while character < 128 {
+            if !matches!(character, b' '..=b'<' | b'>'..=b'~' | b'\t' | b'\r' | b'\n') {
+                table[character as usize / 64][character as usize % 64] = NONE; // < 128
+            }
+            character += 1;
+        }
+        table
+    };
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+    pub(super) fn count_escapes(text: &[u8]) -> usize {
+        let plain = table(&PLAIN);
+        let (blocks, rest) = text.as_chunks();
+        let among = |block: &[u8; 64]| look_up(plain, load(block)).1.count_ones() as usize;
+        blocks.iter().map(among).sum::<usize>() + super::escapes_in_blocks(rest)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
