@@ -757,7 +757,7 @@ mod avx512 {
         let mut tail = Tail::new(out, 3 * (CHARACTERS + 2) + 64);
         for line in rest.chunks(LINE) {
             for piece in line.chunks(48) {
-                // RFC 4648 §4, behind what the octets fill, which is all for 48.
+                // RFC 2045 §6.8: `=`, behind what the octets fill, which is all for 48.
                 let padding = u64::MAX.checked_shl((piece.len() * 8).div_ceil(6) as u32).unwrap_or(0);
                 let written = _mm512_mask_blend_epi8(padding, characters(load_first(piece).0, alphabet), all(b'='));
                 push(&mut tail, written, piece.len().div_ceil(3) * 4);
