@@ -45,22 +45,36 @@ impl Default for Mailboxes<'_> {
 impl<'a> Iterator for Mailboxes<'a> {
     type Item = Mailbox<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Mailbox<'a>> {
+        if self.ended {
+            return None;
+        }
+        // What is usual goes to the caller in registers, and to memory not at all.
+        match self.reader.usual(self.in_group) {
+            Some((mailbox, end)) if self.in_group || end == End::Text || !self.reader.is_comment_behind() => {
+                self.pass(end);
+                Some(mailbox)
+            }
+            read => self.unusual(read),
+        }
+    }
+}
+
+impl<'a> Mailboxes<'a> {
+    /// Goes on with an element that is not usual, or has comments behind it.
+    #[inline(never)]
+    fn unusual(&mut self, mut read: Option<(Mailbox<'a>, End)>) -> Option<Mailbox<'a>> {
         while !self.ended {
             let in_group = self.in_group;
-            let (mailbox, end) = match self.reader.usual(in_group) {
+            let (mailbox, end) = match read.take().or_else(|| self.reader.usual(in_group)) {
                 Some((mailbox, end)) => (Some(mailbox), end),
                 None => match self.reader.element(in_group) {
                     (_, End::Group) => (None, End::Group),
                     (element, end) => (element.mailbox().ok(), end),
                 },
             };
-            match end {
-                End::Group => self.in_group = true,
-                End::Semicolon => self.in_group = false,
-                End::Text => self.ended = true,
-                End::Comma => {}
-            }
+            self.pass(end);
             if let Some(mut mailbox) = mailbox {
                 if !in_group && !self.ended {
                     self.ended = self.reader.comments_behind(&mut mailbox);
@@ -69,6 +83,16 @@ impl<'a> Iterator for Mailboxes<'a> {
             }
         }
         None
+    }
+
+    #[inline]
+    fn pass(&mut self, end: End) {
+        match end {
+            End::Group => self.in_group = true,
+            End::Semicolon => self.in_group = false,
+            End::Text => self.ended = true,
+            End::Comma => {}
+        }
     }
 }
 
@@ -291,6 +315,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>` or `"Ada" <ada@a.test>` without anything that is
     /// obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
+    #[inline]
     fn usual(&mut self, in_group: bool) -> Option<(Mailbox<'a>, End)> {
         let text = self.text;
         let start = unspaced(text, self.at);
@@ -346,12 +371,17 @@ impl<'a> Reader<'a> {
         Some((mailbox, end))
     }
 
+    /// Whether what comes next may hold comments alone.
+    #[inline]
+    fn is_comment_behind(&self) -> bool {
+        // An empty quoted string is no name.
+        let rest = self.text.get(unspaced(self.text, self.at)..);
+        matches!(rest, Some([b'(' | b',' | b';', ..] | [b'"', b'"' | b'\r' | b'\n', ..]))
+    }
+
     /// Gives to a mailbox the comments that stand alone behind its comma; and says whether the list ends with them.
     fn comments_behind(&mut self, mailbox: &mut Mailbox<'a>) -> bool {
-        // An empty quoted string is no name.
-        while let Some([b'(' | b',' | b';', ..] | [b'"', b'"' | b'\r' | b'\n', ..]) =
-            self.text.get(unspaced(self.text, self.at)..)
-        {
+        while self.is_comment_behind() {
             let before = self.clone();
             let (element, end) = self.element(false);
             match (element.mailbox(), end) {

@@ -356,10 +356,20 @@ impl Class {
         while octet <= b'~' {
             let (token, graphic) = (is_token(octet), octet != b' ');
             let escaped = matches!(octet, b'"' | b'\\');
-            table[octet as usize] = Self::MEDIA_TYPE * (token || octet == b'/') as u8
-                | Self::NAME * (token && octet != b'*') as u8
-                | Self::QUOTED * !escaped as u8
-                | Self::VALUE * (graphic && !escaped && !matches!(octet, b'(' | b';')) as u8;
+            let classes = [
+                (token || octet == b'/', Self::MEDIA_TYPE),
+                (token && octet != b'*', Self::NAME),
+                (!escaped, Self::QUOTED),
+                (graphic && !escaped && !matches!(octet, b'(' | b';'), Self::VALUE),
+            ];
+            let mut n = 0;
+            while n < classes.len() {
+                let (is_in, class) = classes[n]; // within the loop
+                if is_in {
+                    table[octet as usize] |= class;
+                }
+                n += 1;
+            }
             octet += 1;
         }
         let blank = b" \t\r\n";
