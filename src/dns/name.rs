@@ -13,6 +13,24 @@ pub const MAX_NAME: usize = 253;
 /// RFC 1035 §2.3.4: 63 octets.
 pub const MAX_LABEL: usize = 63;
 
+/// What an octet is in a name; a table, since names are read for every record and every question.
+const CLASSES: [u8; 256] = {
+    let mut classes = [NONE; 256];
+    let mut octet = b' ';
+    while octet <= b'~' {
+        classes[octet as usize] = match octet {
+            b'.' => DOT,
+            b'A'..=b'Z' => CAPITAL,
+            _ => 0,
+        };
+        octet += 1;
+    }
+    classes
+};
+const CAPITAL: u8 = 1;
+const DOT: u8 = 2;
+const NONE: u8 = 3;
+
 /// A name of the DNS: labels of printable ASCII in lower case with dots between them, none at the end.
 ///
 /// Names compare without case because there is none. The few names that hold other octets than printable ASCII and space
@@ -57,21 +75,21 @@ impl Name {
         if name.len() > MAX_NAME {
             return Err(ParseError { expected: "a shorter name", at: MAX_NAME });
         }
-        let (mut start, mut mixed) = (0, false);
+        let (mut start, mut mixed) = (0, 0);
         let end_label = |start: usize, at: usize| match at - start {
             0 => Err(ParseError { expected: "a label", at }),
             1..=MAX_LABEL => Ok(at + 1),
             _ => Err(ParseError { expected: "a shorter label", at: start }),
         };
         for (at, octet) in name.bytes().enumerate() {
-            match octet {
-                b'.' => start = end_label(start, at)?,
-                b'A'..=b'Z' => mixed = true,
-                b' '..=b'~' => {}
-                _ => return Err(ParseError { expected: "a printable character", at }),
+            let class = CLASSES[usize::from(octet)]; // it has one for each
+            match class {
+                DOT => start = end_label(start, at)?,
+                NONE => return Err(ParseError { expected: "a printable character", at }),
+                _ => mixed |= class,
             }
         }
-        end_label(start, name.len()).map(|_| mixed)
+        end_label(start, name.len()).map(|_| mixed == CAPITAL)
     }
 
     /// The name under which the DNS keeps the name of an address (RFC 1035 §3.5, RFC 3596 §2.5).
