@@ -31,8 +31,8 @@ fn answers() -> Vec<Answer> {
     let (zone, mut evaluation, mut answers) = (zone(), evaluation(), Vec::new());
     while let Ask::Question(question) = evaluation.poll() {
         let answer = zone.answer(&question);
-        answers.push(answer.clone());
-        evaluation.answer(answer);
+        evaluation.answer(&answer);
+        answers.push(answer);
     }
     answers
 }
@@ -49,7 +49,7 @@ fn evaluate_from_text(bencher: divan::Bencher<'_, '_>) {
         let mut evaluation = evaluation();
         for answer in &answers {
             let Ask::Question(_) = evaluation.poll() else { panic!("a question") };
-            evaluation.answer(answer.clone());
+            evaluation.answer(answer);
         }
         let Ask::Verdict(verdict) = evaluation.poll() else { panic!("a verdict") };
         assert_eq!(verdict.outcome, Outcome::Pass);

@@ -60,7 +60,7 @@ fn the_worst_message_asks_no_more_than_is_documented() {
         loop {
             match check.poll() {
                 Ask::Verdict(_) => return asked,
-                Ask::Question(question) => check.answer(hostile(&question)),
+                Ask::Question(question) => check.answer(&hostile(&question)),
             }
             asked += 1;
             assert!(asked <= config.max_questions(), "{asked}");

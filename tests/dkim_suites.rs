@@ -105,7 +105,7 @@ impl Answers {
             let known = self.0.iter().filter(|(name, _)| name == question.name.as_str());
             let found: Result<Vec<_>, _> = known.map(|(_, found)| found.clone()).collect();
             let found = found.and_then(|data| if data.is_empty() { Err(Failure::NxDomain) } else { Ok(data) });
-            inquiry.answer(Answer::from(found));
+            inquiry.answer(&Answer::from(found));
         }
         panic!("too many questions");
     }

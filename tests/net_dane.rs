@@ -434,7 +434,7 @@ async fn name_server(zone: &str) -> SocketAddr {
             response.add_query(asked.clone());
             let kind = RecordType::ALL.into_iter().find(|kind| kind.as_str() == asked.query_type().to_string());
             let found = zone.answer(&Question::new(asked.name().to_string().parse().unwrap(), kind.unwrap())).found;
-            for data in found.iter().flatten() {
+            for data in found.iter().flat_map(|found| found.iter()) {
                 let data = match data {
                     Data::A(address) => RData::A((*address).into()),
                     Data::Txt(text) => RData::TXT(rdata::TXT::from_bytes(vec![&text[..]])),

@@ -249,7 +249,7 @@ fn respond(zone: &Zone, query: &[u8], tcp: bool) -> Option<Vec<u8>> {
         return Some(response.to_vec().unwrap());
     }
     match zone.answer(&Question::new(name.parse().unwrap(), kind)).found {
-        Ok(found) => found.into_iter().for_each(|data| {
+        Ok(found) => found.iter().cloned().for_each(|data| {
             let data = match data {
                 Data::A(address) => RData::A(address.into()),
                 Data::Mx { preference, exchange } => {
@@ -285,14 +285,14 @@ const ZONE: &str = "
 #[tokio::test]
 async fn answers_and_failures_of_the_dns_are_told_apart() {
     let resolver = Resolver::with_servers([name_server(ZONE).await]).unwrap();
-    let text = |text: &'static str| Ok(vec![Data::Txt(text.into())]);
+    let text = |text: &'static str| Ok([Data::Txt(text.into())].into());
     for (name, kind, expected) in [
         ("text.test", RecordType::Txt, text("hello")),
         ("cut.test", RecordType::Txt, text("long")),
         ("text.test", RecordType::A, Err(Failure::NoData)),
         ("none.test", RecordType::A, Err(Failure::NxDomain)),
         ("broken.test", RecordType::A, Err(Failure::ServFail)),
-        ("first.b.test", RecordType::A, Ok(vec![Data::A([127, 0, 0, 2].into())])),
+        ("first.b.test", RecordType::A, Ok([Data::A([127, 0, 0, 2].into())].into())),
     ] {
         let Answer { found, secure, .. } = resolver.answer(&Question::new(name.parse().unwrap(), kind)).await;
         assert_eq!((found, secure), (expected, false), "{name} {kind}");

@@ -196,7 +196,7 @@ fn a_list_that_was_put_aside_is_asked_again_after_its_next_test() {
         loop {
             match evaluation.poll() {
                 Ask::Verdict(verdict) => return (asked, verdict.score),
-                Ask::Question(question) => evaluation.answer(zone.answer(&question)),
+                Ask::Question(question) => evaluation.answer(&zone.answer(&question)),
             }
             asked += 1;
         }
@@ -235,7 +235,7 @@ fn what_has_not_answered_in_time_is_no_answer() {
     let open = evaluation.open();
     assert_eq!(open.len(), 3, "all lists at once");
     for question in [&open[1], &open[0]] {
-        evaluation.answer_to(question, zone.answer(question));
+        evaluation.answer_to(question, &zone.answer(question));
     }
     evaluation.tick(start + Duration::from_secs(5));
     let Ask::Verdict(verdict) = evaluation.poll() else { panic!("the time is over") };
@@ -261,7 +261,7 @@ fn the_verdict_is_the_same_in_whichever_order_answers_come() {
                 break;
             }
             let question = open.swap_remove(turn % open.len());
-            evaluation.answer_to(&question, zone.answer(&question));
+            evaluation.answer_to(&question, &zone.answer(&question));
         }
         assert_eq!(evaluation.poll(), Ask::Verdict(expected.clone()));
     }
@@ -275,7 +275,7 @@ fn there_is_a_most_number_of_questions() {
     let zone = zone("*.x A 127.0.0.2\n*.x TXT why\n");
     let mut asked = 0;
     while let Ask::Question(question) = evaluation.poll() {
-        evaluation.answer(zone.answer(&question));
+        evaluation.answer(&zone.answer(&question));
         asked += 1;
     }
     assert_eq!(asked, MAX_QUESTIONS);

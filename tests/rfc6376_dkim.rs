@@ -194,7 +194,7 @@ fn one_question_a_key_and_no_more_signatures_than_the_limit() {
         match evaluation.poll() {
             Ask::Question(question) => {
                 asked += 1;
-                evaluation.answer(zone.answer(&question));
+                evaluation.answer(&zone.answer(&question));
             }
             Ask::Verdict(verdicts) => break verdicts,
         }
@@ -202,7 +202,7 @@ fn one_question_a_key_and_no_more_signatures_than_the_limit() {
     assert_eq!((asked, verdicts.len()), (1, 10));
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::Pass));
     // An answer that nobody asked for changes nothing.
-    evaluation.answer(Answer::from(Err(Failure::Timeout)));
+    evaluation.answer(&Answer::from(Err(Failure::Timeout)));
     assert!(matches!(evaluation.poll(), Ask::Verdict(verdicts) if verdicts[0].outcome == Outcome::Pass));
 }
 

@@ -166,7 +166,7 @@ fn all_keys_are_asked_for_at_once() {
     let open = evaluation.open();
     assert_eq!(open.len(), 3);
     for question in open.iter().rev() {
-        evaluation.answer_to(question, sealers.zone.answer(question));
+        evaluation.answer_to(question, &sealers.zone.answer(question));
     }
     assert!(matches!(evaluation.poll(), Ask::Verdict(verdict) if verdict.outcome == Outcome::Pass));
 }
@@ -220,7 +220,7 @@ fn hostile_chains_are_bounded() {
     let mut evaluation = arc::verify(&Message::parse(raw), now(), &dkim::Config::default());
     let mut questions = 0;
     while let Ask::Question(question) = evaluation.poll() {
-        evaluation.answer(Zone::new().answer(&question));
+        evaluation.answer(&Zone::new().answer(&question));
         questions += 1;
     }
     // The newest signature fails by its body, so its key is not asked for.
@@ -259,7 +259,7 @@ fn the_oldest_message_signature_that_passes_is_found() {
     let mut evaluation = verifier.finish();
     let mut asked = 0;
     while let Ask::Question(_) = evaluation.poll() {
-        evaluation.answer(Err(facteur::dns::Failure::NoData).into());
+        evaluation.answer(&Err(facteur::dns::Failure::NoData).into());
         asked += 1;
     }
     assert!(asked < 2 * u32::from(MAX_SETS), "{asked}");

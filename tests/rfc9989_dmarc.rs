@@ -219,7 +219,7 @@ fn no_message_causes_more_questions_than_it_says() {
         match evaluation.poll() {
             Ask::Verdict(verdict) => break verdict,
             Ask::Question(question) => {
-                evaluation.answer(zone.answer(&question));
+                evaluation.answer(&zone.answer(&question));
                 assert!(!questions.contains(&question), "{question} is asked twice");
                 questions.push(question);
             }

@@ -45,7 +45,7 @@ pub fn spf_record(input: &[u8]) {
                 (_, 3) => Ok(vec![ip.into()]),
                 _ => Ok(vec![Data::A([198, 51, 100, 1].into())]),
             };
-            evaluation.answer(Answer::from(found));
+            evaluation.answer(&Answer::from(found));
         };
         assert_eq!(verdict.asked.len(), asked);
         assert_eq!(evaluation.poll(), Ask::Verdict(verdict.clone()));
@@ -75,7 +75,7 @@ pub fn dkim(input: &[u8]) {
                 }
             }
             let texts = records.split(|octet| *octet == b'\n').map(|line| Data::Txt(line.to_vec().into()));
-            evaluation.answer(Answer::from(Ok(texts.collect())));
+            evaluation.answer(&Answer::from(Ok(texts.collect())));
         }
         panic!("more questions than signatures");
     };
@@ -138,7 +138,7 @@ pub fn dmarc(input: &[u8]) {
             Some(b'T') => Err(Failure::Timeout),
             Some(_) => Ok(vec![Data::Txt(line.to_vec().into())]),
         };
-        evaluation.answer(Answer::from(found));
+        evaluation.answer(&Answer::from(found));
     };
     assert_eq!(verdict.asked, asked);
     assert!(verdict.disposition <= verdict.policy);
@@ -162,7 +162,7 @@ pub fn arc(input: &[u8]) {
         asked += 1;
         assert!(asked <= arc::MAX_QUESTIONS);
         let texts = records.split(|octet| *octet == b'\n').map(|line| Data::Txt(line.to_vec().into()));
-        evaluation.answer(Answer::from(Ok(texts.collect())));
+        evaluation.answer(&Answer::from(Ok(texts.collect())));
     };
     assert!(verdict.instance <= arc::MAX_SETS);
     assert_eq!(verdict.problem.is_some(), verdict.outcome == arc::Outcome::Fail);

@@ -29,7 +29,7 @@ pub fn zone(input: &[u8]) {
     let mut lookup = mx::Lookup::new(&"example.org".parse().expect("a domain"), 1);
     let mut questions = 0;
     while let Ask::Question(question) = lookup.poll() {
-        lookup.answer(zone.answer(&question));
+        lookup.answer(&zone.answer(&question));
         questions += 1;
         assert!(questions <= 1 + 2 * mx::MAX_HOSTS);
     }

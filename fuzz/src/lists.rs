@@ -25,7 +25,7 @@ fn ask<I: Inquiry>(zone: &Zone, mut inquiry: I, most: u32, mut choose: impl FnMu
         }
         let question = open.swap_remove(choose(open.len()));
         assert!(!open.contains(&question), "each question once");
-        inquiry.answer_to(&question, zone.answer(&question));
+        inquiry.answer_to(&question, &zone.answer(&question));
     }
     panic!("more questions than there may be");
 }

@@ -310,15 +310,15 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         let (Some(question), Some(domain)) = (self.question(), self.domains.pop()) else { return };
         self.verdict.asked.push(question);
         let texts = match &answer.found {
-            Ok(records) => records,
+            Ok(records) => &records[..],
             Err(failure) if failure.is_temporary() => {
                 return self.end(Outcome::TempError, Some(Problem::Dns(*failure)));
             }
-            Err(_) => &Vec::new(),
+            Err(_) => &[],
         };
         let texts = texts.iter().filter_map(|data| match data {
             Data::Txt(text) => Some(text),

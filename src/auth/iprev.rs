@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
+use crate::dns::{Answer, Ask, Data, Inquiry, Name, Question, RecordType};
 
 /// How many names of an address are looked at. RFC 8601 §3 wants a limit, and SPF has this one.
 pub const MAX_NAMES: usize = 10;
@@ -75,11 +75,11 @@ impl Evaluation {
         Self { ip: ip.to_canonical(), asked: Vec::new(), state: State::Names }
     }
 
-    fn names(&self, found: Result<Vec<Data>, Failure>) -> State {
-        match found {
+    fn names(answer: &Answer) -> State {
+        match &answer.found {
             Ok(records) => {
-                let names = records.into_iter().filter_map(|data| match data {
-                    Data::Ptr(name) => Some(name),
+                let names = records.iter().filter_map(|data| match data {
+                    Data::Ptr(name) => Some(name.clone()),
                     _ => None,
                 });
                 Self::next(names.take(MAX_NAMES).collect(), false)
@@ -114,15 +114,15 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.asked.push(question);
         }
         self.state = match std::mem::replace(&mut self.state, State::Names) {
-            State::Names => self.names(answer.found),
+            State::Names => Self::names(answer),
             State::Addresses { mut names, temporary } => {
                 let name = names.pop_front();
-                match answer.found {
+                match &answer.found {
                     Ok(records) if records.iter().filter_map(Data::address).any(|ip| ip == self.ip) => {
                         State::Done(Outcome::Pass, name)
                     }
@@ -182,7 +182,7 @@ mod tests {
         let mut evaluation = Evaluation::new([192, 0, 2, 1].into());
         let mut questions = 0;
         while let Ask::Question(question) = evaluation.poll() {
-            evaluation.answer(zone.answer(&question));
+            evaluation.answer(&zone.answer(&question));
             questions += 1;
         }
         assert_eq!(questions, MAX_QUESTIONS);

@@ -382,7 +382,7 @@ impl<I: Inquiry<Verdict: Clone>> Part for Running<I> {
 
     fn answer_to(&mut self, question: &Question, answer: &Answer) {
         if let Self::Asking(inquiry) = self {
-            inquiry.answer_to(question, answer.clone());
+            inquiry.answer_to(question, answer);
         }
     }
 
@@ -416,7 +416,7 @@ impl Inquiry for Check {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.answer_to(&question, answer);
         }
@@ -433,8 +433,8 @@ impl Inquiry for Check {
         open
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
-        self.parts().for_each(|part| part.answer_to(question, &answer));
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
+        self.parts().for_each(|part| part.answer_to(question, answer));
     }
 
     fn tick(&mut self, now: Instant) {
@@ -446,7 +446,7 @@ impl Inquiry for Check {
         }
         // It ends: how many questions there can be is bounded.
         while let Ask::Question(question) = self.poll() {
-            self.answer_to(&question, Err(Failure::Timeout).into());
+            self.answer_to(&question, &Err(Failure::Timeout).into());
         }
     }
 
@@ -585,7 +585,7 @@ mod tests {
             match check.poll() {
                 Ask::Verdict(report) => break report,
                 Ask::Question(question) => {
-                    check.answer(zone.answer(&question));
+                    check.answer(&zone.answer(&question));
                     asked.push(question.to_string());
                 }
             }

@@ -270,7 +270,7 @@ impl Inquiry for Lookup {
         Ask::Verdict(policies)
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.answer_to(&question, answer);
         }
@@ -286,9 +286,9 @@ impl Inquiry for Lookup {
         open
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         // Hosts that are aliases for one, and the domain's own aliases, make for one question of several.
-        self.lookups().for_each(|lookup| lookup.answer_to(question, answer.clone()));
+        self.lookups().for_each(|lookup| lookup.answer_to(question, answer));
     }
 }
 
@@ -404,7 +404,7 @@ mod tests {
         let mut rounds = 0;
         while !lookup.open().is_empty() {
             for question in lookup.open().into_iter().rev() {
-                lookup.answer_to(&question, zone.answer(&question));
+                lookup.answer_to(&question, &zone.answer(&question));
             }
             rounds += 1;
         }

@@ -122,7 +122,8 @@ fn size(question: &Question, answer: &Answer) -> usize {
                 Data::Txt(text) => text.len(),
             }
     };
-    let found = answer.found.iter().flatten().map(data).sum::<usize>();
+    // The counts of the one block that all clones of the answer share, and the records in it.
+    let found = answer.found.as_ref().map_or(0, |found| 2 * size_of::<usize>() + found.iter().map(data).sum::<usize>());
     2 * size_of::<Question>() + size_of::<Kept>() + question.name.as_str().len() + found
 }
 

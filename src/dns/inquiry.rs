@@ -20,8 +20,9 @@ pub trait Inquiry {
     /// The next question, or the verdict.
     fn poll(&mut self) -> Ask<Self::Verdict>;
 
-    /// The answer to the question that [`poll`](Self::poll) gives. Without such a question it is ignored.
-    fn answer(&mut self, answer: Answer);
+    /// The answer to the question that [`poll`](Self::poll) gives. Without such a question it is ignored. Nothing of it need be
+    /// copied: few inquiries keep any.
+    fn answer(&mut self, answer: &Answer);
 
     /// All questions that can be asked now, each once, that of [`poll`](Self::poll) first; none where there is a verdict.
     /// An inquiry that must know one answer before its next question has one.
@@ -33,7 +34,7 @@ pub trait Inquiry {
     }
 
     /// The answer to one of the [`open`](Self::open) questions; to any other question it is ignored.
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         if matches!(self.poll(), Ask::Question(open) if open == *question) {
             self.answer(answer);
         }
@@ -99,13 +100,13 @@ impl<I: Inquiry> Inquiry for Within<I> {
         // It ends: how many questions an inquiry can ask is bounded.
         loop {
             match self.inquiry.poll() {
-                Ask::Question(_) if self.is_over => self.inquiry.answer(Err(Failure::Timeout).into()),
+                Ask::Question(_) if self.is_over => self.inquiry.answer(&Err(Failure::Timeout).into()),
                 ask => return ask,
             }
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         self.inquiry.answer(answer);
     }
 
@@ -113,7 +114,7 @@ impl<I: Inquiry> Inquiry for Within<I> {
         if self.is_over { Vec::new() } else { self.inquiry.open() }
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         self.inquiry.answer_to(question, answer);
     }
 
@@ -166,7 +167,7 @@ impl<I: Inquiry> Inquiry for Traced<I> {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.inquiry.poll() {
             self.trace.push((question, answer.clone()));
             self.inquiry.answer(answer);
@@ -177,7 +178,7 @@ impl<I: Inquiry> Inquiry for Traced<I> {
         self.inquiry.open()
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         if self.inquiry.open().contains(question) {
             self.trace.push((question.clone(), answer.clone()));
             self.inquiry.answer_to(question, answer);

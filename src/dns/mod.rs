@@ -12,8 +12,10 @@ pub mod packet;
 pub mod zone;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -34,7 +36,7 @@ pub use zone::Zone;
 /// assert_eq!(question.to_string(), "example.org MX");
 /// # Ok::<(), facteur::base::ParseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Question {
     /// Of what.
@@ -143,7 +145,8 @@ pub enum Failure {
 #[non_exhaustive]
 pub struct Answer {
     /// The records, at least one and all of the type that was asked for, aliases followed; or why there are none.
-    pub found: Result<Vec<Data>, Failure>,
+    /// Clones of an answer share them.
+    pub found: Result<Arc<[Data]>, Failure>,
     /// For how many seconds the answer may be kept.
     pub ttl: u32,
     /// The answer, or the absence of one, has been proved by DNSSEC (RFC 4035 §4.3).
@@ -154,6 +157,14 @@ impl Question {
     /// A question.
     pub fn new(name: Name, kind: RecordType) -> Self {
         Self { name, kind }
+    }
+}
+
+/// The octet of the type ends the name, in which there is none such: questions are looked up more often than anything else.
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.name.as_str().as_bytes());
+        state.write_u8(self.kind as u8);
     }
 }
 
@@ -217,7 +228,7 @@ impl Failure {
 impl From<Result<Vec<Data>, Failure>> for Answer {
     /// An answer of which nothing more is known.
     fn from(found: Result<Vec<Data>, Failure>) -> Self {
-        Self { found, ttl: 0, secure: false }
+        Self { found: found.map(Arc::from), ttl: 0, secure: false }
     }
 }
 
@@ -333,7 +344,7 @@ mod tests {
         ] {
             assert_eq!(data.to_string(), written);
             let zone: Zone = format!("owner.x {} {written}", data.kind()).parse().unwrap();
-            assert_eq!(zone.answer(&Question::new(name("owner.x"), data.kind())).found, Ok(vec![data]));
+            assert_eq!(zone.answer(&Question::new(name("owner.x"), data.kind())).found, Ok([data].into()));
         }
     }
 

@@ -143,18 +143,18 @@ impl Lookup {
         lookup
     }
 
-    fn mx(&mut self, name: Name, answer: Answer) {
+    fn mx(&mut self, name: Name, answer: &Answer) {
         let mut hosts: Vec<(u16, u64, Name)> = Vec::new();
-        match answer.found {
+        match &answer.found {
             Ok(records) => {
-                for data in records {
+                for data in records.iter() {
                     let Data::Mx { preference, exchange } = data else { continue };
-                    hosts.push((preference, self.next_random(), exchange));
+                    hosts.push((*preference, self.next_random(), exchange.clone()));
                 }
             }
             Err(Failure::NxDomain) => return self.state = State::Done(Err(Unreachable::NoDomain)),
             Err(Failure::NoData) => {}
-            Err(failure) => return self.state = State::Done(Err(Unreachable::Temporary(failure))),
+            Err(failure) => return self.state = State::Done(Err(Unreachable::Temporary(*failure))),
         }
         self.targets.has_mx = !hosts.is_empty();
         self.targets.secure = answer.secure;
@@ -232,7 +232,7 @@ impl Inquiry for Lookup {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.answer_to(&question, answer);
         }
@@ -246,7 +246,7 @@ impl Inquiry for Lookup {
         }
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         match &mut self.state {
             State::Mx(name) if *name == question.name && question.kind == RecordType::Mx => {
                 let name = name.clone();
@@ -256,8 +256,8 @@ impl Inquiry for Lookup {
                 // No two hosts are of one name.
                 let Some(host) = candidates.iter_mut().find(|host| host.name == question.name) else { return };
                 match question.kind {
-                    RecordType::Aaaa => host.aaaa.get_or_insert(answer),
-                    RecordType::A => host.a.get_or_insert(answer),
+                    RecordType::Aaaa => host.aaaa.get_or_insert_with(|| answer.clone()),
+                    RecordType::A => host.a.get_or_insert_with(|| answer.clone()),
                     _ => return,
                 };
                 self.end();
@@ -370,9 +370,9 @@ mod tests {
                 }
                 let question = open.swap_remove(turn % open.len());
                 lookup
-                    .answer_to(&Question::new("other.x".parse().unwrap(), RecordType::A), Err(Failure::NoData).into());
-                lookup.answer_to(&question, zone.answer(&question));
-                lookup.answer_to(&question, Err(Failure::NoData).into());
+                    .answer_to(&Question::new("other.x".parse().unwrap(), RecordType::A), &Err(Failure::NoData).into());
+                lookup.answer_to(&question, &zone.answer(&question));
+                lookup.answer_to(&question, &Err(Failure::NoData).into());
             }
             assert_eq!(most, 6);
             assert_eq!(lookup.poll(), Ask::Verdict(expected.clone()));
@@ -389,7 +389,7 @@ mod tests {
         let mut lookup = Lookup::new(&"x".parse().unwrap(), 0);
         let mut questions = 0;
         while let Ask::Question(question) = lookup.poll() {
-            lookup.answer(zone.answer(&question));
+            lookup.answer(&zone.answer(&question));
             questions += 1;
         }
         assert_eq!(questions, 1 + 2 * MAX_HOSTS);

@@ -96,7 +96,7 @@ pub fn response(octets: &[u8], question: &Question, id: u16) -> Result<Answer, P
     }
     Ok(match records(&message.answers, question) {
         Ok((found, _)) if found.is_empty() => negative(Failure::NoData),
-        Ok((found, ttl)) => Answer { found: Ok(found), ttl, secure },
+        Ok((found, ttl)) => Answer { found: Ok(found.into()), ttl, secure },
         Err(failure) => Answer::from(Err(failure)),
     })
 }
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn responses_are_read() {
-        let found = |name: &str| Ok(vec![Data::Mx { preference: 10, exchange: name.parse().unwrap() }]);
+        let found = |name: &str| Ok([Data::Mx { preference: 10, exchange: name.parse().unwrap() }].into());
         let answer = answered(|message| {
             message.add_answer(record("example.org", mx("Mail.Example.org")));
             message.metadata.authentic_data = true;

@@ -34,7 +34,7 @@ const TTL: u32 = 3600;
 ///     slow    TIMEOUT
 /// ".parse()?;
 /// let ask = |name: &str, kind| Ok::<_, facteur::base::ParseError>(zone.answer(&Question::new(name.parse()?, kind)).found);
-/// assert_eq!(ask("a.lists.example.org", RecordType::A)?, Ok(vec![Data::A([192, 0, 2, 1].into())]));
+/// assert_eq!(ask("a.lists.example.org", RecordType::A)?, Ok([Data::A([192, 0, 2, 1].into())].into()));
 /// assert_eq!(ask("mail.example.org", RecordType::Txt)?, Err(Failure::NoData));
 /// assert_eq!(ask("nobody.example.org", RecordType::A)?, Err(Failure::NxDomain));
 /// assert_eq!(ask("slow.example.org", RecordType::A)?, Err(Failure::Timeout));
@@ -137,7 +137,7 @@ impl Zone {
             let wanted = node.records.iter().filter(|(data, _)| data.kind() == question.kind);
             let (found, ttls): (Vec<Data>, Vec<u32>) = wanted.cloned().unzip();
             if !found.is_empty() {
-                return Answer { found: Ok(found), ttl: ttls.into_iter().min().unwrap_or(0), secure };
+                return Answer { found: Ok(found.into()), ttl: ttls.into_iter().min().unwrap_or(0), secure };
             }
             let alias = node.records.iter().find_map(|(data, _)| match data {
                 Data::Cname(alias) => Some(alias),
@@ -156,7 +156,7 @@ impl Zone {
     pub fn ask<I: Inquiry>(&self, mut inquiry: I) -> I::Verdict {
         loop {
             match inquiry.poll() {
-                Ask::Question(question) => inquiry.answer(self.answer(&question)),
+                Ask::Question(question) => inquiry.answer(&self.answer(&question)),
                 Ask::Verdict(verdict) => return verdict,
             }
         }
@@ -435,7 +435,7 @@ mod tests {
     use super::*;
 
     fn ask(zone: &Zone, name: &str, kind: RecordType) -> Result<Vec<Data>, Failure> {
-        zone.answer(&Question::new(name.parse().unwrap(), kind)).found
+        zone.answer(&Question::new(name.parse().unwrap(), kind)).found.map(|found| found.to_vec())
     }
 
     #[test]

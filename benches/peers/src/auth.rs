@@ -333,7 +333,7 @@ impl Answers {
     fn ask<I: Inquiry>(&self, mut inquiry: I) -> I::Verdict {
         loop {
             match inquiry.poll() {
-                Ask::Question(question) => inquiry.answer(self.0.get(&question).expect("an answer").clone()),
+                Ask::Question(question) => inquiry.answer(self.0.get(&question).expect("an answer")),
                 Ask::Verdict(verdict) => return verdict,
             }
         }

@@ -239,7 +239,7 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         self.signatures.answer(answer);
     }
 
@@ -247,7 +247,7 @@ impl Inquiry for Evaluation {
         self.signatures.open()
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         self.signatures.answer_to(question, answer);
     }
 }

@@ -90,7 +90,7 @@ impl Chain {
         Self { last: first.clone(), hops: 0 }
     }
 
-    fn follow(mut self, answer: Answer) -> Link {
+    fn follow(mut self, answer: &Answer) -> Link {
         let secure = answer.secure;
         match alias(answer) {
             Err(failure) => Link::Unknown(failure),
@@ -108,13 +108,13 @@ impl Chain {
 }
 
 /// The name that an answer to a question for CNAME tells, if any.
-fn alias(answer: Answer) -> Result<Option<Name>, Failure> {
-    match answer.found {
-        Ok(records) => Ok(records.into_iter().find_map(|data| match data {
-            Data::Cname(name) => Some(name),
+fn alias(answer: &Answer) -> Result<Option<Name>, Failure> {
+    match &answer.found {
+        Ok(records) => Ok(records.iter().find_map(|data| match data {
+            Data::Cname(name) => Some(name.clone()),
             _ => None,
         })),
-        Err(failure) if failure.is_temporary() => Err(failure),
+        Err(failure) if failure.is_temporary() => Err(*failure),
         Err(_) => Ok(None),
     }
 }
@@ -161,10 +161,10 @@ impl Lookup {
         };
     }
 
-    fn tlsa(&mut self, base: Name, other: Option<Name>, answer: Answer) {
-        let records = match answer.found {
+    fn tlsa(&mut self, base: Name, other: Option<Name>, answer: &Answer) {
+        let records = match &answer.found {
             // RFC 7672 §2.1.2: "MUST treat that server as unreachable"
-            Err(failure) if failure.is_temporary() => return self.state = State::Done(Finding::Unknown(failure)),
+            Err(failure) if failure.is_temporary() => return self.state = State::Done(Finding::Unknown(*failure)),
             Ok(records) if answer.secure => Records::new(records.iter().filter_map(Tlsa::of)),
             // RFC 7672 §2.2.3: "If any "insecure" records are encountered or the TLSA records don't exist, the next
             // candidate TLSA base domain is tried instead."
@@ -212,7 +212,7 @@ impl Inquiry for Lookup {
                 Some(name) => Ask::Question(Question::new(name, RecordType::Tlsa)),
                 // So long a name can have no records below it.
                 None => {
-                    self.answer(Err(Failure::NxDomain).into());
+                    self.answer(&Err(Failure::NxDomain).into());
                     self.poll()
                 }
             },
@@ -220,7 +220,7 @@ impl Inquiry for Lookup {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         self.begin();
         match std::mem::replace(&mut self.state, State::Done(Finding::None(Absence::NoRecords))) {
             State::Expand(chain) => match chain.follow(answer) {
@@ -277,7 +277,7 @@ mod tests {
         let mut asked = 0;
         while let Ask::Question(question) = lookup.poll() {
             assert_eq!(lookup.poll(), Ask::Question(question.clone()), "polling changes nothing");
-            lookup.answer(zone.answer(&question));
+            lookup.answer(&zone.answer(&question));
             asked += 1;
             assert!(asked <= MAX_QUESTIONS);
         }

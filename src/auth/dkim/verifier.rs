@@ -432,7 +432,7 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.answer_to(&question, answer);
         }
@@ -448,11 +448,11 @@ impl Inquiry for Evaluation {
         names.into_iter().map(|name| Question::new(name.clone(), RecordType::Txt)).collect()
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         let asks = |candidate: &&mut Candidate| candidate.key.as_ref() == Some(&question.name);
         if question.kind == RecordType::Txt {
             for candidate in self.candidates.iter_mut().filter(asks) {
-                candidate.try_keys(&answer, &self.config);
+                candidate.try_keys(answer, &self.config);
             }
         }
     }

@@ -223,12 +223,12 @@ impl Inquiry for Destinations {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         let Some((open, question)) = self.open.take() else { return };
         match open {
-            Open::Walk(domain) => self.tree.learn(domain, answer.found),
+            Open::Walk(domain) => self.tree.learn(domain, answer),
             Open::Host(host) => {
-                let records = match answer.found {
+                let records = match &answer.found {
                     Ok(found) => Ok(found
                         .iter()
                         .filter_map(|data| match data {
@@ -237,7 +237,7 @@ impl Inquiry for Destinations {
                         })
                         .take(MAX_DESTINATIONS)
                         .collect()),
-                    Err(failure) if failure.is_temporary() => Err(failure),
+                    Err(failure) if failure.is_temporary() => Err(*failure),
                     Err(_) => Ok(Vec::new()),
                 };
                 self.confirmed.push((host, records));

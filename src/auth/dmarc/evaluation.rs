@@ -189,10 +189,10 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         let Some((domain, question)) = self.open.take() else { return };
         match question.kind {
-            RecordType::Txt => self.tree.learn(domain, answer.found),
+            RecordType::Txt => self.tree.learn(domain, answer),
             // Where the DNS says nothing, the domain is given the better of two policies.
             _ => self.exists = Some(answer.found != Err(Failure::NxDomain)),
         }

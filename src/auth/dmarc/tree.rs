@@ -1,7 +1,7 @@
 //! The DNS Tree Walk (RFC 9989 §4.10): the policy records above a domain and its own, and what its organization is by them.
 
 use super::Record;
-use crate::dns::{Data, Failure, Name, Question, RecordType};
+use crate::dns::{Answer, Data, Failure, Name, Question, RecordType};
 
 /// How many questions one walk can ask.
 pub(super) const WALK: u32 = 8;
@@ -100,17 +100,17 @@ impl Tree {
     }
 
     /// What the DNS says of the policy of `domain`.
-    pub(super) fn learn(&mut self, domain: Name, found: Result<Vec<Data>, Failure>) {
-        self.known.push((domain, Found::of(found)));
+    pub(super) fn learn(&mut self, domain: Name, answer: &Answer) {
+        self.known.push((domain, Found::of(answer)));
     }
 }
 
 impl Found {
-    fn of(found: Result<Vec<Data>, Failure>) -> Self {
-        let texts = match found {
+    fn of(answer: &Answer) -> Self {
+        let texts = match &answer.found {
             Ok(texts) => texts,
-            Err(failure) if failure.is_temporary() => return Self { record: Err(failure), no_name: false },
-            Err(failure) => return Self { record: Ok(None), no_name: failure == Failure::NxDomain },
+            Err(failure) if failure.is_temporary() => return Self { record: Err(*failure), no_name: false },
+            Err(failure) => return Self { record: Ok(None), no_name: *failure == Failure::NxDomain },
         };
         let mut records = texts.iter().filter_map(|data| match data {
             Data::Txt(text) => Record::parse(text),

@@ -321,7 +321,7 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if let Ask::Question(question) = self.poll() {
             self.answer_to(&question, answer);
         }
@@ -346,19 +346,19 @@ impl Inquiry for Evaluation {
         open
     }
 
-    fn answer_to(&mut self, question: &Question, answer: Answer) {
+    fn answer_to(&mut self, question: &Question, answer: &Answer) {
         let lists = Arc::clone(&self.lists);
         for lookup in self.lookups.iter_mut().filter(|lookup| lookup.name == question.name) {
             match (question.kind, &lookup.answer, &lookup.reason) {
                 (RecordType::A, None, reason) => {
-                    let found = lists.lists().get(lookup.list).map(|list| list.classify(Some(&answer)));
+                    let found = lists.lists().get(lookup.list).map(|list| list.classify(Some(answer)));
                     lookup.reason = match (found, reason) {
                         (Some(Found::Listed { .. }), Reason::Wanted) => Reason::Open,
                         _ => Reason::Done(None),
                     };
                     lookup.answer = Some(answer.clone());
                 }
-                (RecordType::Txt, Some(_), Reason::Open) => lookup.reason = Reason::Done(text(&answer)),
+                (RecordType::Txt, Some(_), Reason::Open) => lookup.reason = Reason::Done(text(answer)),
                 _ => {}
             }
         }

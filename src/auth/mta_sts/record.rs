@@ -149,13 +149,13 @@ impl Inquiry for Lookup {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if matches!(self.0, State::Done(_)) {
             return;
         }
-        let records = match answer.found {
+        let records = match &answer.found {
             Ok(records) => records,
-            Err(failure) if failure.is_temporary() => return self.0 = State::Done(Err(NoRecord::Unknown(failure))),
+            Err(failure) if failure.is_temporary() => return self.0 = State::Done(Err(NoRecord::Unknown(*failure))),
             Err(_) => return self.0 = State::Done(Err(NoRecord::None)),
         };
         let mut texts = records.iter().filter_map(|data| match data {

@@ -9,7 +9,8 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::macros::{MAX_EXPLANATION, MacroString, Place, Span, Values};
-use super::record::{self, Directive, Mechanism, Modifiers, Prefix, Record, in_network4, in_network6};
+use super::network::Prefix;
+use super::record::{self, Directive, Mechanism, Modifiers, Record};
 use super::{Identity, Outcome, Problem, Verdict};
 use crate::dns::{Answer, Ask, Data, Failure, Inquiry, Name, Question, RecordType};
 
@@ -23,9 +24,11 @@ pub const MAX_HOSTS: usize = 10;
 /// explanation.
 pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
 
-/// How many questions and directives room is made for at first; most evaluations have no more.
+/// How many questions and directives there is room for without an allocation; most evaluations have no more.
 const USUAL_QUESTIONS: usize = 8;
-const USUAL_DIRECTIVES: usize = 12;
+const USUAL_DIRECTIVES: usize = 8;
+/// How many hosts of "mx" there is room for without an allocation.
+const USUAL_HOSTS: usize = 2;
 /// How many records, each included by the one before, there is room for without an allocation.
 const USUAL_FRAMES: usize = 2;
 
@@ -62,13 +65,13 @@ pub struct Evaluation {
     identity: Identity,
     /// The records under evaluation, each included by the one before.
     frames: SmallVec<[Frame; USUAL_FRAMES]>,
-    /// Their directives, those of each behind those of the one before.
-    directives: Vec<Directive>,
+    /// Their directives, those of each behind those of the one before. Networks that the client is not in are left out.
+    directives: SmallVec<[Directive; USUAL_DIRECTIVES]>,
     state: State,
     lookups: u32,
     void_lookups: u32,
     /// The last one is open while the state is [`State::Ask`].
-    asked: Vec<Question>,
+    asked: SmallVec<[Question; USUAL_QUESTIONS]>,
     /// The validated names of the address, once they are known.
     names: Option<Vec<Name>>,
     /// Where the decision fell: the question for the record, counted among those asked, and where its term stands in it.
@@ -113,12 +116,8 @@ enum Wanted {
     Record(How),
     Addresses(Prefix),
     Hosts(Prefix),
-    /// The addresses of one of the hosts of "mx"; `void` where one before had none.
-    HostAddresses {
-        rest: VecDeque<Name>,
-        prefix: Prefix,
-        void: bool,
-    },
+    /// The addresses of one of the hosts of "mx".
+    HostAddresses(Hosts),
     Existence,
     /// The names of the client's address.
     Names {
@@ -126,11 +125,28 @@ enum Wanted {
     },
     /// The addresses of one of them.
     NameAddresses {
-        rest: VecDeque<Name>,
-        valid: Vec<Name>,
+        names: Names,
         then: Then,
     },
     Explanation,
+}
+
+/// The hosts of "mx" on the way.
+#[derive(Clone, Debug)]
+struct Hosts {
+    /// The one that is asked for next at the end.
+    rest: SmallVec<[Name; USUAL_HOSTS]>,
+    prefix: Prefix,
+    /// One before had no addresses.
+    void: bool,
+}
+
+/// The names of the client's address on the way.
+#[derive(Clone, Debug)]
+struct Names {
+    /// The one that is looked at first.
+    rest: VecDeque<Name>,
+    valid: Vec<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,11 +185,11 @@ impl Evaluation {
             now: 0,
             identity,
             frames: SmallVec::new(),
-            directives: Vec::new(),
+            directives: SmallVec::new(),
             state: State::Run,
             lookups: 0,
             void_lookups: 0,
-            asked: Vec::with_capacity(USUAL_QUESTIONS),
+            asked: SmallVec::new(),
             names: None,
             term: None,
             record: None,
@@ -181,7 +197,7 @@ impl Evaluation {
         };
         // RFC 7208 §4.3: "malformed [...] or is not a multi-label domain name"
         match Name::parse(origin) {
-            Ok(name) if name.labels().nth(1).is_some() && !origin.starts_with('[') => {
+            Ok(name) if name.as_str().bytes().any(|octet| octet == b'.') && !origin.starts_with('[') => {
                 evaluation.ask(name, RecordType::Txt, Wanted::Record(How::First));
             }
             _ => evaluation.done(Outcome::None, Some(Problem::NoDomain), None),
@@ -211,17 +227,17 @@ impl Evaluation {
         let term = self.term.and_then(|(question, at)| {
             let term = self.record.as_ref()?.get(at.range())?;
             // ASCII, as its grammar has it.
-            Some((self.asked.get(question)?.name.clone(), String::from_utf8_lossy(term).into_owned()))
+            Some((self.asked.get(question)?.name.clone(), std::str::from_utf8(term).unwrap_or_default().to_owned()))
         });
         Verdict {
             outcome,
             identity: self.identity,
-            domain: self.origin.to_string(),
+            domain: self.origin.as_str().to_owned(),
             term,
             problem,
             record: self.wrong.as_ref().or(self.record.as_ref()).cloned(),
             explanation,
-            asked: self.asked.clone(),
+            asked: self.asked.to_vec(),
         }
     }
 
@@ -232,10 +248,10 @@ impl Evaluation {
 
     /// Remembers the term that is looked at.
     fn note_term(&mut self) {
-        let Some(Frame { question, text, next, .. }) = self.frames.last() else { return };
+        let Some(Frame { question, text, next, modifiers, .. }) = self.frames.last() else { return };
         let at = match self.directives.get(*next) {
             Some(directive) => Some(directive.at),
-            None => record::terms(text).find(|at| text.get(at.clone()).is_some_and(is_redirect)).map(Span::from),
+            None => modifiers.redirect.map(|domain| domain.at.back("redirect=".len() as u32)), // a few octets
         };
         self.term = at.map(|at| (*question, at));
         self.record = Some(text.clone());
@@ -255,12 +271,7 @@ impl Evaluation {
     fn mechanism(&mut self, mechanism: Mechanism) {
         match mechanism {
             Mechanism::All => self.matched(true),
-            Mechanism::Ip4 { network, prefix } => {
-                self.matched(matches!(self.ip, IpAddr::V4(ip) if in_network4(ip, network, prefix)));
-            }
-            Mechanism::Ip6 { network, prefix } => {
-                self.matched(matches!(self.ip, IpAddr::V6(ip) if in_network6(ip, network, prefix)));
-            }
+            Mechanism::Network { has_client } => self.matched(has_client),
             Mechanism::Include(domain) => {
                 let Some(name) = self.lookup(Some(&domain)) else { return };
                 match name {
@@ -316,6 +327,9 @@ impl Evaluation {
             }
         }
         let Some(domain) = domain else { return Some(self.domain().cloned()) };
+        if let Some(name) = self.frames.last().and_then(|frame| domain.plain_name(&frame.text)) {
+            return Some(name);
+        }
         if domain.wants_name && self.names.is_none() {
             self.ask_names(Then::Run);
             return None;
@@ -447,25 +461,19 @@ impl Evaluation {
     }
 
     /// Asks for the addresses of the next name, or goes on with those that are valid.
-    fn validate(&mut self, mut rest: VecDeque<Name>, valid: Vec<Name>, then: Then) {
-        match rest.pop_front() {
-            Some(name) => {
-                rest.push_front(name.clone());
-                self.ask(name, RecordType::of_family(self.ip), Wanted::NameAddresses { rest, valid, then });
-            }
-            None => self.go_on(valid, then),
+    fn validate(&mut self, names: Names, then: Then) {
+        match names.rest.front().cloned() {
+            Some(name) => self.ask(name, RecordType::of_family(self.ip), Wanted::NameAddresses { names, then }),
+            None => self.go_on(names.valid, then),
         }
     }
 
     /// Asks for the addresses of the next host of "mx", or passes it over.
-    fn next_host(&mut self, mut rest: VecDeque<Name>, prefix: Prefix, void: bool) {
-        match rest.pop_front() {
-            Some(name) => {
-                let wanted = Wanted::HostAddresses { rest, prefix, void };
-                self.ask(name, RecordType::of_family(self.ip), wanted);
-            }
+    fn next_host(&mut self, mut hosts: Hosts) {
+        match hosts.rest.pop() {
+            Some(name) => self.ask(name, RecordType::of_family(self.ip), Wanted::HostAddresses(hosts)),
             None => {
-                if void && !self.count_void() {
+                if hosts.void && !self.count_void() {
                     return;
                 }
                 self.matched(false);
@@ -483,16 +491,21 @@ impl Evaluation {
     }
 
     /// The records of an answer for a mechanism (RFC 7208 §5): none is void, and a failure ends it all.
-    fn records(&mut self, found: Result<Vec<Data>, Failure>) -> Option<Vec<Data>> {
-        match found {
+    fn records<'a>(&mut self, answer: &'a Answer) -> Option<&'a [Data]> {
+        match &answer.found {
             Ok(records) => Some(records),
             Err(failure) if failure.is_temporary() => {
-                self.note_term();
-                self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
+                self.failed(*failure);
                 None
             }
-            Err(_) => self.count_void().then(Vec::new),
+            Err(_) => self.count_void().then_some(&[]),
         }
+    }
+
+    /// The DNS failed for now.
+    fn failed(&mut self, failure: Failure) {
+        self.note_term();
+        self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
     }
 
     fn has_address(&self, records: &[Data], prefix: Prefix) -> bool {
@@ -507,35 +520,35 @@ impl Evaluation {
     }
 
     /// RFC 7208 §§4.4, 4.5.
-    fn record(&mut self, how: How, found: Result<Vec<Data>, Failure>) {
+    fn record(&mut self, how: How, answer: &Answer) {
         let none = |evaluation: &mut Self, problem| match how {
             How::First => evaluation.done(Outcome::None, Some(problem), None),
             // RFC 7208 §5.2 and §6.1: where it was referred to, "none" is a permerror.
             How::Include | How::Redirect => evaluation.permerror(Problem::Dangling),
         };
-        let records = match found {
+        let records = match &answer.found {
             Ok(records) => records,
-            Err(failure) if failure.is_temporary() => {
-                self.note_term();
-                return self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
-            }
-            Err(failure @ Failure::NxDomain) => return none(self, Problem::Dns(failure)),
+            Err(failure) if failure.is_temporary() => return self.failed(*failure),
+            Err(failure @ Failure::NxDomain) => return none(self, Problem::Dns(*failure)),
             Err(_) => return none(self, Problem::NoRecord),
         };
-        let mut texts = records.into_iter().filter_map(|data| match data {
-            Data::Txt(text) if Record::is_spf(&text) => Some(text),
+        let mut texts = records.iter().filter_map(|data| match data {
+            Data::Txt(text) if Record::is_spf(text) => Some(text),
             _ => None,
         });
         let record = match (texts.next(), texts.next()) {
             (None, _) => return none(self, Problem::NoRecord),
             (Some(_), Some(_)) => return self.permerror(Problem::ManyRecords),
-            (Some(text), None) => text,
+            (Some(text), None) => text.clone(),
         };
         let first = self.directives.len();
-        if first == 0 {
-            self.directives.reserve(USUAL_DIRECTIVES);
-        }
-        let modifiers = match record::read(&record, &mut self.directives) {
+        let (ip, directives) = (self.ip, &mut self.directives);
+        let keep = |directive: Directive| {
+            if !matches!(directive.mechanism, Mechanism::Network { has_client: false }) {
+                directives.push(directive);
+            }
+        };
+        let modifiers = match record::read(&record, Some(ip), keep) {
             Ok(modifiers) => modifiers,
             Err(error) => {
                 self.permerror(Problem::Syntax(error));
@@ -576,62 +589,54 @@ impl Inquiry for Evaluation {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         let wanted = match std::mem::replace(&mut self.state, State::Run) {
             State::Ask(wanted) => wanted,
             other => return self.state = other,
         };
-        let found = answer.found;
         match wanted {
-            Wanted::Record(how) => self.record(how, found),
+            Wanted::Record(how) => self.record(how, answer),
             Wanted::Addresses(prefix) => {
-                let Some(records) = self.records(found) else { return };
-                let matched = self.has_address(&records, prefix);
+                let Some(records) = self.records(answer) else { return };
+                let matched = self.has_address(records, prefix);
                 self.matched(matched);
             }
             Wanted::Existence => {
-                let Some(records) = self.records(found) else { return };
+                let Some(records) = self.records(answer) else { return };
                 self.matched(!records.is_empty());
             }
             Wanted::Hosts(prefix) => {
-                let Some(mut records) = self.records(found) else { return };
+                let Some(records) = self.records(answer) else { return };
                 if records.len() > MAX_HOSTS {
                     // RFC 7208 §4.6.4: "If this limit is exceeded, the "mx" mechanism MUST produce a "permerror" result."
                     return self.permerror(Problem::TooManyHosts);
                 }
-                records.sort_by_key(|data| if let Data::Mx { preference, .. } = data { *preference } else { 0 });
-                let hosts = records.into_iter().filter_map(|data| match data {
-                    Data::Mx { exchange, .. } if !exchange.is_root() => Some(exchange),
-                    _ => None,
-                });
-                self.next_host(hosts.collect(), prefix, false);
+                self.next_host(Hosts { rest: hosts(records), prefix, void: false });
             }
-            Wanted::HostAddresses { rest, prefix, void } => match found {
-                Ok(records) if self.has_address(&records, prefix) => self.matched(true),
-                Ok(_) => self.next_host(rest, prefix, void),
-                Err(failure) if failure.is_temporary() => {
-                    self.note_term();
-                    self.done(Outcome::TempError, Some(Problem::Dns(failure)), None);
-                }
-                Err(_) => self.next_host(rest, prefix, true),
+            Wanted::HostAddresses(hosts) => match &answer.found {
+                Ok(records) if self.has_address(records, hosts.prefix) => self.matched(true),
+                Ok(_) => self.next_host(hosts),
+                Err(failure) if failure.is_temporary() => self.failed(*failure),
+                Err(_) => self.next_host(Hosts { void: true, ..hosts }),
             },
             // RFC 7208 §5.5: a DNS error leaves no names; of names only the first ten count (§4.6.4).
             Wanted::Names { then } => {
-                let names = found.unwrap_or_default().into_iter().filter_map(|data| match data {
-                    Data::Ptr(name) => Some(name),
+                let records = answer.found.as_deref().unwrap_or_default();
+                let names = records.iter().filter_map(|data| match data {
+                    Data::Ptr(name) => Some(name.clone()),
                     _ => None,
                 });
-                self.validate(names.take(MAX_HOSTS).collect(), Vec::new(), then);
+                self.validate(Names { rest: names.take(MAX_HOSTS).collect(), valid: Vec::new() }, then);
             }
-            Wanted::NameAddresses { mut rest, mut valid, then } => {
+            Wanted::NameAddresses { mut names, then } => {
                 let exact = Prefix { v4: 32, v6: 128 };
-                let name = rest.pop_front();
-                if found.is_ok_and(|records| self.has_address(&records, exact)) {
-                    valid.extend(name);
+                let name = names.rest.pop_front();
+                if answer.found.as_ref().is_ok_and(|records| self.has_address(records, exact)) {
+                    names.valid.extend(name);
                 }
-                self.validate(rest, valid, then);
+                self.validate(names, then);
             }
-            Wanted::Explanation => match found.as_deref() {
+            Wanted::Explanation => match answer.found.as_deref() {
                 Ok([Data::Txt(text)]) => self.explain(text.clone()),
                 _ => self.done(Outcome::Fail, None, None),
             },
@@ -639,6 +644,15 @@ impl Inquiry for Evaluation {
     }
 }
 
-fn is_redirect(term: &[u8]) -> bool {
-    term.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"redirect="))
+/// The hosts of "mx", the one that is asked for first at the end.
+fn hosts(records: &[Data]) -> SmallVec<[Name; USUAL_HOSTS]> {
+    let mut hosts: SmallVec<[(u16, &Name); MAX_HOSTS]> = records
+        .iter()
+        .filter_map(|data| match data {
+            Data::Mx { preference, exchange } if !exchange.is_root() => Some((*preference, exchange)),
+            _ => None,
+        })
+        .collect();
+    hosts.sort_by_key(|(preference, _)| *preference);
+    hosts.into_iter().rev().map(|(_, name)| name.clone()).collect()
 }

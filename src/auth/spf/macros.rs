@@ -43,12 +43,17 @@ impl Span {
     pub(crate) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+
+    /// The same with so many octets before it.
+    pub(crate) fn back(self, octets: u32) -> Self {
+        Self { start: self.start.saturating_sub(octets), end: self.end }
+    }
 }
 
 /// A macro string that is sound: where it stands in its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MacroString {
-    at: Span,
+    pub(crate) at: Span,
     /// There is a `%` in it.
     macros: bool,
     /// There is a `%{p}` in it.
@@ -77,15 +82,6 @@ impl MacroString {
     /// What was expected, and where in `text`.
     pub(crate) fn parse(text: &[u8], at: Range<usize>, place: Place) -> Result<Self, ParseError> {
         let input = text.get(..at.end).unwrap_or_default();
-        let whole = input.get(at.start..).unwrap_or_default();
-        // Without a branch, so that it is done many octets at a time. Few strings have macros.
-        let plain = whole.iter().fold(true, |plain, octet| plain & matches!(octet, 0x21..=0x24 | 0x26..=0x7e));
-        if plain && place == Place::Domain {
-            return match is_domain_end(whole, false) {
-                true => Ok(Self { at: at.into(), macros: false, wants_name: false }),
-                false => Err(ParseError { expected: "a domain", at: at.start }),
-            };
-        }
         let (mut macros, mut wants_name) = (false, false);
         let mut position = at.start;
         // Where the literal text at the end begins.
@@ -115,6 +111,25 @@ impl MacroString {
         } else {
             Err(ParseError { expected: "a domain", at: at.start })
         }
+    }
+
+    /// The same for a domain-spec in which there is neither a `%` nor anything that no macro string may have.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    #[inline]
+    pub(crate) fn plain_domain(text: &[u8], at: Range<usize>) -> Result<Self, ParseError> {
+        match is_domain_end(text.get(at.clone()).unwrap_or_default(), false) {
+            true => Ok(Self { at: at.into(), macros: false, wants_name: false }),
+            false => Err(ParseError { expected: "a domain", at: at.start }),
+        }
+    }
+
+    /// The name that it stands for where there are no macros in it; `None` where there are. The inner `None` as of
+    /// [`name`](Self::name).
+    pub(crate) fn plain_name(&self, text: &[u8]) -> Option<Option<Name>> {
+        let name = || Name::parse(std::str::from_utf8(text.get(self.at.range())?).ok()?).ok();
+        (!self.macros).then(name)
     }
 
     /// The text that it stands for.
@@ -156,8 +171,8 @@ impl MacroString {
 
     /// The name that it stands for: `None` where that is no name of the DNS (RFC 7208 §4.8).
     pub(crate) fn name(&self, text: &[u8], values: &Values<'_>) -> Option<Name> {
-        if !self.macros {
-            return Name::parse(std::str::from_utf8(text.get(self.at.range())?).ok()?).ok();
+        if let Some(name) = self.plain_name(text) {
+            return name;
         }
         let expanded = self.expand(text, values);
         let mut name = expanded.strip_suffix('.').unwrap_or(&expanded);
@@ -211,16 +226,20 @@ fn is_domain_end(literal: &[u8], macros: bool) -> bool {
         [before @ .., b'.'] => before,
         literal => literal,
     };
-    let dot = literal.iter().rposition(|octet| *octet == b'.');
-    dot.and_then(|dot| literal.get(dot + 1..)).is_some_and(is_toplabel)
-}
-
-/// `toplabel = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum )`
-fn is_toplabel(label: &[u8]) -> bool {
-    label.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-')
-        && label.iter().any(|octet| !octet.is_ascii_digit())
-        && label.first().is_some_and(u8::is_ascii_alphanumeric)
-        && label.last().is_some_and(u8::is_ascii_alphanumeric)
+    // toplabel = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum ), from its end
+    let (mut first, mut number) = (b'-', true);
+    for octet in literal.iter().rev() {
+        match octet {
+            b'.' => return first != b'-' && !number,
+            b'0'..=b'9' => {}
+            b'a'..=b'z' | b'A'..=b'Z' => number = false,
+            // Not at the end.
+            b'-' if first != b'-' || !number => number = false,
+            _ => return false,
+        }
+        first = *octet;
+    }
+    false
 }
 
 impl Values<'_> {
@@ -363,6 +382,11 @@ mod tests {
             ("a.org..", "a domain", 0),
         ] {
             assert_eq!(parse(text, Place::Domain), Err(ParseError { expected, at }), "{text}");
+        }
+        for text in ["a.org", "localhost", "", "a.123", "a.-b", "a.b-", "a.org..", "a.org.", ".org", "a.1-2", "a..org"]
+        {
+            let parsed = MacroString::parse(text.as_bytes(), 0..text.len(), Place::Domain);
+            assert_eq!(MacroString::plain_domain(text.as_bytes(), 0..text.len()), parsed, "{text}");
         }
         for text in ["a.org", "a.org.", ".org", "a.1a", "a.1-2", "%{d}", "%%", "a.%{o}", "a..org", "%{d}.org"] {
             assert_eq!(parse(text, Place::Domain), Ok(()), "{text}");

@@ -5,6 +5,7 @@
 
 mod evaluation;
 mod macros;
+mod network;
 mod received;
 mod record;
 

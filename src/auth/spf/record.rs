@@ -1,16 +1,15 @@
 //! SPF records (RFC 7208 §§4.5, 4.6.1, 5 and 6): the whole grammar, checked before anything is evaluated.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
+use wide::u8x16;
 
 use super::Outcome;
 use super::macros::{MacroString, Place, Span};
+use super::network::{Prefix, cidr_length, dual_cidr_length, in_network4, in_network6, ipv4, ipv6};
 use crate::base::ParseError;
-
-/// How many terms room is made for at first; most records have no more.
-const TERMS: usize = 8;
 
 /// A record whose syntax is right.
 ///
@@ -50,19 +49,22 @@ pub(super) struct Directive {
 pub(super) enum Mechanism {
     All,
     Include(MacroString),
-    A { domain: Option<MacroString>, prefix: Prefix },
-    Mx { domain: Option<MacroString>, prefix: Prefix },
-    Ptr { domain: Option<MacroString> },
-    Ip4 { network: Ipv4Addr, prefix: u8 },
-    Ip6 { network: Ipv6Addr, prefix: u8 },
+    A {
+        domain: Option<MacroString>,
+        prefix: Prefix,
+    },
+    Mx {
+        domain: Option<MacroString>,
+        prefix: Prefix,
+    },
+    Ptr {
+        domain: Option<MacroString>,
+    },
+    /// "ip4" or "ip6": whether the client is in the network.
+    Network {
+        has_client: bool,
+    },
     Exists(MacroString),
-}
-
-/// `dual-cidr-length`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Prefix {
-    pub(super) v4: u8,
-    pub(super) v6: u8,
 }
 
 impl Record {
@@ -79,7 +81,7 @@ impl Record {
     /// What was expected, and where. One error anywhere makes the whole record worthless (RFC 7208 §4.6).
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, ParseError> {
         let text = text.into();
-        read(&text, &mut Vec::with_capacity(TERMS))?;
+        read(&text, None, |_| {})?;
         Ok(Self { text })
     }
 
@@ -90,254 +92,214 @@ impl Record {
     }
 }
 
-/// Reads the terms of a record, its directives onto those of others.
-pub(super) fn read(text: &[u8], directives: &mut Vec<Directive>) -> Result<Modifiers, ParseError> {
+/// Reads a record for a client, each of its directives as it comes: they count only where the whole record is right.
+pub(super) fn read(text: &[u8], client: Option<IpAddr>, each: impl FnMut(Directive)) -> Result<Modifiers, ParseError> {
     if !Record::is_spf(text) {
         return Err(ParseError { expected: "v=spf1", at: 0 });
     }
-    let mut modifiers = Modifiers::default();
+    // Without a branch, so that it is done many octets at a time.
+    let plain = text.iter().fold(true, |plain, octet| plain & matches!(octet, b' '..=b'$' | b'&'..=b'~'));
+    let mut reader = Reader { text, plain, client, modifiers: Modifiers::default(), each };
     for at in terms(text) {
-        match term(text, at)? {
-            Term::Directive(directive) => {
-                modifiers.has_all |= matches!(directive.mechanism, Mechanism::All);
-                directives.push(directive);
-            }
-            // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
-            Term::Redirect(domain, at) => once(&mut modifiers.redirect, domain, at)?,
-            Term::Explanation(domain, at) => once(&mut modifiers.explanation, domain, at)?,
-            Term::Unknown => {}
-        }
+        reader.term(at)?;
     }
-    Ok(modifiers)
+    Ok(reader.modifiers)
 }
 
 /// Where the terms stand, behind the version.
-pub(super) fn terms(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    words(text, 6)
-}
-
-/// What stands between spaces, from octet `start` on.
-fn words(text: &[u8], start: usize) -> impl Iterator<Item = Range<usize>> {
-    let mut position = start;
+fn terms(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut position = 6;
     std::iter::from_fn(move || {
         while text.get(position) == Some(&b' ') {
             position += 1;
         }
         let begin = position;
-        let rest = text.get(begin..).filter(|rest| !rest.is_empty())?;
-        position = begin + memchr::memchr(b' ', rest).unwrap_or(rest.len());
-        Some(begin..position)
+        position = end_of_term(text, begin);
+        (begin < text.len()).then_some(begin..position)
     })
 }
 
-fn once(place: &mut Option<MacroString>, value: MacroString, at: usize) -> Result<(), ParseError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ParseError { expected: "a modifier only once", at }),
+/// Where the term ends that begins at `at`. Terms are short: what a call of `memchr` costs is more than what it finds.
+#[inline]
+fn end_of_term(text: &[u8], mut at: usize) -> usize {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let spaces = u8x16::new(*block).cmp_eq(u8x16::splat(b' ')).move_mask();
+        if spaces != 0 {
+            return at + spaces.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|octet| *octet == b' ').unwrap_or(rest.len())
+}
+
+struct Reader<'a, F> {
+    text: &'a [u8],
+    /// There are neither macros in it nor octets that no record may have. Few records are not so.
+    plain: bool,
+    client: Option<IpAddr>,
+    modifiers: Modifiers,
+    each: F,
+}
+
+impl<F: FnMut(Directive)> Reader<'_, F> {
+    /// `directive / modifier`
+    fn term(&mut self, at: Range<usize>) -> Result<(), ParseError> {
+        let (outcome, start) = match self.text.get(at.start) {
+            Some(b'+') => (Outcome::Pass, at.start + 1),
+            Some(b'-') => (Outcome::Fail, at.start + 1),
+            Some(b'~') => (Outcome::SoftFail, at.start + 1),
+            Some(b'?') => (Outcome::Neutral, at.start + 1),
+            _ => (Outcome::Pass, at.start),
+        };
+        let (key, len) = name(self.text.get(start..at.end).unwrap_or_default());
+        let after = start + len..at.end;
+        if self.text.get(after.clone()).is_some_and(|rest| rest.starts_with(b"=")) {
+            // It is never behind the name of a mechanism, nor a qualifier before that of a modifier.
+            return match self.text.get(at.start..after.start) {
+                Some(name) if is_name(name) => self.modifier(key, at.start, after.start + 1..at.end),
+                _ => Err(ParseError { expected: "a known mechanism", at: start }),
+            };
+        }
+        let mechanism = self.mechanism(key, start, after)?;
+        self.modifiers.has_all |= matches!(mechanism, Mechanism::All);
+        (self.each)(Directive { outcome, mechanism, at: at.into() });
+        Ok(())
+    }
+
+    /// `modifier = redirect / explanation / unknown-modifier`
+    fn modifier(&mut self, key: u64, at: usize, value: Range<usize>) -> Result<(), ParseError> {
+        let place = match key {
+            REDIRECT => &mut self.modifiers.redirect,
+            EXP => &mut self.modifiers.explanation,
+            _ => return MacroString::parse(self.text, value, Place::Modifier).map(drop),
+        };
+        // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
+        match place.replace(MacroString::parse(self.text, value, Place::Domain)?) {
+            None => Ok(()),
+            Some(_) => Err(ParseError { expected: "a modifier only once", at }),
+        }
+    }
+
+    /// `mechanism = all / include / a / mx / ptr / ip4 / ip6 / exists`, with its name at `at`, and `after` that what is left of
+    /// the term, its colon included.
+    #[inline]
+    fn mechanism(&self, key: u64, at: usize, after: Range<usize>) -> Result<Mechanism, ParseError> {
+        match key {
+            IP4 => {
+                let (network, prefix) = self.network(after, 32, "an IPv4 network", ipv4)?;
+                let has_client = matches!(self.client, Some(IpAddr::V4(ip)) if in_network4(ip, network, prefix));
+                Ok(Mechanism::Network { has_client })
+            }
+            INCLUDE => Ok(Mechanism::Include(self.domain(after)?)),
+            IP6 => {
+                let (network, prefix) = self.network(after, 128, "an IPv6 network", ipv6)?;
+                let has_client = matches!(self.client, Some(IpAddr::V6(ip)) if in_network6(ip, network, prefix));
+                Ok(Mechanism::Network { has_client })
+            }
+            ALL if after.is_empty() => Ok(Mechanism::All),
+            ALL => Err(ParseError { expected: "the end of the term", at: after.start }),
+            A => {
+                let (domain, prefix) = self.domain_and_prefix(after)?;
+                Ok(Mechanism::A { domain, prefix })
+            }
+            MX => {
+                let (domain, prefix) = self.domain_and_prefix(after)?;
+                Ok(Mechanism::Mx { domain, prefix })
+            }
+            EXISTS => Ok(Mechanism::Exists(self.domain(after)?)),
+            PTR => Ok(Mechanism::Ptr { domain: self.optional_domain(after)? }),
+            _ => Err(ParseError { expected: "a known mechanism", at }),
+        }
+    }
+
+    /// `[ ":" domain-spec ] [ dual-cidr-length ]`
+    #[inline]
+    fn domain_and_prefix(&self, at: Range<usize>) -> Result<(Option<MacroString>, Prefix), ParseError> {
+        let (end, prefix) = dual_cidr_length(self.text, at.clone())?;
+        Ok((self.optional_domain(at.start..end)?, prefix))
+    }
+
+    /// `[ ":" domain-spec ]`
+    #[inline]
+    fn optional_domain(&self, at: Range<usize>) -> Result<Option<MacroString>, ParseError> {
+        if at.is_empty() { Ok(None) } else { self.domain(at).map(Some) }
+    }
+
+    /// `":" domain-spec`
+    #[inline]
+    fn domain(&self, at: Range<usize>) -> Result<MacroString, ParseError> {
+        if self.text.get(at.start) != Some(&b':') || at.is_empty() {
+            return Err(ParseError { expected: "a colon", at: at.start });
+        }
+        self.domain_spec(at.start + 1..at.end)
+    }
+
+    #[inline]
+    fn domain_spec(&self, at: Range<usize>) -> Result<MacroString, ParseError> {
+        match self.plain {
+            true => MacroString::plain_domain(self.text, at),
+            false => MacroString::parse(self.text, at, Place::Domain),
+        }
+    }
+
+    /// `":" network [ "/" length ]`
+    #[inline]
+    fn network<T>(
+        &self,
+        at: Range<usize>,
+        most: u8,
+        expected: &'static str,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<(T, u8), ParseError> {
+        if at.is_empty() || self.text.get(at.start) != Some(&b':') {
+            return Err(ParseError { expected: "a colon", at: at.start });
+        }
+        let value = self.text.get(at.start + 1..at.end).unwrap_or_default();
+        // From the end, where it is near.
+        let (address, length) = match value.iter().rposition(|octet| *octet == b'/') {
+            None => (value, most),
+            Some(slash) => {
+                let length = cidr_length(self.text, at.start + slash + 2..at.end, most)?;
+                (value.get(..slash).unwrap_or_default(), length)
+            }
+        };
+        parse(address).map(|address| (address, length)).ok_or(ParseError { expected, at: at.start + 1 })
     }
 }
 
-enum Term {
-    Directive(Directive),
-    Redirect(MacroString, usize),
-    Explanation(MacroString, usize),
-    Unknown,
+/// The name that a term begins with: its octets in lower case as one number, to be compared at once, and how many they are.
+/// The number is 0 for more than eight.
+const fn name(term: &[u8]) -> (u64, usize) {
+    let mut rest = term;
+    let mut key = 0;
+    while let [octet, after @ ..] = rest {
+        if matches!(octet, b':' | b'/' | b'=') {
+            break;
+        }
+        // Lower case of a letter; what else changes is in no name that is known.
+        key = key << 8 | (*octet | (*octet & 0x40) >> 1) as u64;
+        rest = after;
+    }
+    let len = term.len() - rest.len();
+    (if len > 8 { 0 } else { key }, len)
 }
 
-/// `directive / modifier`
-fn term(text: &[u8], at: Range<usize>) -> Result<Term, ParseError> {
-    let word = text.get(at.clone()).unwrap_or_default();
-    // The name of either ends here.
-    let name_len = word.iter().position(|octet| matches!(octet, b':' | b'/' | b'=')).unwrap_or(word.len());
-    let (name, rest) = word.split_at(name_len);
-    if rest.first() == Some(&b'=') && is_name(name) {
-        let value = at.start + name_len + 1..at.end;
-        return Ok(if name.eq_ignore_ascii_case(b"redirect") {
-            Term::Redirect(MacroString::parse(text, value, Place::Domain)?, at.start)
-        } else if name.eq_ignore_ascii_case(b"exp") {
-            Term::Explanation(MacroString::parse(text, value, Place::Domain)?, at.start)
-        } else {
-            MacroString::parse(text, value, Place::Modifier)?;
-            Term::Unknown
-        });
-    }
-    let (outcome, start) = match word.first() {
-        Some(b'+') => (Outcome::Pass, at.start + 1),
-        Some(b'-') => (Outcome::Fail, at.start + 1),
-        Some(b'~') => (Outcome::SoftFail, at.start + 1),
-        Some(b'?') => (Outcome::Neutral, at.start + 1),
-        _ => (Outcome::Pass, at.start),
-    };
-    let mechanism = mechanism(text, start..at.start + name_len, at.end)?;
-    Ok(Term::Directive(Directive { outcome, mechanism, at: at.into() }))
-}
+const ALL: u64 = name(b"all").0;
+const INCLUDE: u64 = name(b"include").0;
+const A: u64 = name(b"a").0;
+const MX: u64 = name(b"mx").0;
+const PTR: u64 = name(b"ptr").0;
+const IP4: u64 = name(b"ip4").0;
+const IP6: u64 = name(b"ip6").0;
+const EXISTS: u64 = name(b"exists").0;
+const REDIRECT: u64 = name(b"redirect").0;
+const EXP: u64 = name(b"exp").0;
 
 /// `name = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." )`
 fn is_name(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphabetic)
         && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.'))
-}
-
-/// `mechanism = all / include / a / mx / ptr / ip4 / ip6 / exists`, with its name at `at`; the term ends at `end`.
-fn mechanism(text: &[u8], at: Range<usize>, end: usize) -> Result<Mechanism, ParseError> {
-    let name = text.get(at.clone()).unwrap_or_default();
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    // What follows the name, its colon included. An equals sign follows no mechanism.
-    let after = at.end..end;
-    if text.get(after.clone()).is_some_and(|rest| rest.starts_with(b"=")) {
-        return Err(ParseError { expected: "a known mechanism", at: at.start });
-    }
-    // The usual ones first.
-    if is(b"ip4") {
-        let (network, prefix) = network(text, after, 32, "an IPv4 network", ipv4)?;
-        Ok(Mechanism::Ip4 { network, prefix })
-    } else if is(b"include") {
-        Ok(Mechanism::Include(domain(text, after)?))
-    } else if is(b"ip6") {
-        let (network, prefix) =
-            network(text, after, 128, "an IPv6 network", |address| std::str::from_utf8(address).ok()?.parse().ok())?;
-        Ok(Mechanism::Ip6 { network, prefix })
-    } else if is(b"all") {
-        if after.is_empty() {
-            Ok(Mechanism::All)
-        } else {
-            Err(ParseError { expected: "the end of the term", at: at.end })
-        }
-    } else if is(b"a") {
-        let (domain, prefix) = domain_and_prefix(text, after)?;
-        Ok(Mechanism::A { domain, prefix })
-    } else if is(b"mx") {
-        let (domain, prefix) = domain_and_prefix(text, after)?;
-        Ok(Mechanism::Mx { domain, prefix })
-    } else if is(b"exists") {
-        Ok(Mechanism::Exists(domain(text, after)?))
-    } else if is(b"ptr") {
-        Ok(Mechanism::Ptr { domain: optional_domain(text, after)? })
-    } else {
-        Err(ParseError { expected: "a known mechanism", at: at.start })
-    }
-}
-
-/// `[ ":" domain-spec ] [ dual-cidr-length ]`
-fn domain_and_prefix(text: &[u8], at: Range<usize>) -> Result<(Option<MacroString>, Prefix), ParseError> {
-    let (end, prefix) = dual_cidr_length(text, at.clone())?;
-    Ok((optional_domain(text, at.start..end)?, prefix))
-}
-
-/// `ip4-network = qnum "." qnum "." qnum "." qnum`
-fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut dots) = (0_u32, 0);
-    // Of the part that is read; `None` before its first digit.
-    let mut part: Option<u32> = None;
-    for octet in text {
-        match (octet, part) {
-            (b'0'..=b'9', None) => part = Some(u32::from(octet - b'0')),
-            // No digit follows a zero at the start.
-            (b'0'..=b'9', Some(number @ 1..=25)) => part = Some(number * 10 + u32::from(octet - b'0')),
-            (b'.', Some(number @ 0..=255)) if dots < 3 => {
-                address = address << 8 | number;
-                dots += 1;
-                part = None;
-            }
-            _ => return None,
-        }
-    }
-    match (part, dots) {
-        (Some(number @ 0..=255), 3) => Some(Ipv4Addr::from_bits(address << 8 | number)),
-        _ => None,
-    }
-}
-
-/// `":" domain-spec`
-fn domain(text: &[u8], at: Range<usize>) -> Result<MacroString, ParseError> {
-    if text.get(at.start) != Some(&b':') || at.is_empty() {
-        return Err(ParseError { expected: "a colon", at: at.start });
-    }
-    MacroString::parse(text, at.start + 1..at.end, Place::Domain)
-}
-
-/// `[ ":" domain-spec ]`
-fn optional_domain(text: &[u8], at: Range<usize>) -> Result<Option<MacroString>, ParseError> {
-    if at.is_empty() { Ok(None) } else { domain(text, at).map(Some) }
-}
-
-/// `dual-cidr-length = [ ip4-cidr-length ] [ "/" ip6-cidr-length ]` at the end of a term, and where it begins. It is looked
-/// for from the end, because a domain-spec can hold slashes too.
-fn dual_cidr_length(text: &[u8], at: Range<usize>) -> Result<(usize, Prefix), ParseError> {
-    let mut prefix = Prefix { v4: 32, v6: 128 };
-    let mut end = at.end;
-    let doubled = |slash: &usize| *slash > at.start && text.get(slash - 1) == Some(&b'/');
-    if let Some(slash) = length_at_end(text, at.start..end).filter(doubled) {
-        prefix.v6 = cidr_length(text, slash + 1..end, 128)?;
-        end = slash - 1;
-    }
-    if let Some(slash) = length_at_end(text, at.start..end) {
-        prefix.v4 = cidr_length(text, slash + 1..end, 32)?;
-        end = slash;
-    }
-    Ok((end, prefix))
-}
-
-/// Where the slash is, if the text ends with a slash and digits.
-fn length_at_end(text: &[u8], at: Range<usize>) -> Option<usize> {
-    let part = text.get(at.clone())?;
-    let digits = part.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
-    let slash = at.end.checked_sub(digits + 1).filter(|slash| *slash >= at.start)?;
-    (digits > 0 && text.get(slash) == Some(&b'/')).then_some(slash)
-}
-
-/// `"0" / %x31-39 0*2DIGIT`, at most `most`.
-fn cidr_length(text: &[u8], at: Range<usize>, most: u8) -> Result<u8, ParseError> {
-    let digits = text.get(at.clone()).unwrap_or_default();
-    let canonical = digits == b"0" || matches!(digits.first(), Some(b'1'..=b'9'));
-    let number = digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit);
-    let value =
-        digits.iter().take(3).fold(0, |value: u16, digit| value * 10 + u16::from(digit.wrapping_sub(b'0') & 15));
-    match u8::try_from(value) {
-        Ok(value) if value <= most && canonical && number => Ok(value),
-        _ => Err(ParseError { expected: "a prefix length", at: at.start }),
-    }
-}
-
-/// `":" network [ "/" length ]`
-fn network<T>(
-    text: &[u8],
-    at: Range<usize>,
-    most: u8,
-    expected: &'static str,
-    parse: impl FnOnce(&[u8]) -> Option<T>,
-) -> Result<(T, u8), ParseError> {
-    if at.is_empty() || text.get(at.start) != Some(&b':') {
-        return Err(ParseError { expected: "a colon", at: at.start });
-    }
-    let value = text.get(at.start + 1..at.end).unwrap_or_default();
-    let slash = memchr::memchr(b'/', value);
-    let (address, length) = match slash {
-        None => (value, most),
-        Some(slash) => (value.get(..slash).unwrap_or_default(), cidr_length(text, at.start + slash + 2..at.end, most)?),
-    };
-    parse(address).map(|address| (address, length)).ok_or(ParseError { expected, at: at.start + 1 })
-}
-
-impl Prefix {
-    /// Whether `ip` is in the network around `other`.
-    pub(super) fn matches(self, ip: IpAddr, other: IpAddr) -> bool {
-        match (ip, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => in_network4(a, b, self.v4),
-            (IpAddr::V6(a), IpAddr::V6(b)) => in_network6(a, b, self.v6),
-            _ => false,
-        }
-    }
-}
-
-pub(super) fn in_network4(ip: Ipv4Addr, network: Ipv4Addr, prefix: u8) -> bool {
-    let other = ip.to_bits() ^ network.to_bits();
-    other.checked_shr(32 - u32::from(prefix.min(32))).is_none_or(|high| high == 0)
-}
-
-pub(super) fn in_network6(ip: Ipv6Addr, network: Ipv6Addr, prefix: u8) -> bool {
-    let other = ip.to_bits() ^ network.to_bits();
-    other.checked_shr(128 - u32::from(prefix.min(128))).is_none_or(|high| high == 0)
 }
 
 #[cfg(test)]
@@ -408,15 +370,5 @@ mod tests {
         ] {
             assert_eq!(Record::parse(text).map(drop), Err(ParseError { expected, at }), "{text}");
         }
-    }
-
-    #[test]
-    fn networks_are_compared_by_their_prefix() {
-        let v4 = |a: &str, b: &str, prefix| in_network4(a.parse().unwrap(), b.parse().unwrap(), prefix);
-        assert!(v4("192.0.2.77", "192.0.2.0", 24) && v4("1.2.3.4", "9.9.9.9", 0) && v4("1.2.3.4", "1.2.3.4", 32));
-        assert!(!v4("192.0.3.77", "192.0.2.0", 24) && !v4("1.2.3.5", "1.2.3.4", 32));
-        let v6 = |a: &str, b: &str, prefix| in_network6(a.parse().unwrap(), b.parse().unwrap(), prefix);
-        assert!(v6("2001:db8::1", "2001:db8::", 32) && v6("::1", "ff::", 0) && v6("::1", "::1", 128));
-        assert!(!v6("2001:db9::1", "2001:db8::", 32) && !v6("::2", "::1", 128));
     }
 }

@@ -130,12 +130,12 @@ impl Inquiry for Lookup {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: &Answer) {
         if self.record.is_some() {
             return;
         }
-        self.record = Some(match answer.found {
-            Err(failure) if failure.is_temporary() => Err(Absent::Dns(failure)),
+        self.record = Some(match &answer.found {
+            Err(failure) if failure.is_temporary() => Err(Absent::Dns(*failure)),
             Err(_) => Err(Absent::NoRecord),
             Ok(found) => {
                 // "records that do not begin with "v=TLSRPTv1;" are discarded"

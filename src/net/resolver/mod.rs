@@ -219,7 +219,7 @@ impl Resolver {
             };
             while let Some((question, answer)) = came {
                 waiting.remove(&question);
-                inquiry.answer_to(&question, answer);
+                inquiry.answer_to(&question, &answer);
                 came = answers.try_recv().ok();
             }
         }
@@ -265,7 +265,7 @@ async fn look_up(resolver: &TokioResolver, question: &Question, validates: bool)
     };
     match packet::records(lookup.answers(), question) {
         Ok((found, _)) if found.is_empty() => Answer::from(Err(Failure::NoData)),
-        Ok((found, ttl)) => Answer { found: Ok(found), ttl, secure },
+        Ok((found, ttl)) => Answer { found: Ok(found.into()), ttl, secure },
         Err(failure) => Answer::from(Err(failure)),
     }
 }
