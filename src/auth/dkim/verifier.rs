@@ -351,7 +351,10 @@ impl<'a> FieldName<'a> {
     /// The same for all cases of letters.
     fn order(self, other: Self) -> Ordering {
         let lower = u8::to_ascii_lowercase;
-        self.0.cmp(&other.0).then_with(|| self.1.iter().map(lower).cmp(other.1.iter().map(lower)))
+        self.0.cmp(&other.0).then_with(|| match self.1.eq_ignore_ascii_case(other.1) {
+            true => Ordering::Equal, // as nearly always where the numbers are equal
+            false => self.1.iter().map(lower).cmp(other.1.iter().map(lower)),
+        })
     }
 }
 
