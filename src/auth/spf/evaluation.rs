@@ -27,8 +27,6 @@ pub const MAX_QUESTIONS: u32 = 1 + 10 * (1 + 10) + (1 + 10) + 1;
 /// How many questions and directives there is room for without an allocation; most evaluations have no more.
 const USUAL_QUESTIONS: usize = 8;
 const USUAL_DIRECTIVES: usize = 8;
-/// How many hosts of "mx" there is room for without an allocation.
-const USUAL_HOSTS: usize = 2;
 /// How many records, each included by the one before, there is room for without an allocation.
 const USUAL_FRAMES: usize = 2;
 
@@ -124,18 +122,15 @@ enum Wanted {
         then: Then,
     },
     /// The addresses of one of them.
-    NameAddresses {
-        names: Names,
-        then: Then,
-    },
+    NameAddresses(Box<Names>),
     Explanation,
 }
 
 /// The hosts of "mx" on the way.
 #[derive(Clone, Debug)]
 struct Hosts {
-    /// The one that is asked for next at the end.
-    rest: SmallVec<[Name; USUAL_HOSTS]>,
+    /// Those behind the one that is asked for, the next at the end.
+    rest: Vec<Name>,
     prefix: Prefix,
     /// One before had no addresses.
     void: bool,
@@ -147,6 +142,7 @@ struct Names {
     /// The one that is looked at first.
     rest: VecDeque<Name>,
     valid: Vec<Name>,
+    then: Then,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -461,16 +457,16 @@ impl Evaluation {
     }
 
     /// Asks for the addresses of the next name, or goes on with those that are valid.
-    fn validate(&mut self, names: Names, then: Then) {
+    fn validate(&mut self, names: Box<Names>) {
         match names.rest.front().cloned() {
-            Some(name) => self.ask(name, RecordType::of_family(self.ip), Wanted::NameAddresses { names, then }),
-            None => self.go_on(names.valid, then),
+            Some(name) => self.ask(name, RecordType::of_family(self.ip), Wanted::NameAddresses(names)),
+            None => self.go_on(names.valid, names.then),
         }
     }
 
     /// Asks for the addresses of the next host of "mx", or passes it over.
-    fn next_host(&mut self, mut hosts: Hosts) {
-        match hosts.rest.pop() {
+    fn next_host(&mut self, host: Option<Name>, hosts: Hosts) {
+        match host {
             Some(name) => self.ask(name, RecordType::of_family(self.ip), Wanted::HostAddresses(hosts)),
             None => {
                 if hosts.void && !self.count_void() {
@@ -611,13 +607,16 @@ impl Inquiry for Evaluation {
                     // RFC 7208 §4.6.4: "If this limit is exceeded, the "mx" mechanism MUST produce a "permerror" result."
                     return self.permerror(Problem::TooManyHosts);
                 }
-                self.next_host(Hosts { rest: hosts(records), prefix, void: false });
+                let (first, rest) = hosts(records);
+                self.next_host(first, Hosts { rest, prefix, void: false });
             }
-            Wanted::HostAddresses(hosts) => match &answer.found {
+            Wanted::HostAddresses(mut hosts) => match &answer.found {
                 Ok(records) if self.has_address(records, hosts.prefix) => self.matched(true),
-                Ok(_) => self.next_host(hosts),
                 Err(failure) if failure.is_temporary() => self.failed(*failure),
-                Err(_) => self.next_host(Hosts { void: true, ..hosts }),
+                found => {
+                    hosts.void |= found.is_err();
+                    self.next_host(hosts.rest.pop(), hosts);
+                }
             },
             // RFC 7208 §5.5: a DNS error leaves no names; of names only the first ten count (§4.6.4).
             Wanted::Names { then } => {
@@ -626,15 +625,16 @@ impl Inquiry for Evaluation {
                     Data::Ptr(name) => Some(name.clone()),
                     _ => None,
                 });
-                self.validate(Names { rest: names.take(MAX_HOSTS).collect(), valid: Vec::new() }, then);
+                let rest = names.take(MAX_HOSTS).collect();
+                self.validate(Box::new(Names { rest, valid: Vec::new(), then }));
             }
-            Wanted::NameAddresses { mut names, then } => {
+            Wanted::NameAddresses(mut names) => {
                 let exact = Prefix { v4: 32, v6: 128 };
                 let name = names.rest.pop_front();
                 if answer.found.as_ref().is_ok_and(|records| self.has_address(records, exact)) {
                     names.valid.extend(name);
                 }
-                self.validate(names, then);
+                self.validate(names);
             }
             Wanted::Explanation => match answer.found.as_deref() {
                 Ok([Data::Txt(text)]) => self.explain(text.clone()),
@@ -644,15 +644,14 @@ impl Inquiry for Evaluation {
     }
 }
 
-/// The hosts of "mx", the one that is asked for first at the end.
-fn hosts(records: &[Data]) -> SmallVec<[Name; USUAL_HOSTS]> {
-    let mut hosts: SmallVec<[(u16, &Name); MAX_HOSTS]> = records
-        .iter()
-        .filter_map(|data| match data {
-            Data::Mx { preference, exchange } if !exchange.is_root() => Some((*preference, exchange)),
-            _ => None,
-        })
-        .collect();
+/// The hosts of "mx": the first, and those behind it from the last on.
+fn hosts(records: &[Data]) -> (Option<Name>, Vec<Name>) {
+    let hosts = records.iter().filter_map(|data| match data {
+        Data::Mx { preference, exchange } if !exchange.is_root() => Some((*preference, exchange)),
+        _ => None,
+    });
+    let mut hosts: SmallVec<[(u16, &Name); MAX_HOSTS]> = hosts.collect();
     hosts.sort_by_key(|(preference, _)| *preference);
-    hosts.into_iter().rev().map(|(_, name)| name.clone()).collect()
+    let mut names = hosts.into_iter().map(|(_, name)| name.clone());
+    (names.next(), names.rev().collect())
 }

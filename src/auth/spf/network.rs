@@ -60,7 +60,7 @@ pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     (digits > 0 && part <= 255 && dots == 3).then_some(Ipv4Addr::from_bits(address << 8 | part))
 }
 
-/// An IPv6 address as RFC 4291 §2.2 has it.
+/// `ip6-network`: an IPv6 address in any of its text forms.
 #[inline]
 pub(super) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     let mut groups = [0_u16; 8];
