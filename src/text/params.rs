@@ -4,7 +4,10 @@
 //! a parameter is there both plain and in the form of RFC 2231, the latter counts: the plain one is the fallback for old
 //! readers.
 
+use std::borrow::Cow;
+
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
 use crate::text::{charset, transfer, words};
 
@@ -18,20 +21,53 @@ use crate::text::{charset, transfer, words};
 /// assert_eq!(params.raw().map(|(name, _)| name).collect::<Vec<_>>(), ["title*0*", "title*1", "x"]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<Param>);
+pub struct Params(SmallVec<[Param; 2]>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Param {
     name: CompactString,
-    /// Without quotes, otherwise as it stood.
-    value: Vec<u8>,
+    value: Value,
+}
+
+/// Without quotes, otherwise as it stood. Most are short text, which needs no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    Text(CompactString),
+    /// What is no UTF-8.
+    Octets(Vec<u8>),
+}
+
+impl Value {
+    fn new(octets: Cow<'_, [u8]>) -> Self {
+        match charset::utf8_text(&octets) {
+            Some(text) => Self::Text(text.into()),
+            None => Self::Octets(octets.into_owned()),
+        }
+    }
+
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Octets(octets) => octets,
+        }
+    }
+
+    /// As text: encoded words decoded.
+    fn decoded(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => words::decode_text(text),
+            Self::Octets(octets) => words::decode_borrowed(octets),
+        }
+    }
 }
 
 impl Params {
     /// Reads `*(";" parameter)`; what stands before the first semicolon is passed over.
     pub fn parse(text: &[u8]) -> Self {
-        let mut params = Vec::new();
-        each(text, |_, name, value| params.push(Param { name: CompactString::from(charset::guess(name)), value }));
+        let mut params = SmallVec::new();
+        each(text, |_, name, value| {
+            params.push(Param { name: CompactString::from(charset::guess(name)), value: Value::new(value) });
+        });
         Self(params)
     }
 
@@ -44,7 +80,7 @@ impl Params {
 
     /// The parameters as they stand: names with their stars, values without quotes, nothing decoded or joined.
     pub fn raw(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|param| (param.name.as_str(), param.value.as_slice()))
+        self.0.iter().map(|param| (param.name.as_str(), param.value.octets()))
     }
 
     /// Whether there are none.
@@ -54,17 +90,26 @@ impl Params {
 
     /// The octets of the first parameter of exactly that name (in any case of letters), as they stand.
     pub fn octets(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name)).map(|param| param.value.as_slice())
+        self.first(name).map(Value::octets)
+    }
+
+    fn first(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name)).map(|param| &param.value)
     }
 
     /// The text of a parameter: its sections joined, its charset and encoded words decoded.
     pub fn value(&self, name: &str) -> Option<String> {
-        self.extended(name).or_else(|| self.plain(name))
+        self.text(name).map(Cow::into_owned)
+    }
+
+    /// As [`value`](Self::value), borrowed where nothing had to be decoded.
+    pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.extended(name).map(Cow::Owned).or_else(|| self.plain(name))
     }
 
     /// The text of a parameter in its plain form, where it is there in that form.
-    pub(crate) fn plain(&self, name: &str) -> Option<String> {
-        self.octets(name).map(words::decode)
+    pub(crate) fn plain(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.first(name).map(Value::decoded)
     }
 
     /// The parameters of each name apart, plain ones with those of RFC 2231, and their numbers among all.
@@ -85,6 +130,10 @@ impl Params {
 
     /// The parameter in the form of RFC 2231, where it is there in that form.
     pub(crate) fn extended(&self, name: &str) -> Option<String> {
+        // Most fields have none.
+        if !self.0.iter().any(|param| param.name.as_bytes().contains(&b'*')) {
+            return None;
+        }
         let mut sections: Vec<Section<'_>> = self.0.iter().filter_map(|param| Section::of(param, name)).collect();
         sections.sort_by_key(|section| section.number);
         // RFC 2231 §4: a single "name*" carries its charset; §3: sections count from 0 without gaps.
@@ -123,7 +172,7 @@ impl Params {
 }
 
 /// Each parameter of a text: where it stands, its name, its value without quotes.
-fn each<'a>(text: &'a [u8], mut found: impl FnMut(usize, &'a [u8], Vec<u8>)) {
+fn each<'a>(text: &'a [u8], mut found: impl FnMut(usize, &'a [u8], Cow<'a, [u8]>)) {
     let mut reader = Reader { text, at: 0, comments: true };
     reader.word();
     while reader.skip_semicolons() {
@@ -159,12 +208,12 @@ impl<'a> Section<'a> {
         }
         let (number, encoded) = match rest.strip_suffix('*') {
             Some(number) => (number, true),
-            None if rest.is_empty() => return Some(Self { number: None, encoded: true, value: &param.value }),
+            None if rest.is_empty() => return Some(Self { number: None, encoded: true, value: param.value.octets() }),
             None => (rest, false),
         };
         let digits = !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit());
         let number = number.parse().ok().filter(|_| digits)?;
-        Some(Self { number: Some(number), encoded, value: &param.value })
+        Some(Self { number: Some(number), encoded, value: param.value.octets() })
     }
 }
 
@@ -258,7 +307,7 @@ impl<'a> Reader<'a> {
         rest.get(..len).unwrap_or_default()
     }
 
-    fn value(&mut self) -> Vec<u8> {
+    fn value(&mut self) -> Cow<'a, [u8]> {
         self.skip_cfws();
         if self.peek() == Some(b'"') {
             let value = self.quoted();
@@ -269,6 +318,11 @@ impl<'a> Reader<'a> {
         // A value without quotes goes to the semicolon, whatever it holds, or to the next parameter; a comment at its end
         // does not belong to it.
         let rest = self.rest();
+        let plain = rest.iter().position(|octet| *octet == b';' || octet.is_ascii_whitespace()).unwrap_or(rest.len());
+        if matches!(rest.get(plain), None | Some(b';')) {
+            self.at += plain;
+            return Cow::Borrowed(rest.get(..plain).unwrap_or_default());
+        }
         let end = rest.iter().position(|octet| *octet == b';').unwrap_or(rest.len());
         let value = rest.get(..end).unwrap_or_default();
         // Where runs of white space begin: to ask within them too would take quadratic time.
@@ -284,13 +338,21 @@ impl<'a> Reader<'a> {
         });
         let (len, comment) = cut.unwrap_or((end, false));
         self.at += if comment { end } else { len };
-        value.get(..len).unwrap_or_default().trim_ascii_end().to_vec()
+        Cow::Borrowed(value.get(..len).unwrap_or_default().trim_ascii_end())
     }
 
     /// `quoted-string`; the end of the text ends it too. Folding inside is unfolded.
-    fn quoted(&mut self) -> Vec<u8> {
+    fn quoted(&mut self) -> Cow<'a, [u8]> {
         self.at += 1;
-        let mut value = Vec::new();
+        let rest = self.rest();
+        let plain = rest.iter().position(|octet| matches!(octet, b'"' | b'\\' | b'\r' | b'\n')).unwrap_or(rest.len());
+        let (value, rest) = rest.split_at(plain);
+        self.at += plain;
+        if let [] | [b'"', ..] = rest {
+            self.at += usize::from(!rest.is_empty());
+            return Cow::Borrowed(value);
+        }
+        let mut value = value.to_vec();
         while let Some(octet) = self.peek() {
             self.at += 1;
             match octet {
@@ -304,7 +366,7 @@ impl<'a> Reader<'a> {
                 _ => value.push(octet),
             }
         }
-        value
+        Cow::Owned(value)
     }
 }
 
@@ -546,6 +608,24 @@ mod tests {
         ] {
             assert_eq!(value(text, name).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn values_keep_their_octets() {
+        let long = "x".repeat(100);
+        for (text, octets) in [
+            (&b"a/b; n=caf\xe9"[..], &b"caf\xe9"[..]),
+            (b"a/b; n=\"caf\xe9\r\n \\\"\"", b"caf\xe9 \""),
+            (b"a/b; n=\"caf\xc3\xa9", b"caf\xc3\xa9"),
+            (b"a/b; n=\"\"; n=x", b""),
+            (b"a/b; n=\"a\"b; n=x", b"a"),
+            (format!("a/b; n={long} ;").as_bytes(), long.as_bytes()),
+        ] {
+            let params = Params::parse(text);
+            assert_eq!(params.octets("N"), Some(octets), "{}", text.escape_ascii());
+            assert_eq!(params.text("n").map(Cow::into_owned), params.value("n"));
+        }
+        assert_eq!(Params::parse(b"a/b; n=caf\xe9").value("n").as_deref(), Some("caf\u{e9}"));
     }
 
     /// Each would take minutes in quadratic time.

@@ -49,13 +49,15 @@ pub(crate) fn decode_owned(text: Vec<u8>) -> String {
 
 /// Where the first `=?` is.
 fn find(text: &[u8]) -> Option<usize> {
-    static SIGN: Set = Set::of(b"=");
+    // Equals signs are many in signatures and in addresses of pages, question marks hardly anywhere.
+    static MARK: Set = Set::of(b"?");
     let mut at = 0;
     loop {
-        at += SIGN.find(text.get(at..)?)? + 1;
-        if text.get(at) == Some(&b'?') {
-            return Some(at - 1);
+        at += MARK.find(text.get(at..)?)?;
+        if let Some(before) = at.checked_sub(1).filter(|before| text.get(*before) == Some(&b'=')) {
+            return Some(before);
         }
+        at += 1;
     }
 }
 

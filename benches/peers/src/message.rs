@@ -140,7 +140,7 @@ fn our_everything(raw: &Bytes) -> u64 {
 /// Each field in its own form, as mail-parser chooses it, and all that is in it.
 fn our_value(field: ours::Field<'_>) -> u64 {
     let params = |params: &facteur::text::Params| {
-        params.raw().map(|(name, _)| params.value(name).map_or(0, |text| text.len() as u64)).sum::<u64>()
+        params.raw().map(|(name, _)| params.text(name).map_or(0, |text| text.len() as u64)).sum::<u64>()
     };
     let len = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len() as u64);
     match field.read() {

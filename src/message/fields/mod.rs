@@ -464,7 +464,9 @@ pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A token in lower case; nearly all are short.
 fn lower(token: &[u8]) -> CompactString {
-    charset::guess_piece(token).chars().map(|character| character.to_ascii_lowercase()).collect()
+    let mut lower = CompactString::from(charset::guess_piece(token));
+    lower.make_ascii_lowercase();
+    lower
 }
 
 /// `[CFWS] token`, and what follows. UTF-8 is read too.
