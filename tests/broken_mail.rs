@@ -384,7 +384,7 @@ fn addresses_however_written() {
         (",ada@a.test,,", "<ada@a.test>"),
         ("ada@a.test,\r\n\tbob@b.test", "<ada@a.test> <bob@b.test>"),
         ("Ada <ada@a.test", "Ada <ada@a.test>"),
-        ("Ada ada@a.test>", "<Adaada@a.test>>"),
+        ("Ada ada@a.test>", "Ada <ada@a.test>"),
         ("<@a.test,@b.test:ada@c.test>", "<ada@c.test>"),
         ("< ada @ a.test >", "<ada@a.test>"),
         ("<>", "<>"),
