@@ -95,11 +95,16 @@ fn pieces<'a>(octets: &'a [u8], cuts: &'a [u8]) -> impl Iterator<Item = &'a [u8]
     })
 }
 
-/// Bit by bit. A `=` ends a text of its own, and bits that make no octet are dropped.
+/// Bit by bit. A `=` ends a text of its own, behind which another may follow and nothing else; bits that make no octet are
+/// dropped.
 fn slow_base64(encoded: &[u8]) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut octets = Vec::new();
-    for text in encoded.split(|octet| *octet == b'=') {
+    for (n, text) in encoded.split(|octet| *octet == b'=').enumerate() {
+        let first = text.iter().find(|octet| !octet.is_ascii_whitespace());
+        if n > 0 && first.is_some_and(|octet| !ALPHABET.contains(char::from(*octet))) {
+            break;
+        }
         let values = text.iter().filter_map(|octet| ALPHABET.find(char::from(*octet)));
         let bits: Vec<bool> = values.flat_map(|value| (0..6).rev().map(move |bit| value >> bit & 1 == 1)).collect();
         let whole = bits.chunks_exact(8);

@@ -106,9 +106,23 @@ fn base64_room(encoded: &[u8]) -> usize {
 /// decoder.finish(&mut octets);
 /// assert_eq!(octets, b"Hello");
 /// ```
+///
+/// Padding ends a piece, behind which another may follow; anything else that follows it, such as the lines that a mailing list
+/// appends, ends the text.
 #[derive(Clone, Debug, Default)]
 pub struct Base64Decoder {
     waiting: Waiting,
+    end: End,
+}
+
+/// Whether the text is at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    No,
+    /// Padding was the last that was read.
+    Padded,
+    Over,
 }
 
 /// What the plain code of base64 reads at once.
@@ -119,7 +133,7 @@ const SHORT: usize = 64;
 impl Base64Decoder {
     /// Reads the next piece, and appends to `octets` what is complete with it.
     pub fn feed(&mut self, encoded: &[u8], octets: &mut Vec<u8>) {
-        let mut rest = encoded;
+        let mut rest = self.behind_padding(encoded);
         while !rest.is_empty() {
             let read = vectors::decode_base64(rest, &mut self.waiting, octets);
             let (_, after) = rest.split_at(read);
@@ -127,8 +141,25 @@ impl Base64Decoder {
             let some = after.get(..STAGE).map_or(after.len(), |some| memrchr(b'\n', some).map_or(STAGE, |at| at + 1));
             let (some, after) = after.split_at(some);
             self.feed_plain(some, octets);
-            rest = after;
+            rest = self.behind_padding(after);
         }
+    }
+
+    /// Passes over white space and more padding behind padding; nothing is left where what follows is no base64.
+    fn behind_padding<'a>(&mut self, encoded: &'a [u8]) -> &'a [u8] {
+        if self.end == End::No {
+            return encoded;
+        }
+        let blank = |octet: &u8| octet.is_ascii_whitespace() || *octet == b'=';
+        let at = encoded.iter().position(|octet| !blank(octet)).unwrap_or(encoded.len());
+        let rest = encoded.get(at..).unwrap_or_default();
+        if let Some(octet) = rest.first()
+            && self.end == End::Padded
+        {
+            let more = octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+            self.end = if more { End::No } else { End::Over };
+        }
+        if self.end == End::No { rest } else { &[] }
     }
 
     /// Ends the text: a last group that has not all its characters gives the octets that it has whole.
@@ -138,7 +169,7 @@ impl Base64Decoder {
 
     /// At most [`STAGE`] octets, without vectors: the lines joined and read at once, if nothing is amiss.
     fn feed_plain(&mut self, encoded: &[u8], octets: &mut Vec<u8>) {
-        let mut rest = encoded;
+        let mut rest = self.behind_padding(encoded);
         while self.waiting.count > 0
             && let Some((octet, after)) = rest.split_first()
         {
@@ -174,6 +205,9 @@ impl Base64Decoder {
 
     /// Octet by octet: the rule that all else is a shortcut of.
     fn step(&mut self, octet: u8, octets: &mut Vec<u8>) {
+        if self.behind_padding(&[octet]).is_empty() {
+            return;
+        }
         let value = match octet {
             b'A'..=b'Z' => octet - b'A',
             b'a'..=b'z' => octet - b'a' + 26,
@@ -181,7 +215,10 @@ impl Base64Decoder {
             b'+' => 62,
             b'/' => 63,
             // The end of one piece; another may follow.
-            b'=' => return self.flush(octets),
+            b'=' => {
+                self.end = End::Padded;
+                return self.flush(octets);
+            }
             _ => return,
         };
         self.waiting.bits = self.waiting.bits << 6 | u32::from(value);
@@ -263,6 +300,9 @@ mod tests {
             (b"Zm9vZ", b"foo"),
             (b"Zh==", b"f"),
             (b"====", b""),
+            (b"Zg==\n\n-- \nOne list\n", b"f"),
+            (b"Zg==\r\n_______\r\nZm9v\r\n", b"f"),
+            (b"Zg== \r\n\tZg==!Zg==", b"ff"),
             (b"\xff\xfe", b""),
         ] {
             assert_eq!(decode_base64(encoded), octets, "{}", encoded.escape_ascii());
@@ -298,7 +338,7 @@ mod tests {
                 assert_eq!(encode_base64(octets).as_bytes(), plain, "{level:?}");
             }
         }
-        for odd in ["", "=", "==", "!", "\r", "\0", "\u{e9}", "=\n=", " "] {
+        for odd in ["", "=", "==", "!", "\r", "\0", "\u{e9}", "=\n=", " ", "=!", "=\r\n-- \r\n"] {
             for at in (0..base64.len() / 9).step_by(if cfg!(miri) { 150 } else { 1 }) {
                 let mut encoded = base64.clone();
                 encoded.insert_str(at * 9, odd);
