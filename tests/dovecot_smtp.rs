@@ -2,7 +2,7 @@
 
 mod suites;
 
-use facteur::address::Address;
+use facteur::address::{Address, list};
 use facteur::base::Wire;
 use facteur::smtp::data::{BareNewlines, Data, DataReader};
 use facteur::smtp::{Command, MailParams, Quirks, RcptParams};
@@ -13,15 +13,6 @@ const SUITE: &str = "dovecot-vectors";
 /// Rows that we read otherwise on purpose.
 const OTHERWISE: &[(&str, &str)] = &[
     ("valid_mailbox/14", "a label that begins with a hyphen: RFC 5321 §4.1.2 has sub-domain = Let-dig [Ldh-str]"),
-    ("valid_mailbox/15", "a dot at an end or beside another one: Dot-string of RFC 5321 §4.1.2 has none"),
-    ("valid_mailbox/16", "the same"),
-    ("valid_mailbox/17", "the same"),
-    ("valid_mailbox/18", "the same"),
-    ("valid_mailbox/19", "the same"),
-    ("invalid_mailbox/28", "UTF-8 is read, and whether it may be is asked of the session (RFC 6531 §3.5)"),
-    ("invalid_mailbox/29", "the same"),
-    ("invalid_path/28", "the same"),
-    ("invalid_path/61", "the same"),
     ("valid_mail_params/1", "AUTH= holds a mailbox (RFC 4954 §5), and that has a domain"),
     ("valid_mail_params/9", "ENVID= without a value: esmtp-value of RFC 5321 §4.1.2 has one character at least"),
     ("valid_rcpt_params/1", "the brackets are not taken off: ORCPT= goes on as the sender wrote it (RFC 3461 §5.2.1)"),
@@ -85,19 +76,25 @@ fn tables_of_smtp() {
     let output = |row: &Value| row["output"].as_str().map_or_else(|| input(row), str::to_owned);
 
     const ADDRESSES: &str = "test-smtp-address.json";
+    let invalid: Vec<Value> =
+        table(ADDRESSES, "invalid_mailbox_parse_tests").iter().map(|row| row["input"].clone()).collect();
     for (n, row) in table(ADDRESSES, "valid_mailbox_parse_tests").iter().enumerate() {
         // No domain, or nothing at all: forms that only they have a use for.
         if is_policy(row, "ALLOW_EMPTY") || is_policy(row, "ALLOW_LOCALPART") {
             skipped += 1;
             continue;
         }
-        let ours = input(row).parse::<Address>().ok().map(|address| address.to_string());
+        let strict = input(row).parse::<Address>().ok();
+        // What their strict reader refuses is for their lenient one, and ours is that of lists.
+        let lenient = invalid.contains(&row["input"]).then(|| list::mailboxes(input(row).as_bytes()).next()?.address());
+        let ours = strict.or(lenient.flatten()).map(|address| address.to_string());
         // Addresses in brackets are written as the standard library has them.
         let theirs = output(row).replace("::127.0.0.1]", "::7f00:1]");
         case(format!("valid_mailbox/{n}"), ours, Some(theirs));
     }
     for (n, row) in table(ADDRESSES, "invalid_mailbox_parse_tests").iter().enumerate() {
-        let ours = input(row).parse::<Address>().ok().map(|address| address.to_string());
+        // They have no SMTPUTF8.
+        let ours = input(row).parse::<Address>().ok().filter(Address::is_ascii).map(|address| address.to_string());
         case(format!("invalid_mailbox/{n}"), ours, None);
     }
     let strict = Quirks::default();
@@ -118,7 +115,9 @@ fn tables_of_smtp() {
             skipped += 1;
             continue;
         }
-        case(format!("invalid_path/{n}"), path(&input(row), &quirks(row)), None);
+        // As above.
+        let ours = path(&input(row), &quirks(row)).filter(|path| path.is_ascii());
+        case(format!("invalid_path/{n}"), ours, None);
     }
 
     const PARAMS: &str = "test-smtp-params.json";

@@ -57,7 +57,8 @@ fn mailbox_beyond(input: &[u8]) -> Parsed<'_, (BorrowedAddress<'_>, bool)> {
             (rest, Cow::Borrowed(local))
         }
     };
-    if local.is_empty() || local.bytes().any(|octet| octet.is_ascii_control()) {
+    // RFC 5321 §4.1.2: `Quoted-string = DQUOTE *QcontentSMTP DQUOTE`, so there may be nothing in it.
+    if local.bytes().any(|octet| octet.is_ascii_control()) {
         return fail(input, LOCAL);
     }
     // "@" ( Domain / address-literal )

@@ -93,7 +93,8 @@ impl Address {
     /// The address of `local` (without quoting) at `domain`.
     ///
     /// # Errors
-    /// Where `local` is empty or holds a control character: such an address could not be written.
+    /// Where `local` is empty, which names nobody (though `""@a.test` is read), or holds a control character: such an address
+    /// could not be written.
     pub fn new(local: impl Into<Name>, domain: Domain) -> Result<Self, ParseError> {
         let local = local.into();
         if local.is_empty() {
@@ -351,6 +352,7 @@ mod tests {
             r#""a b"@x.test"#,
             r#""a\"b\\c"@x.test"#,
             r#""a..b"@x.test"#,
+            r#"""@x.test"#,
             "a@[192.0.2.1]",
             "a@[IPv6:2001:db8::1]",
             "a@[x400:c=fr]",
@@ -385,7 +387,6 @@ mod tests {
             "a@b..c",
             "a@.b",
             "\"a@b",
-            "\"\"@b",
             "\"a\r\nb\"@c",
             "a@[1.2.3]",
             "a@[IPv6:zz]",
