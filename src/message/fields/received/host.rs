@@ -234,6 +234,8 @@ fn address(word: &[u8]) -> Option<IpAddr> {
     };
     let tag = inside.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
     let inside = tag.map_or(inside, |_| inside.get(5..).unwrap_or_default());
+    // The zone of a link-local address (`fe80::1%11`), which Exchange writes, means something on its own host only.
+    let inside = inside.split_once('%').map_or(inside, |(address, _)| address);
     let port = || inside.rsplit_once(':').filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
     inside.parse().ok().or_else(|| port()?.0.parse().ok())
 }

@@ -357,6 +357,11 @@ mod tests {
                 "a - 2001:db8::1|c.test|-|ESMTPS|4X|d@c.test",
             ),
             ("by c.test (Postfix, from userid 0) id 4X", "-|c.test|-|-|4X|-"),
+            // Exchange
+            (
+                "from a.test ([fe80::1%11]) by c.test ([fe80::2%12]) with mapi id 14.03.0123.003",
+                "a.test - fe80::1|c.test|-|mapi|14.03.0123.003|-",
+            ),
             // Exim
             (
                 "from b.test ([192.0.2.1]:4711 helo=a.test) by c.test with esmtps (Exim 4.80) (envelope-from <x@y>) id 1A-2",
