@@ -111,6 +111,7 @@ fn shown(outcomes: &[Outcome]) -> Vec<String> {
     outcomes.iter().map(|outcome| format!("{:?} {:?} {}", outcome.stage, outcome.by, outcome.reply)).collect()
 }
 
+const STOPPED: [&str; 1] = ["Connect Client 451 4.3.2 this host is about to stop"];
 const SENT: [&str; 1] = ["Message Server 250 2.0.0 queued"];
 
 /// Lets all that can be done be done, up to the point where this holds.
@@ -133,13 +134,16 @@ async fn messages_go_over_one_session_and_each_is_asked_for_by_reset() {
         assert_eq!(shown(&pool.send(&host.to_string(), mail()).await.unwrap()), SENT);
         assert_eq!(pool.idle(), 1);
     }
+    let turn = pool.turn(&Route::to(&host.to_string()).await.unwrap()).await.unwrap();
     pool.close().await;
     assert_eq!(pool.idle(), 0);
     until(|| heard(&words)[0].ends_with("bye")).await;
     assert_eq!(heard(&words), ["EHLO MAIL RCPT DATA RSET MAIL RCPT DATA RSET MAIL RCPT DATA QUIT bye"]);
-    // Who comes later is not served.
+    // Who comes later is not served, nor who had a place already.
     let outcomes = pool.send(&host.to_string(), mail()).await.unwrap();
-    assert_eq!(shown(&outcomes), ["Connect Client 451 4.3.2 this host is about to stop"]);
+    assert_eq!(shown(&outcomes), STOPPED);
+    assert_eq!(shown(&turn.deliver(mail()).await.outcomes), STOPPED);
+    assert_eq!(words.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -391,6 +391,10 @@ impl Shared {
         let is_stranger = self.lock().table.is_stranger(&stop.key);
         let _one_of_half = if is_stranger { self.strangers.acquire().await.ok() } else { None };
         let connection = self.connection().await;
+        // Looked at behind the place among connections, all of which a pool that closes waits for.
+        if self.lock().closed {
+            return Err((Ok(Opened::Refused(closed())), Failed::Down));
+        }
         let opened = self.sender.open(stop, demand).await;
         let why = match opened {
             Ok(Opened::Ready(session)) => {
