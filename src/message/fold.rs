@@ -143,15 +143,21 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Words between single spaces.
+    /// Words between single spaces: at once as many as the line has room for, and one at least.
     fn plain_words(&mut self, text: &str) {
-        if text.is_empty() {
-            return;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let room = self.limit.saturating_sub(self.column() + 1);
+            let is_space = |octet: &u8| *octet == b' ';
+            let end = match rest.get(..=room) {
+                None => rest.len(),
+                Some(fitting) => {
+                    fitting.iter().rposition(is_space).or_else(|| rest.iter().position(is_space)).unwrap_or(rest.len())
+                }
+            };
+            self.word(rest.get(..end).unwrap_or_default());
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
-        if self.column() + 1 + text.len() <= self.limit {
-            return self.word(text.as_bytes());
-        }
-        text.as_bytes().split(|octet| *octet == b' ').for_each(|word| self.word(word));
     }
 
     /// Encoded words, each as long as the line allows. `before` stands before the first of them, `after` behind the last;

@@ -238,27 +238,30 @@ pub fn encode(text: &str) -> Cow<'_, str> {
 
 /// From the first to the last of the words between single spaces that are not plain: empty, too long to be kept whole, not
 /// all of plain octets, or read as an encoded word. It is never empty.
+#[inline]
 pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
     let octets = text.as_bytes();
-    let (mut first, mut last, mut start, mut odd) = (None, 0, 0, false);
-    let mut end_word = |start: usize, end: usize, odd: bool| {
-        if odd || start == end || end - start > longest {
-            first.get_or_insert(start);
-            last = end;
-        }
+    // Of an empty word what ends it: a space, or the end of the text, as if there were spaces around it.
+    let odd = |before: u8, octet: u8| match octet {
+        b' ' => before == b' ',
+        b'?' => before == b'=' || !plain_octet(b'?'),
+        _ => !plain_octet(octet),
     };
-    for (at, octet) in octets.iter().enumerate() {
-        match octet {
-            b' ' => {
-                end_word(start, at, odd);
-                (start, odd) = (at + 1, false);
-            }
-            b'?' => odd |= !plain_octet(b'?') || octets.get(start..at).is_some_and(|before| before.ends_with(b"=")),
-            _ => odd |= !plain_octet(*octet),
-        }
-    }
-    end_word(start, octets.len(), odd);
-    let from = first.filter(|_| !text.is_empty())?;
+    let mut before = b' ';
+    let first = octets.iter().position(|octet| odd(std::mem::replace(&mut before, *octet), *octet));
+    let first = first.or_else(|| (before == b' ').then_some(octets.len()));
+    // From both ends, for what is between the first and the last is not asked for.
+    let places = first.filter(|_| !text.is_empty()).map(|first| {
+        let mut octet = b' ';
+        let last = octets.iter().rposition(|before| odd(*before, std::mem::replace(&mut octet, *before)));
+        (first, last.map_or(0, |before| before + 1))
+    });
+    let long = (octets.len() > longest).then(|| long_words(octets, longest)).flatten();
+    let (first, last) = places.into_iter().chain(long).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
+    // The words that they stand in.
+    let (head, tail) = (octets.get(..first)?, octets.get(last..)?);
+    let from = head.iter().rposition(|octet| *octet == b' ').map_or(0, |at| at + 1);
+    let last = last + tail.iter().position(|octet| *octet == b' ').unwrap_or(tail.len());
     if from < last {
         return Some((from, last));
     }
@@ -267,6 +270,18 @@ pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bo
         Some(after) => Some((from, last + 1 + after.find(' ').unwrap_or(after.len()))),
         None => Some((text.get(..from - 1)?.rfind(' ').map_or(0, |at| at + 1), last)), // the text is not empty
     }
+}
+
+/// Where the first and the last of the words are that are too long.
+#[cold]
+fn long_words(octets: &[u8], longest: usize) -> Option<(usize, usize)> {
+    let mut start = 0;
+    let starts = octets.split(|octet| *octet == b' ').filter_map(|word| {
+        let at = start;
+        start += word.len() + 1;
+        (word.len() > longest).then_some(at)
+    });
+    starts.fold(None, |found, at| Some((found.map_or(at, |(first, _)| first), at)))
 }
 
 /// `=?utf-8?Q?` and `?=`
@@ -410,6 +425,37 @@ mod tests {
             assert!(encoded.is_ascii());
             assert!(encoded.split(' ').all(|word| word.len() <= 75 && !word.contains("??=")), "{encoded}");
             assert_eq!(decode(encoded.as_bytes()), text, "{encoded}");
+        }
+    }
+
+    /// The rule of [`unplain`], word by word; only what an empty word does to its neighbours is not in it.
+    fn slowly(text: &str, longest: usize) -> Option<(usize, usize)> {
+        let mut start = 0;
+        let mut found = None;
+        for word in text.split(' ') {
+            let plain = word.bytes().all(|octet| octet.is_ascii_graphic()) && !word.contains("=?");
+            if !text.is_empty() && (word.is_empty() || word.len() > longest || !plain) {
+                found = Some((found.map_or(start, |(first, _)| first), start + word.len()));
+            }
+            start += word.len() + 1;
+        }
+        found
+    }
+
+    #[test]
+    fn what_is_not_plain_is_found_from_both_ends() {
+        const PIECES: [&str; 6] = ["a", " ", "=", "?", "é", "bcd"];
+        for number in 0..PIECES.len().pow(6) {
+            let text: String = (0..6).map(|n| PIECES[number / PIECES.len().pow(n) % PIECES.len()]).collect();
+            for longest in [3, usize::MAX] {
+                match (unplain(&text, longest, |octet| octet.is_ascii_graphic()), slowly(&text, longest)) {
+                    (found, Some((from, to))) if from == to => {
+                        let (wider_from, wider_to) = found.unwrap();
+                        assert!(wider_from <= from && to <= wider_to && wider_from < wider_to, "{text:?}");
+                    }
+                    (found, expected) => assert_eq!(found, expected, "{text:?} {longest}"),
+                }
+            }
         }
     }
 
