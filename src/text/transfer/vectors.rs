@@ -956,18 +956,14 @@ mod avx512 {
         blocks.iter().map(among).sum::<usize>() + super::escapes_in_blocks(rest)
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1,bmi2,lzcnt")]
     pub(super) fn encode_quoted_printable(text: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> bool {
+        let plain = table(&PLAIN);
         let marks = |block: &[u8; 64]| {
             let octets = load(block);
-            let tab = is(octets, b'\t');
-            let low = _mm512_cmplt_epi8_mask(octets, all(b' ')); // those from 0x80 on too, as signed numbers
-            Marks {
-                special: (low | is(octets, b'=') | is(octets, 0x7f)) & !tab,
-                cr: is(octets, b'\r'),
-                lf: is(octets, b'\n'),
-                blank: tab | is(octets, b' '),
-            }
+            let (cr, lf) = (is(octets, b'\r'), is(octets, b'\n'));
+            let blank = is(octets, b'\t') | is(octets, b' ');
+            Marks { special: look_up(plain, octets).1 | cr | lf, cr, lf, blank }
         };
         encode_by(marks, text, ends, out)
     }
