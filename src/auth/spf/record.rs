@@ -269,12 +269,12 @@ impl<F: FnMut(Directive)> Reader<'_, F> {
 }
 
 /// The name that a term begins with: its octets in lower case as one number, to be compared at once, and how many they are.
-/// The number is 0 for more than eight.
+/// The number is 0 for more than eight. A NUL, which would leave no trace in it, is in no name.
 const fn name(term: &[u8]) -> (u64, usize) {
     let mut rest = term;
     let mut key = 0;
     while let [octet, after @ ..] = rest {
-        if matches!(octet, b':' | b'/' | b'=') {
+        if matches!(octet, b':' | b'/' | b'=' | 0) {
             break;
         }
         // Lower case of a letter; what else changes is in no name that is known.
@@ -367,6 +367,11 @@ mod tests {
             ("v=spf1 foo=%abc", "a macro", 11),
             ("v=spf1 a:é.org", "a visible character", 9),
             ("v=spf1 ip4:1.2.3.4\n", "an IPv4 network", 11),
+            ("v=spf1 -\0all", "a known mechanism", 8),
+            ("v=spf1 \0\0\0\0\0all", "a known mechanism", 7),
+            ("v=spf1 \0ip4:1.2.3.4", "a known mechanism", 7),
+            ("v=spf1 all\0", "the end of the term", 10),
+            ("v=spf1 \0exp=a.org", "a known mechanism", 7),
         ] {
             assert_eq!(Record::parse(text).map(drop), Err(ParseError { expected, at }), "{text}");
         }
