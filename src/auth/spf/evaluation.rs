@@ -547,6 +547,7 @@ impl Evaluation {
         let modifiers = match record::read(&record, Some(ip), keep) {
             Ok(modifiers) => modifiers,
             Err(error) => {
+                self.directives.truncate(first);
                 self.permerror(Problem::Syntax(error));
                 self.wrong = Some(record);
                 return;

@@ -162,6 +162,25 @@ mod tests {
         assert_eq!(verdict.outcome, Outcome::PermError);
         assert_eq!(verdict.term, Some(("x.org".parse().unwrap(), "include:y.org".into())));
         assert_eq!(verdict.record.as_deref(), Some(&b"v=spf1 foo"[..]));
+        // What of it was read before it went wrong leads nowhere.
+        let verdict = check("x.org TXT \"v=spf1 redirect=y.org\"\ny.org TXT \"v=spf1 a mx foo\"\n");
+        assert_eq!(verdict.term, Some(("x.org".parse().unwrap(), "redirect=y.org".into())));
+        assert_eq!(verdict.record.as_deref(), Some(&b"v=spf1 a mx foo"[..]));
+    }
+
+    /// RFC 7208 §4.6: "Syntax errors anywhere in the record MUST be detected", though a term before matches.
+    #[test]
+    fn a_record_that_is_wrong_at_its_end_is_wrong_for_whom_its_start_holds() {
+        for record in [
+            "ip4:192.0.2.1 ip4:1.2.3",
+            "all foo",
+            "+all exp=a.org exp=a.org",
+            "ip4:192.0.2.1 ip6:1::2::3",
+            "a \\000all",
+        ] {
+            let verdict = check(&format!("x.org TXT \"v=spf1 {record}\"\nx.org A 192.0.2.1\n"));
+            assert_eq!((verdict.outcome, verdict.asked.len()), (Outcome::PermError, 1), "{record}");
+        }
     }
 
     #[test]
