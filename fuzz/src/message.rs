@@ -112,7 +112,7 @@ fn check_defects(message: &Message, input: &[u8]) {
             NotUtf8 => rest[0] >= 0x80,
             Comment => rest[0] == b'(',
             CutHeader | LooseBoundary | PartAfterEnd => at_line_start && rest.starts_with(b"--"),
-            TwoFroms => at_line_start && begins("from"),
+            TwoFroms | OddFrom => at_line_start && begins("from"),
             TwoContentTypes | NoMediaType => at_line_start && begins("content-type"),
             TwoEncodings | OddEncoding => at_line_start && begins("content-transfer-encoding"),
             TwoDispositions => at_line_start && begins("content-disposition"),

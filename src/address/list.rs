@@ -180,6 +180,8 @@ struct Element {
     words: Vec<Word>,
     /// The words inside of angle brackets.
     angle: Option<Vec<Word>>,
+    /// How many words stand before those.
+    before: usize,
     comments: Vec<Vec<u8>>,
 }
 
@@ -199,15 +201,18 @@ impl Element {
         let name = Some(self.phrase()).filter(|name| !name.is_empty());
         let comment = || self.comments.last().filter(|comment| !comment.is_empty()).cloned();
         let mut odd = Odd { comments, ..Odd::default() };
+        let at_signs = |words: &[Word]| words.iter().filter(|word| word.is(b'@')).count();
         if let Some(angle) = &self.angle {
             let address;
             (odd.route, address) = split_route(angle);
+            odd.ambiguous = at_signs(address) + at_signs(self.words.get(self.before..).unwrap_or_default()) > 1;
             (odd.local, odd.domain) = split_address(address);
             odd.raw_name = name.or_else(comment);
         } else if let Some(address) = address_among(&self.words) {
             // A name without brackets behind it, as people type it: `Ada Lovelace ada@a.test`.
             let (before, after) = (self.words.iter().take(address.start), self.words.iter().skip(address.end));
             let name = phrase(before.chain(after).filter(|word| !word.is(b'>')));
+            odd.ambiguous = at_signs(&self.words) > 1;
             (odd.local, odd.domain) = split_address(self.words.get(address).unwrap_or_default());
             odd.raw_name = Some(name).filter(|name| !name.is_empty()).or_else(comment);
         } else if let [word @ Word { quoted: false, .. }] = &self.words[..] {
@@ -470,7 +475,7 @@ impl<'a> Reader<'a> {
                     return (element, End::Group);
                 }
                 b'<' if !in_angle && !seen_angle => {
-                    element.angle = Some(Vec::new());
+                    (element.angle, element.before) = (Some(Vec::new()), element.words.len());
                     in_angle = true;
                     self.at += 1;
                 }
@@ -671,6 +676,35 @@ mod tests {
             ("Ada @>", "<Ada@>"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_may_be_another_is_told() {
+        for (text, expected) in [
+            ("a@b c@d", true),
+            ("Ada a@b Bob c@d", true),
+            ("a@b@c", true),
+            ("<a@b c@d>", true),
+            ("<a@b> <c@d>", true),
+            ("Ada <a@b> c@d", true),
+            ("<@a,b@c>", true),
+            ("\"a@b c@d", true),
+            ("a@b (c@d", true),
+            ("g: a@b c@d;", true),
+            ("a@b\u{c}c@d", true),
+            ("a@b", false),
+            ("Ada a@b Lovelace", false),
+            // As programs write it for lists.
+            ("a@b via list@d <list@d>", false),
+            ("\"a@b\" c@d", false),
+            ("a@b (c@d)", false),
+            ("\"a@b\"@c", false),
+            ("<@a,@b:c@d>", false),
+            ("Ada <> a@b", false),
+        ] {
+            let all: Vec<_> = mailboxes(text.as_bytes()).map(|mailbox| mailbox.is_ambiguous()).collect();
+            assert_eq!(all, [expected], "{text}");
         }
     }
 

@@ -58,6 +58,7 @@ pub(super) struct Odd {
     pub local: String,
     pub domain: Option<String>,
     pub comments: Vec<String>,
+    pub ambiguous: bool,
 }
 
 /// `group = display-name ":" [group-list] ";"`
@@ -130,6 +131,13 @@ impl<'a> Mailbox<'a> {
             Form::Usual { .. } => &[],
             Form::Odd(odd) => &odd.comments,
         }
+    }
+
+    /// Whether other readers may take another address for it: outside of quotes and comments there is a second `@`, in the
+    /// address, behind its brackets, or anywhere where it has none, as in `eve@b.test ada@a.test`. Here the last counts, or
+    /// what is in brackets.
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(&self.0, Form::Odd(odd) if odd.ambiguous)
     }
 
     /// The address, where local part and domain are one that could be written in an envelope.

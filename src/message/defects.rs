@@ -125,6 +125,9 @@ pub enum DefectKind {
     TwoDispositions,
     /// Two From fields in the header of a message (RFC 5322 §3.6); [`Header::get`](crate::message::Header::get) gives the first.
     TwoFroms,
+    /// An address in the From field of a message that other readers may take for another, as `eve@b.test ada@a.test` (see
+    /// [`Mailbox::is_ambiguous`](crate::address::Mailbox::is_ambiguous)). At the field.
+    OddFrom,
     /// Another field comes twice that may come once: those of RFC 5322 §3.6 (Date, Sender, Reply-To, To, Cc, Bcc,
     /// Message-ID, In-Reply-To, References, Subject), MIME-Version, and Content-ID and Content-Description of a part.
     RepeatedField,
@@ -176,9 +179,9 @@ impl DefectKind {
             NotAField | MissingBlankLine | CutHeader | SpaceBeforeColon | BlankFold | NotUtf8 | TwoContentTypes
             | TwoEncodings | NoMediaType | OddEncoding | NoBoundary | OddBoundary | EncodedBoundary | SameBoundary
             | NoParts | LooseBoundary | PartAfterEnd | EncodedMultipart | EncodedMessage | TwoDispositions
-            | TwoFroms | RepeatedField | TwoBoundaries | TwoCharsets | RepeatedParam | TwoForms | MissingSection
-            | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64 | OddQuotedPrintable | FileInText | Nul
-            | BareCr | BareLf => true,
+            | TwoFroms | OddFrom | RepeatedField | TwoBoundaries | TwoCharsets | RepeatedParam | TwoForms
+            | MissingSection | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64 | OddQuotedPrintable
+            | FileInText | Nul | BareCr | BareLf => true,
             LongLine | MissingFinalBoundary | TooDeep | TooManyParts | TooManyFields | TooLong => false,
         }
     }

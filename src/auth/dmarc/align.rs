@@ -17,7 +17,8 @@ use crate::message::Header;
 /// ```
 ///
 /// # Errors
-/// Where there is not exactly one From field, or not exactly one domain in it: RFC 9989 §5.3.1 leaves it open what to do with
+/// Where there is not exactly one From field, or not exactly one domain in it, or an address that other readers may take for another
+/// ([`Mailbox::is_ambiguous`](crate::address::Mailbox::is_ambiguous)): RFC 9989 §5.3.1 leaves it open what to do with
 /// several, and here no one of them is chosen, for nobody knows which a reader sees.
 pub fn author(header: Header<'_>) -> Result<Name, Problem> {
     let mut fields = header.all("From");
@@ -28,6 +29,9 @@ pub fn author(header: Header<'_>) -> Result<Name, Problem> {
     let mut author: Option<Name> = None;
     // Those of groups count too (RFC 6854).
     for mailbox in field.mailboxes() {
+        if mailbox.is_ambiguous() {
+            return Err(Problem::SeveralAuthors);
+        }
         // A mailbox without a domain of the DNS is one that nobody can answer for.
         let domain = mailbox.address().and_then(|address| address.domain().to_ascii());
         let name = domain.and_then(|domain| Name::parse(&domain).ok()).ok_or(Problem::NoAuthor)?;
@@ -115,6 +119,9 @@ mod tests {
             ("From: \"a@x.org\" <b@y.org>", Ok("y.org")),
             ("From: a@x.org, b@y.org", Err(Problem::SeveralAuthors)),
             ("From: Us: a@x.org;, b@y.org", Err(Problem::SeveralAuthors)),
+            ("From: a@x.org b@y.org", Err(Problem::SeveralAuthors)),
+            ("From: <a@x.org> <b@y.org>", Err(Problem::SeveralAuthors)),
+            ("From: Us: a@x.org b@y.org;", Err(Problem::SeveralAuthors)),
             ("From: a@x.org\r\nFrom: a@x.org", Err(Problem::SeveralFrom)),
             ("Sender: a@x.org", Err(Problem::NoAuthor)),
             ("From: Us:;", Err(Problem::NoAuthor)),

@@ -65,7 +65,7 @@ pub enum Problem {
     /// There are several From fields: readers show one of them.
     #[error("more than one From field")]
     SeveralFrom,
-    /// The From field has addresses in several domains.
+    /// The From field has addresses in several domains, or one that may be several.
     #[error("more than one author domain")]
     SeveralAuthors,
     /// No domain on the way has a record.

@@ -10,6 +10,7 @@ use super::defects::{Defect, DefectKind, Defects, MOST_OF_A_KIND};
 use super::fields::Encoding;
 use super::scan::{FieldSpan, Kind, NONE, PartSpan, is_name};
 use super::{Message, Part, Tree};
+use crate::address::list;
 use crate::text::transfer;
 
 mod params;
@@ -128,6 +129,12 @@ fn header(raw: &[u8], tree: &Tree, index: usize, part: &PartSpan, defects: &mut 
         spelling(whole, name, field.start as usize, defects);
         let known = |(_, known): &(usize, &&[u8])| is_name(name, known);
         let Some((n, once)) = ONCE_IN_A_PART.iter().chain(once).enumerate().find(known) else { continue };
+        if *once == b"from" {
+            let value = whole.get(field.colon(whole) + 1..).unwrap_or_default();
+            if list::mailboxes(value).any(|mailbox| mailbox.is_ambiguous()) {
+                defects.push(DefectKind::OddFrom, field.start as usize);
+            }
+        }
         let Some(seen) = seen.get_mut(n) else { continue };
         if std::mem::replace(seen, true) {
             let kind = match *once {
@@ -276,6 +283,8 @@ mod tests {
         check(&[
             ("From: a@b\nTo: c@d\n\n", &[]),
             ("From: a@b\n¶from: c@d\n\n", &[TwoFroms]),
+            ("To: a@b c@d\n¶From: a@b c@d\n\n", &[OddFrom]),
+            ("From: a@b, c@d <e@f>\n\n", &[]),
             ("From: a@b\n¶From¶ : c@d\n\n", &[TwoFroms, SpaceBeforeColon]),
             ("A: b\nTo: c@d\nSubject: x\n¶TO: e@f\n¶subject: y\n\n", &[RepeatedField, RepeatedField]),
             ("Date: a\n¶Date: a\n\n", &[RepeatedField]),
