@@ -154,7 +154,7 @@ pub enum DefectKind {
     /// the two parameters.
     TwoNames,
     /// A base64 body with octets outside of its alphabet, or data behind its padding (RFC 2045 §6.8). They are passed over, the
-    /// data read on; other readers stop there.
+    /// data read on, unless such octets follow the padding: there it ends. Other readers stop at the first, or read all.
     OddBase64,
     /// A quoted-printable body with a `=` that begins no escape (RFC 2045 §6.7). It stands for itself.
     OddQuotedPrintable,

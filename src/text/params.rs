@@ -66,7 +66,7 @@ impl Params {
     pub fn parse(text: &[u8]) -> Self {
         let mut params = SmallVec::new();
         each(text, |_, name, value| {
-            params.push(Param { name: CompactString::from(charset::guess(name)), value: Value::new(value) });
+            params.push(Param { name: CompactString::from(charset::guess_piece(name)), value: Value::new(value) });
         });
         Self(params)
     }
@@ -567,6 +567,17 @@ mod tests {
 
     fn value(text: &str, name: &str) -> Option<String> {
         Params::parse(text.as_bytes()).value(name)
+    }
+
+    /// Other readers would not know it either.
+    #[test]
+    fn a_name_with_a_byte_order_mark_is_another() {
+        for mark in ["", "\u{feff}"] {
+            let params = format!("; {mark}name=a; {mark}boundary*=us-ascii''b");
+            for (name, expected) in [("name", "a"), ("boundary", "b")] {
+                assert_eq!(value(&params, name).as_deref(), Some(expected).filter(|_| mark.is_empty()), "{params}");
+            }
+        }
     }
 
     #[test]
