@@ -357,6 +357,11 @@ fn users_write_under_their_own_addresses_where_the_config_says_so() {
         ("From: demo@localhost, ada@localhost\r\n", "550 5.7.1"),
         ("From: demo@localhost\r\nFrom: ada@localhost\r\n", "550 5.7.1"),
         ("From: friends: demo@localhost, ceo@bank.example;\r\n", "550 5.7.1"),
+        ("From: \"Démo, (x)\"\r\n\t<demo@localhost> (at\r\n home)\r\n", "250"),
+        ("From: <demo@localhost> <ceo@bank.example>\r\n", "550 5.6.0"),
+        ("From: <demo@localhost> ceo@bank.example\r\n", "550 5.6.0"),
+        ("From: ceo@bank.example <demo@localhost>\r\n", "550 5.6.0"),
+        ("From: demo@localhost\r\nFrom: \r\n", "550 5.6.0"),
         ("From: demo\r\n", "550 5.7.1"),
         ("From: friends:;\r\n", "550 5.6.0"),
         ("", "550 5.6.0"),
@@ -369,7 +374,7 @@ fn users_write_under_their_own_addresses_where_the_config_says_so() {
     // Reports go out under no address, and other hosts are not users.
     expect(&hand_in(&mut client, "", "demo@localhost", &from("From: demo@localhost\r\n")), "250");
     expect(&hand_in(&mut hello(&host), "ada@localhost", "demo@localhost", &from("From: ada@localhost\r\n")), "250");
-    assert_eq!(host.settled(4).len(), 4);
+    assert_eq!(host.settled(5).len(), 5);
 }
 
 #[test]

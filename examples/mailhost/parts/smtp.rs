@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use facteur::address::{Domain, Mailbox};
+use facteur::address::{Domain, Mailbox, list};
 use facteur::auth;
 use facteur::base::Timestamp;
 use facteur::message::{DefectKind, Field, Message};
@@ -336,7 +336,12 @@ fn foreign_author(host: &Host, session: &Session, head: &Message) -> Option<Repl
         return unknown("there is no author in From");
     }
     let theirs = |author: &Mailbox<'_>| author.address().is_some_and(|address| host.accounts.owns(user, &address));
-    authors.find(|author| !theirs(author)).map(|author| not_theirs(&author, user))
+    if let Some(author) = authors.find(|author| !theirs(author)) {
+        return Some(not_theirs(&author, user));
+    }
+    // Of two addresses with nothing between them some readers find the other one.
+    let is_list = |field: Field<'_>| list::parse_strict(field.value()).is_ok();
+    if header.all("From").all(is_list) { None } else { unknown("From is not as RFC 5322 has it") }
 }
 
 /// The user, where they may write under their own addresses only.
