@@ -258,6 +258,30 @@ async fn hosts_that_are_silent_hold_up_none_that_have_let_us_in() {
 }
 
 #[tokio::test]
+async fn turns_at_strangers_are_counted_before_they_are_used() {
+    let (quick, _) = Host::default().start().await;
+    let pool = pool(|config| config.connections = 4);
+    assert_eq!(shown(&pool.send(&quick.to_string(), mail()).await.unwrap()), SENT);
+    let mut routes = Vec::new();
+    for host in ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"] {
+        routes.push(Route::to(host).await.unwrap());
+    }
+    let turns = [pool.turn(&routes[0]).await.unwrap(), pool.turn(&routes[1]).await.unwrap()];
+    let third = tokio::spawn({
+        let (pool, route) = (pool.clone(), routes[2].clone());
+        async move { pool.turn(&route).await.unwrap() }
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!third.is_finished(), "half of four");
+    // Who has let us in is none of them, and who gives a turn back lets the next one have it.
+    drop(pool.turn(&Route::to(&quick.to_string()).await.unwrap()).await.unwrap());
+    drop(turns);
+    drop(third.await.unwrap());
+}
+
+#[tokio::test]
 async fn all_connections_together_are_limited_and_idle_ones_make_place() {
     let (one, _) = Host::default().start().await;
     let (other, _) = Host::default().start().await;

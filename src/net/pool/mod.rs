@@ -90,7 +90,14 @@ pub struct Turn {
     route: Route,
     /// How many hosts of the route are passed over, for they are down.
     skip: usize,
-    place: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// A place at a host. As long as nobody knows whether the host answers, it takes one of those for all such hosts.
+#[derive(Debug)]
+struct Place {
+    host: OwnedSemaphorePermit,
+    stranger: Option<OwnedSemaphorePermit>,
 }
 
 /// What came of a [`Turn`].
@@ -120,7 +127,7 @@ struct Shared {
     /// One for each connection, until it is closed.
     connections: Arc<Semaphore>,
     /// One for each connection that may wait for a host of which nobody knows whether it answers.
-    strangers: Semaphore,
+    strangers: Arc<Semaphore>,
     /// How many wait for a connection, whichever host it is to.
     wanting: AtomicUsize,
     state: Mutex<State>,
@@ -163,7 +170,7 @@ impl Pool {
             sender,
             config,
             connections: Arc::new(Semaphore::new(many)),
-            strangers: Semaphore::new(many.div_ceil(2)),
+            strangers: Arc::new(Semaphore::new(many.div_ceil(2))),
             wanting: AtomicUsize::new(0),
             state: Mutex::new(State { table: Table::new(), watched: false, closed: false }),
         }))
@@ -255,8 +262,13 @@ impl Pool {
                     continue;
                 }
             };
-            // Nobody closes this semaphore.
-            let Ok(place) = places.acquire_owned().await else { continue };
+            // Nobody closes these semaphores.
+            let Ok(host) = places.acquire_owned().await else { continue };
+            let stranger = match shared.strangers(&stop) {
+                Some(strangers) => strangers.acquire_owned().await.ok(),
+                None => None,
+            };
+            let place = Place { host, stranger };
             match shared.enter(&stop) {
                 Ok(()) => return Ok(Turn { pool: self.clone(), route: route.clone(), skip, place }),
                 Err(reason) => why = reason,
@@ -297,7 +309,7 @@ impl Turn {
                 Some(place) => Ok(place),
                 None => match shared.admission(&stop) {
                     Admission::Down(_) => continue,
-                    Admission::Place(places) => places.try_acquire_owned(),
+                    Admission::Place(places) => shared.place(&stop, places),
                 },
             };
             let held = match held {
@@ -331,6 +343,18 @@ impl Shared {
         state.table.admission(&stop.key, &self.config, Instant::now().into_std())
     }
 
+    /// Where to ask for one of the places of all strangers, where the host is one.
+    fn strangers(&self, stop: &Stop) -> Option<Arc<Semaphore>> {
+        self.lock().table.is_stranger(&stop.key).then(|| Arc::clone(&self.strangers))
+    }
+
+    /// A place that is free now.
+    fn place(&self, stop: &Stop, places: Arc<Semaphore>) -> Result<Place, TryAcquireError> {
+        let host = places.try_acquire_owned()?;
+        let stranger = self.strangers(stop).map(Semaphore::try_acquire_owned).transpose()?;
+        Ok(Place { host, stranger })
+    }
+
     fn enter(&self, stop: &Stop) -> Result<(), Reason> {
         let mut state = self.lock();
         if state.closed {
@@ -344,14 +368,16 @@ impl Shared {
         self: &Arc<Self>,
         stop: &Stop,
         mut message: Outgoing,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<Attempt, SendError> {
+        let Place { host: place, stranger } = place;
         let began = Instant::now();
         let demand = self.sender.demand(stop, &message.envelope);
         let opened = match self.take_idle(stop, &demand, &message.envelope).await {
             Some(open) => Ok(open),
             None => self.open(stop, &demand).await,
         };
+        drop(stranger); // it has answered, or never will
         message.age = message.age.saturating_add(began.elapsed());
         match opened {
             Ok(mut open) => {
@@ -388,8 +414,6 @@ impl Shared {
         // One that is idle and does not fit takes a place that we have.
         let unfit = self.lock().table.oldest(Some(&stop.key));
         unfit.into_iter().for_each(Open::quit);
-        let is_stranger = self.lock().table.is_stranger(&stop.key);
-        let _one_of_half = if is_stranger { self.strangers.acquire().await.ok() } else { None };
         let connection = self.connection().await;
         // Looked at behind the place among connections, all of which a pool that closes waits for.
         if self.lock().closed {
