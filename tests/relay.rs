@@ -192,28 +192,34 @@ fn report(letter: &[u8]) -> String {
 }
 
 #[test]
-fn a_silent_host_holds_up_its_own_mail_and_no_other() {
+fn silent_hosts_hold_up_their_own_mail_and_no_other() {
     let folder = Folder::new("crowd");
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
-    let settings = format!(
-        "[queue]\nconnections = 4\nconnections_per_host = 3\n[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n\
-         [[transports]]\ndomain = \"hole.test\"\nhost = \"{}\"",
-        b.listeners["smtp"],
-        silent.local_addr().unwrap()
+    let mut settings = format!(
+        "[queue]\nconnections = 4\nconnections_per_host = 3\n[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"\n",
+        b.listeners["smtp"]
     );
+    for (number, host) in silent.iter().enumerate() {
+        let host = host.local_addr().unwrap();
+        settings.push_str(&format!("[[transports]]\ndomain = \"hole{number}.test\"\nhost = \"{host}\"\n"));
+    }
     let a = Mailhost::start_with(&folder.0.join("a"), &settings);
     let mut client = a.submission().unwrap();
-    for _ in 0..20 {
-        submit(&mut client, &["x@hole.test"]);
+    submit(&mut client, &["demo@b.test"]);
+    assert_eq!(b.settled(1).len(), 1);
+    for number in 0..20 {
+        submit(&mut client, &[&format!("x@hole{}.test", number % 4)]);
     }
-    let _asked = accept(&silent);
+    let _asked: Vec<_> = silent.iter().map(accept).collect();
     for _ in 0..5 {
         submit(&mut client, &["demo@b.test"]);
     }
-    assert_eq!(b.settled(5).len(), 5);
-    // It has not let anybody in: no second connection. And nothing is lost: all twenty wait.
-    assert_eq!(silent.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(b.settled(6).len(), 6);
+    // No second connection while nobody knows whether they answer, and nothing is lost: all twenty wait.
+    for host in &silent {
+        assert_eq!(host.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
     let queue = std::fs::read_dir(a.data.join("queue")).unwrap();
     let waiting = queue.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("qf"));
     assert_eq!(waiting.count(), 20);

@@ -49,7 +49,8 @@ pub enum Outcome {
 /// Who works, and on what.
 struct Workers {
     local: Arc<Semaphore>,
-    remote: Arc<Semaphore>,
+    /// For those to whom there is no way. Those who send to other hosts are the relay's.
+    lost: Arc<Semaphore>,
     busy: Mutex<HashSet<QueueId>>,
 }
 
@@ -70,7 +71,7 @@ pub type QueueClaim = <Queue as Spool>::Claim;
 pub async fn run(host: Arc<Host>, mut fresh: mpsc::UnboundedReceiver<QueueId>) -> Result<(), Fault> {
     let workers = Arc::new(Workers {
         local: Arc::new(Semaphore::new(host.config.queue.workers)),
-        remote: Arc::new(Semaphore::new(host.config.queue.connections)),
+        lost: Arc::new(Semaphore::new(host.config.queue.workers)),
         busy: Mutex::default(),
     });
     let mut rounds = tokio::time::interval(Duration::from_secs(host.config.queue.interval));
@@ -176,7 +177,7 @@ async fn attempt(host: Arc<Host>, busy: Busy, again: bool) {
         let Some(turn) = or_stop(&host, Arc::clone(&workers.local).acquire_owned()).await else { return Ok(()) };
         let elsewhere = here(&host, id, turn?, again).await?;
         if elsewhere {
-            there(&host, id, &workers.remote).await?;
+            there(&host, id, &workers.lost).await?;
         }
         Ok::<(), Fault>(())
     };
@@ -265,6 +266,7 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
                     None => return Ok(()),
                 },
             };
+            let workers = hop.as_ref().map_or(workers, |hop| hop.workers());
             let Some(worker) = or_stop(host, Arc::clone(workers).acquire_owned()).await else { return Ok(()) };
             let Some(claim) = take(host, id).await? else { return Ok(()) };
             let work = Work::new(claim, started, worker?).await?;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -26,8 +27,8 @@ use super::host::Fault;
 /// The next hosts, with the sessions that are open to them.
 pub struct Relay {
     /// One for each route of the config, by what is said of it.
-    routes: HashMap<String, Pool>,
-    direct: Option<(Pool, Resolver)>,
+    routes: HashMap<String, Hosts>,
+    direct: Option<(Hosts, Resolver)>,
     /// So many hosts of routes are looked up at once, each by a thread.
     names: Semaphore,
     /// So many domains are looked up at once, as there may be connections. Apart from the above: name servers and the hosts of
@@ -35,10 +36,22 @@ pub struct Relay {
     domains: Semaphore,
 }
 
+/// Hosts that share their connections, and so many workers: silent hosts of one route are not to hold up another.
+struct Hosts {
+    pool: Pool,
+    workers: Arc<Semaphore>,
+}
+
+impl Hosts {
+    fn new(sender: Sender, limits: &PoolConfig) -> Self {
+        Self { pool: Pool::new(sender, limits.clone()), workers: Arc::new(Semaphore::new(limits.connections)) }
+    }
+}
+
 /// The next host for some recipients of a message.
 pub struct Hop<'a> {
     pub way: Way<'a>,
-    pool: &'a Pool,
+    hosts: &'a Hosts,
     route: Route,
 }
 
@@ -68,12 +81,12 @@ impl Relay {
         let mut routes = HashMap::new();
         for route in config.transports.iter().chain(&config.smart_host) {
             let sender = sender(config, route, data).map_err(|error| format!("{}: {error}", route.host))?;
-            routes.insert(name(route), Pool::new(sender, limits.clone()));
+            routes.insert(name(route), Hosts::new(sender, &limits));
         }
         let direct = resolver.map(|resolver| {
             let mut sender = Sender::new(client(config)?).map_err(|error| error.to_string())?;
             sender.mta_sts = mta_sts;
-            Ok::<_, String>((Pool::new(sender, limits), resolver))
+            Ok::<_, String>((Hosts::new(sender, &limits), resolver))
         });
         let direct = direct.transpose()?;
         Ok(Self {
@@ -98,18 +111,18 @@ impl Relay {
         let failed = |status, text: String| Failure::new(status, format!("{}: {text}", way.name()));
         match way {
             Way::Route(route) => {
-                let pool = self.routes.get(&name(route)).ok_or_else(|| failed(Enhanced(4, 3, 5), "no pool".into()))?;
+                let hosts = self.routes.get(&name(route)).ok_or_else(|| failed(Enhanced(4, 3, 5), "no pool".into()))?;
                 let _one_of_many = self.names.acquire().await;
                 let route = Route::to(&route.host).await;
                 let route = route.map_err(|error| failed(Enhanced(4, 4, 1), error.to_string()))?;
-                Ok(Hop { way, pool, route })
+                Ok(Hop { way, hosts, route })
             }
             Way::Direct => {
                 let _one_of_many = self.domains.acquire().await;
-                let (pool, resolver) =
+                let (hosts, resolver) =
                     self.direct.as_ref().ok_or_else(|| failed(Enhanced(4, 3, 5), "no resolver".into()))?;
-                match pool.sender().route(resolver, domain).await {
-                    Ok(route) => Ok(Hop { way, pool, route }),
+                match hosts.pool.sender().route(resolver, domain).await {
+                    Ok(route) => Ok(Hop { way, hosts, route }),
                     Err(none) => Err(refused(way, &none)),
                 }
             }
@@ -129,14 +142,19 @@ impl Relay {
     }
 
     fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.routes.values().chain(self.direct.iter().map(|(pool, _)| pool))
+        self.routes.values().chain(self.direct.iter().map(|(hosts, _)| hosts)).map(|hosts| &hosts.pool)
     }
 }
 
 impl Hop<'_> {
     /// Waits for a turn at the next host, which takes nothing from others meanwhile.
     pub async fn turn(&self) -> Result<Turn, Failure> {
-        self.pool.turn(&self.route).await.map_err(|none| refused(self.way, &none))
+        self.hosts.pool.turn(&self.route).await.map_err(|none| refused(self.way, &none))
+    }
+
+    /// Who sends to such hosts.
+    pub fn workers(&self) -> &Arc<Semaphore> {
+        &self.hosts.workers
     }
 
     /// Sends the message to those of its recipients that stand at `places`: for each the words of the next host, or why it failed.

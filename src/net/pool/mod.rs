@@ -364,12 +364,7 @@ impl Shared {
     }
 
     /// Sends a message to one host, over a session that is idle or a new one.
-    async fn attempt(
-        self: &Arc<Self>,
-        stop: &Stop,
-        mut message: Outgoing,
-        place: Place,
-    ) -> Result<Attempt, SendError> {
+    async fn attempt(self: &Arc<Self>, stop: &Stop, mut message: Outgoing, place: Place) -> Result<Attempt, SendError> {
         let Place { host: place, stranger } = place;
         let began = Instant::now();
         let demand = self.sender.demand(stop, &message.envelope);
