@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn hostile_fields_take_linear_time() {
         for piece in ["(", "\"", ",", "(a)", "\\", "a,(", "=", ";", "a=,;"] {
-            with(&piece.repeat(1_000_000 / piece.len()), |field| {
+            with(&piece.repeat(200_000 / piece.len()), |field| {
                 let _ = (field.list(), field.notification_options(), field.accepted_languages(), field.valid_since());
             });
         }
