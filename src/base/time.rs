@@ -95,29 +95,30 @@ impl Timestamp {
             _ => return None,
         };
         let (fixed, after) = text.split_first_chunk::<23>()?;
-        let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', i1, i2, b':', s1, s2, b' ', sign, z1, z2, z3, z4] =
-            *fixed
-        else {
-            return None;
-        };
         // What stands behind the zone is passed over, but it may be a digit or a colon of the zone.
-        if !matches!(after, [] | [b' ', b'(', ..]) {
+        if !is_fixed(fixed) || !matches!(after, [] | [b' ', b'(', ..]) {
             return None;
         }
+        let [m1, m2, m3, _, y1, y2, y3, y4, _, h1, h2, _, i1, i2, _, s1, s2, _, sign, z1, z2, z3, z4] = *fixed;
+        let number = |tens: u8, ones: u8| ((tens & 15) * 10 + (ones & 15)) as i8; // of digits, at most 99
         let month = month_of([m1, m2, m3])?;
-        let year = i16::from(two_digits(y1, y2)?) * 100 + i16::from(two_digits(y3, y4)?);
-        let (hours, minutes) = (two_digits(z1, z2)?, two_digits(z3, z4)?);
+        let year = i16::from(number(y1, y2)) * 100 + i16::from(number(y3, y4));
+        let (hours, minutes) = (number(z1, z2), number(z3, z4));
         let east = i16::from(hours) * 60 + i16::from(minutes);
         let offset = match sign {
             b'+' => Some(east),
             b'-' => Some(-east).filter(|west| *west != 0),
             _ => return None,
         };
-        if minutes >= 60 || east > MOST_OFFSET {
+        let (hour, minute, second) = (number(h1, h2), number(i1, i2), number(s1, s2));
+        // The last year is not whole.
+        if minutes >= 60 || east > MOST_OFFSET || year == 9999 || hour >= 24 || minute >= 60 || second >= 60 {
             return None;
         }
-        let time = civil::Time::new(two_digits(h1, h2)?, two_digits(i1, i2)?, two_digits(s1, s2)?, 0).ok()?;
-        Words::new(b"").stamp(year, month, day, time, offset).ok()
+        let local =
+            (days(year, month, day)? * 24 + i64::from(hour)) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        let unix = local - i64::from(offset.unwrap_or(0)) * 60;
+        (Self::from_unix(unix).unix == unix).then_some(Self { unix, offset })
     }
 
     fn parse_mail(text: &[u8]) -> Result<Self, ParseError> {
@@ -567,7 +568,7 @@ impl<'a> Words<'a> {
 
 fn two_digits(tens: u8, ones: u8) -> Option<i8> {
     let [tens, ones] = [tens, ones].map(|digit| digit.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| (tens * 10 + ones) as i8) // at most 99
+    (tens.max(ones) < 10).then(|| (tens * 10 + ones) as i8) // at most 99
 }
 
 /// Three letters in lower case as one number, so that names are told apart by one look at each.
@@ -577,6 +578,7 @@ const fn letters([a, b, c]: [u8; 3]) -> u32 {
 }
 
 /// The number from 1 of the month whose name begins with these letters, in any case of them.
+#[inline]
 fn month_of(name: [u8; 3]) -> Option<i8> {
     const NAMES: [u32; 12] = {
         let (mut names, mut n) = ([0; 12], 0);
@@ -587,7 +589,63 @@ fn month_of(name: [u8; 3]) -> Option<i8> {
         names
     };
     let name = letters(name);
-    NAMES.iter().position(|known| *known == name).map(|n| n as i8 + 1) // at most 12
+    // By its second and third letter, which no two of them have the same sum of; nobody can guess which of them it is.
+    const PLACES: [u8; 32] = {
+        let (mut places, mut n) = ([0; 32], 0);
+        while n < NAMES.len() {
+            let place = &mut places[place(NAMES[n])]; // below 32; within the loop
+            assert!(*place == 0 && n < 12, "two names in one place");
+            *place = n as u8 + 1; // at most 12
+            n += 1;
+        }
+        places
+    };
+    const fn place(name: u32) -> usize {
+        ((name >> 8) + (name >> 16)) as usize & 31 // no bits but those of the two
+    }
+    let number = PLACES[place(name)]; // below 32
+    let known = NAMES.get(usize::from(number).wrapping_sub(1))?;
+    (*known == name).then_some(number as i8) // at most 12
+}
+
+/// Whether it is month, year, time and zone as they stand in nearly all dates, the letters of the month and the sign aside.
+#[inline]
+fn is_fixed(text: &[u8; 23]) -> bool {
+    const FORM: &[u8; 23] = b"xxx 0000 00:00:00 x0000";
+    // How far from the form an octet may be: one digit from another, letters from all.
+    const FAR: [u8; 23] = {
+        let (mut far, mut n) = ([0; 23], 0);
+        while n < FORM.len() {
+            far[n] = match FORM[n] {
+                b'0' => 9,
+                b'x' => u8::MAX,
+                _ => 0,
+            }; // within the loop
+            n += 1;
+        }
+        far
+    };
+    // All of them: sixteen are compared at once.
+    let is_near = |n: usize| text[n] ^ FORM[n] <= FAR[n]; // below 23
+    (0..16).fold(true, |near, n| near & is_near(n)) && (7..23).fold(true, |near, n| near & is_near(n))
+}
+
+/// Days from 1970-01-01 to this one of a month from 1 to 12; `None` where there is none. As jiff has it, which takes four times as
+/// long for the many dates of a header.
+#[inline]
+fn days(year: i16, month: i8, day: i8) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i8::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    // Years that begin with March, where 153 days are five months, and as many more of them as are never below 0.
+    let early = month < 3;
+    let years = i64::from(year) + 400 - i64::from(early);
+    let months = i64::from(month) + if early { 9 } else { -3 };
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + i64::from(day) - 1;
+    (1..=last).contains(&day).then_some(days - 719_468 - 146_097)
 }
 
 fn is_weekday(name: [u8; 3]) -> bool {
@@ -599,7 +657,8 @@ fn is_weekday(name: [u8; 3]) -> bool {
         }
         names
     };
-    NAMES.contains(&letters(name))
+    let name = letters(name);
+    NAMES.iter().fold(false, |found, known| found | (*known == name))
 }
 
 /// The zones of RFC 5322 §4.3; the military letters were defined wrongly once and say nothing now.
@@ -619,6 +678,20 @@ fn named_zone(name: &[u8]) -> Option<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for year in (0..=9998).filter(|year| *year < 2100 || year % 50 < 2) {
+            for month in 1..=12 {
+                for day in [0, 1, 15, 28, 29, 30, 31, 32] {
+                    let date = civil::Date::new(year, month, day).ok();
+                    let point = date.and_then(|date| Offset::UTC.to_timestamp(date.to_datetime(civil::Time::MIN)).ok());
+                    let expected = point.map(|point| point.as_second() / 86_400);
+                    assert_eq!(days(year, month, day), expected, "{year} {month} {day}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn rfc_3339_dates_round_trip() {
