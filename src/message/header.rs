@@ -65,6 +65,7 @@ impl<'a> Header<'a> {
     }
 
     /// The fields in their order. Lines that are no fields are among them, without a name.
+    #[inline]
     pub fn fields(self) -> impl DoubleEndedIterator<Item = Field<'a>> + ExactSizeIterator + Clone {
         (0..self.spans.len()).map(move |n| self.at(n))
     }
@@ -142,6 +143,8 @@ impl<'a> Header<'a> {
         self.raw.get(start..self.end).unwrap_or_default()
     }
 
+    // Where it is handed on in memory the next look at it waits for that.
+    #[inline]
     fn at(self, n: usize) -> Field<'a> {
         let Some(span) = self.spans.get(n) else { return Field { raw: &[], colon: 0 } };
         let end = self.spans.get(n + 1).map_or(self.end, |next| next.start as usize);

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::tokens::{Piece, Span, Text, Token, Tokens, one_line};
-use crate::text::places::Places;
 use crate::text::transfer::Set;
 
 /// A host in a Received field.
@@ -45,16 +44,16 @@ impl<'a> ReceivedHost<'a> {
     /// What it called itself.
     #[inline]
     pub fn helo(&self) -> Option<Cow<'a, str>> {
-        let said = self.found.helo.unwrap_or(self.word);
-        Some(self.text.piece(said)).filter(|name| !self.at_home && (self.found.helo.is_some() || !name.is_empty()))
+        let said = self.found.helo.or(self.word);
+        Some(self.text.piece(said)).filter(|name| !self.at_home && (self.says_helo() || !name.is_empty()))
     }
 
     /// The name that the server found for its address; `None` where it wrote `unknown` or nothing.
     #[inline]
     pub fn reverse(&self) -> Option<Cow<'a, str>> {
         // Where a comment says what it called itself, the word says who it is.
-        let own = || Some(self.word).filter(|word| self.found.helo.is_some() && is_domain(word.of(self.text.octets)));
-        self.found.reverse.or_else(own).map(|name| self.text.piece(name))
+        let own = || Some(self.word).filter(|word| self.says_helo() && is_domain(word.of(self.text.octets)));
+        self.found.reverse.some().or_else(own).map(|name| self.text.piece(name))
     }
 
     /// Its address, out of the TCP-info or wherever else it stands. What the client itself wrote counts only where there is
@@ -64,7 +63,12 @@ impl<'a> ReceivedHost<'a> {
         let Found { inside, outside, .. } = self.found;
         // RFC 5321 §4.4: "address-literal FWS "(" TCP-info ")"", of which the server knows the second only. Where the comment says
         // what it called itself, the word is the server's too.
-        if self.found.helo.is_some() { outside.or(inside) } else { inside.or(outside) }
+        let word = if self.says_helo() { outside.or(inside) } else { inside.or(outside) };
+        address(word.of(self.text.octets))
+    }
+
+    fn says_helo(&self) -> bool {
+        !self.found.helo.is_empty()
     }
 
     /// The comments behind it, outer brackets removed.
@@ -85,99 +89,79 @@ impl std::fmt::Debug for ReceivedHost<'_> {
     }
 }
 
-/// What is found of a host in its clause.
+/// What is found of a host in its clause: words, empty where there are none.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// What its comments say that it called itself.
-    helo: Option<Piece>,
+    helo: Piece,
     /// The first word of a comment, where it is a name.
-    reverse: Option<Piece>,
+    reverse: Piece,
     /// Its address in a comment.
-    inside: Option<IpAddr>,
+    inside: Piece,
     /// Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
-    outside: Option<IpAddr>,
+    outside: Piece,
     /// From its first comment to its last.
     comments: Span,
 }
 
-/// Reads what clauses say of hosts.
-pub(super) struct Hosts<'a> {
-    octets: &'a [u8],
-    /// Octets of words that are no plain name, and where the next of them is: it is looked for once, however many words
-    /// stand before it.
-    odd: Places<'a>,
-    next: usize,
+/// Whether a word may hold an address, or more than a name.
+#[inline]
+fn is_odd(word: &[u8]) -> bool {
+    static ODD: Set = Set::of(b"@[:");
+    ODD.find(word).is_some() || word.first().is_some_and(u8::is_ascii_digit)
 }
 
-impl<'a> Hosts<'a> {
-    pub fn new(octets: &'a [u8]) -> Self {
-        static ODD: Set = Set::of(b"@[:");
-        let mut odd = Places::new(octets, &ODD);
-        let next = odd.next(0);
-        Self { octets, odd, next }
-    }
-
-    /// Whether a word, which is behind all that were asked about, may hold an address, or more than a name.
-    #[inline]
-    fn is_odd(&mut self, piece: Piece) -> bool {
-        if self.next < piece.from as usize {
-            self.next = self.odd.next(piece.from as usize);
-        }
-        self.next < piece.to as usize || self.octets.get(piece.from as usize).is_some_and(u8::is_ascii_digit)
-    }
-
+impl Found {
     /// A word of the clause.
     #[inline]
-    pub fn word(&mut self, piece: Piece, found: &mut Found) {
-        if self.is_odd(piece)
-            && found.outside.is_none()
-            && let Some(address) = address(piece.of(self.octets))
-        {
-            found.outside = Some(address);
+    pub fn word(&mut self, piece: Piece, octets: &[u8]) {
+        let word = piece.of(octets);
+        if is_odd(word) && self.outside.is_empty() && address(word).is_some() {
+            self.outside = piece;
         }
     }
 
     /// A comment, which was just read.
     #[inline]
-    pub fn comment(&mut self, comment: Piece, tokens: &mut Tokens<'_>, found: &mut Found) {
-        found.comments.extend(comment.from - 1, tokens); // behind its bracket
+    pub fn comment(&mut self, comment: Piece, octets: &[u8], tokens: &mut Tokens<'_>) {
+        self.comments.extend(comment.from - 1, tokens); // behind its bracket
         let mut first = true;
         let mut said = false;
         tokens.words_in(comment, |piece| {
-            let word = piece.of(self.octets);
+            let word = piece.of(octets);
             if std::mem::take(&mut said) {
-                found.helo = found.helo.or(Some(piece));
+                self.helo = self.helo.or(piece);
                 return;
             }
             match verb(word) {
                 Some(b"") => said = true,
                 Some([b'=', name @ ..]) => {
-                    let name = Piece { from: piece.to - name.len() as u32, ..piece }; // its end
-                    found.helo = found.helo.or(Some(name).filter(|name| !name.is_empty()));
+                    // Its end.
+                    self.helo = self.helo.or(Piece { from: piece.to - name.len() as u32, ..piece });
                 }
-                _ if self.is_odd(piece) => place(word, piece, first, found),
-                _ if first && found.reverse.is_none() && is_domain(word) => found.reverse = Some(piece),
+                _ if is_odd(word) => self.place(word, piece, first),
+                _ if first && self.reverse.is_empty() && is_domain(word) => self.reverse = piece,
                 _ => {}
             }
             first = false;
         });
     }
-}
 
-/// `IDENT:user@host`, `user@192.0.2.1`, `[192.0.2.1]`
-fn place(word: &[u8], piece: Piece, first: bool, found: &mut Found) {
-    let at = word.iter().rposition(|octet| *octet == b'@').map_or(0, |at| at + 1);
-    let place = word.get(at..).unwrap_or_default();
-    // Comcast writes no space before the bracket: `(b.test[192.0.2.1])`.
-    let bracket = place.iter().position(|octet| *octet == b'[').filter(|at| *at > 0);
-    let (name, literal) = bracket.map_or((place, place), |at| place.split_at(at));
-    let address = address(literal);
-    if first && (address.is_none() || bracket.is_some()) && found.reverse.is_none() && is_domain(name) {
-        let from = piece.from as usize + at;
-        found.reverse = Some(Piece::new(from, from + name.len()));
-    }
-    if address.is_some() && found.inside.is_none() {
-        found.inside = address;
+    /// `IDENT:user@host`, `user@192.0.2.1`, `[192.0.2.1]`
+    fn place(&mut self, word: &[u8], piece: Piece, first: bool) {
+        let at = word.iter().rposition(|octet| *octet == b'@').map_or(0, |at| at + 1);
+        let place = word.get(at..).unwrap_or_default();
+        // Comcast writes no space before the bracket: `(b.test[192.0.2.1])`.
+        let bracket = place.iter().position(|octet| *octet == b'[').filter(|at| *at > 0);
+        let (name, literal) = bracket.map_or((place, place), |at| place.split_at(at));
+        let is_address = address(literal).is_some();
+        if first && (!is_address || bracket.is_some()) && self.reverse.is_empty() && is_domain(name) {
+            let from = piece.from as usize + at;
+            self.reverse = Piece::new(from, from + name.len());
+        }
+        if is_address && self.inside.is_empty() {
+            self.inside = Piece { from: piece.to - literal.len() as u32, ..piece }; // its end
+        }
     }
 }
 

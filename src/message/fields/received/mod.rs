@@ -16,7 +16,7 @@ mod tokens;
 
 pub use host::ReceivedHost;
 
-use host::{Found, Hosts};
+use host::Found;
 use tokens::{Piece, Span, Text, Token, Tokens};
 
 /// The value of a Received field.
@@ -59,51 +59,65 @@ const CLAUSES: usize = 7;
 /// What stands between the word of one clause and that of the next.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Clause {
-    begun: bool,
-    /// Its first word, and from that to its last; empty where it has none.
+    /// Its first word, empty where it has none, and where its last word ends.
     first: Piece,
-    words: Span,
+    end: u32,
+    /// Whether quotes count in it.
+    quotes: bool,
+    begun: bool,
+}
+
+impl Clause {
+    /// From its first word to its last.
+    fn words(self) -> Span {
+        Span { piece: Piece { to: self.end, ..self.first }, quotes: self.quotes }
+    }
+
+    /// All that there is of it, where that is one word or none.
+    #[inline]
+    fn only(self) -> Option<Piece> {
+        Some(self.first).filter(|first| first.to == self.end)
+    }
 }
 
 impl<'a> Received<'a> {
     /// Reads the value of the field. Of one of 4 GB and more the end is passed over.
     pub fn parse(value: &'a [u8]) -> Self {
         let (octets, date) = cut_date(value);
-        let mut received = Self::default();
-        (received.text, received.date) = (Text::new(octets), date);
+        let text = Text::new(octets);
+        let (mut clauses, mut hosts) = ([Clause::default(); CLAUSES], [Found::default(); 2]);
         let mut open = CLAUSES;
         let mut tokens = Tokens::new(octets);
-        let mut hosts = Hosts::new(octets);
         while let Some(token) = tokens.token() {
             match token {
                 Token::Semicolon => {}
                 Token::Comment(comment) => {
-                    if let Some(found) = received.hosts.get_mut(open) {
-                        hosts.comment(comment, &mut tokens, found);
+                    if let Some(found) = hosts.get_mut(open) {
+                        found.comment(comment, octets, &mut tokens);
                     }
                 }
                 Token::Word(word) => {
                     // Each clause once: `with cipher` further on is no second protocol.
                     if let Some(known) = clause(word.of(octets))
-                        && let Some(clause) = received.clauses.get_mut(known)
+                        && let Some(clause) = clauses.get_mut(known)
                         && !clause.begun
                     {
                         clause.begun = true;
                         open = known;
-                    } else if let Some(clause) = received.clauses.get_mut(open) {
-                        if clause.words.piece.is_empty() {
-                            clause.first = word;
+                    } else if let Some(clause) = clauses.get_mut(open) {
+                        if clause.first.is_empty() {
+                            (clause.first, clause.quotes) = (word, tokens.quotes);
                         }
-                        clause.words.extend(word.from, &tokens);
-                        if let Some(found) = received.hosts.get_mut(open) {
-                            hosts.word(word, found);
+                        clause.end = word.to;
+                        if let Some(found) = hosts.get_mut(open) {
+                            found.word(word, octets);
                         }
                     }
                 }
             }
         }
-        received.recipients = received.words(FOR);
-        received
+        let [.., recipients, _] = clauses;
+        Self { text, clauses, hosts, recipients: words(text, recipients), date }
     }
 
     /// The client: `from`.
@@ -140,7 +154,7 @@ impl<'a> Received<'a> {
     #[inline]
     pub fn id(&self) -> Option<Cow<'a, str>> {
         // RFC 5321 §4.4: ID = CFWS "ID" FWS ( Atom / msg-id ). Haraka goes on with `envelope-from <…>`.
-        let first = self.clauses.get(ID).filter(|clause| !clause.words.piece.is_empty())?.first;
+        let first = self.clauses.get(ID)?.first.some()?;
         match self.text.piece(first) {
             Cow::Borrowed(id) => Some(Cow::Borrowed(id.trim_start_matches('<').trim_end_matches('>'))),
             Cow::Owned(id) => Some(Cow::Owned(id.trim_start_matches('<').trim_end_matches('>').to_owned())),
@@ -170,26 +184,26 @@ impl<'a> Received<'a> {
         Some(ReceivedHost::new(self.text, clause.first, *self.hosts.get(which)?))
     }
 
-    /// The words of a clause, joined by single spaces.
-    #[inline]
-    fn words(&self, which: usize) -> Cow<'a, [u8]> {
-        let Some(clause) = self.clauses.get(which) else { return Cow::default() };
-        if clause.first == clause.words.piece {
-            return Cow::Borrowed(clause.first.of(self.text.octets));
-        }
-        let more = self.text.words(clause.words).skip(1);
-        Cow::Owned([clause.first.of(self.text.octets)].into_iter().chain(more).collect::<Vec<_>>().join(&b' '))
-    }
-
     #[inline]
     fn words_as_text(&self, which: usize) -> Option<Cow<'a, str>> {
-        let clause = self.clauses.get(which)?;
-        let text = if clause.first == clause.words.piece {
-            self.text.piece(clause.first)
-        } else {
-            Cow::Owned(charset::guess(&self.words(which)).into_owned())
+        let clause = *self.clauses.get(which)?;
+        let text = match clause.only() {
+            Some(word) => self.text.piece(word),
+            None => Cow::Owned(charset::guess(&words(self.text, clause)).into_owned()),
         };
         Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+/// The words of a clause, joined by single spaces.
+#[inline]
+fn words<'a>(text: Text<'a>, clause: Clause) -> Cow<'a, [u8]> {
+    match clause.only() {
+        Some(word) => Cow::Borrowed(word.of(text.octets)),
+        None => {
+            let more = text.words(clause.words()).skip(1);
+            Cow::Owned([clause.first.of(text.octets)].into_iter().chain(more).collect::<Vec<_>>().join(&b' '))
+        }
     }
 }
 

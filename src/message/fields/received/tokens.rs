@@ -23,6 +23,16 @@ impl Piece {
         self.from >= self.to
     }
 
+    /// Nothing where it is empty.
+    pub fn some(self) -> Option<Self> {
+        Some(self).filter(|piece| !piece.is_empty())
+    }
+
+    /// Another where it is empty.
+    pub fn or(self, other: Self) -> Self {
+        if self.is_empty() { other } else { self }
+    }
+
     pub fn of(self, octets: &[u8]) -> &[u8] {
         octets.get(self.from as usize..self.to as usize).unwrap_or_default()
     }
@@ -33,7 +43,7 @@ impl Piece {
 pub(super) struct Span {
     pub piece: Piece,
     /// Whether quotes count in it.
-    quotes: bool,
+    pub quotes: bool,
 }
 
 impl Span {
@@ -125,7 +135,7 @@ pub(super) struct Tokens<'a> {
     marks: Places<'a>,
     /// Once one was found without an end, brackets and quotes are ordinary octets: time stays linear.
     comments: bool,
-    quotes: bool,
+    pub quotes: bool,
 }
 
 impl<'a> Tokens<'a> {
