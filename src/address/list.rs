@@ -318,8 +318,8 @@ impl<'a> Reader<'a> {
         Self { text, utf8, at: 0, specials: Places::new(text, &SPECIALS), comments: true, quotes: true }
     }
 
-    /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>` or `"Ada" <ada@a.test>` without anything that is
-    /// obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
+    /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>`, `"Ada" <ada@a.test>` or `<https://a.test/>` without
+    /// anything that is obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
     #[inline]
     fn usual(&mut self, in_group: bool) -> Option<(Mailbox<'a>, End)> {
         let text = self.text;
@@ -352,12 +352,21 @@ impl<'a> Reader<'a> {
             }
         };
         let bracket = local > start;
-        let local = local..self.specials.next(local);
-        if text.get(local.end) != Some(&b'@') {
+        let mut local = local..self.specials.next(local);
+        // Fields of lists have URIs in their brackets, or names without an at sign.
+        while bracket && text.get(local.end) == Some(&b':') {
+            local.end = self.specials.next(local.end + 1);
+        }
+        let mut domain = local.end..local.end;
+        if text.get(local.end) == Some(&b'@') {
+            domain = local.end + 1..self.specials.next(local.end + 1);
+            if domain.is_empty() {
+                return None;
+            }
+        } else if !bracket {
             return None;
         }
-        let domain = local.end + 1..self.specials.next(local.end + 1);
-        if local.is_empty() || domain.is_empty() || bracket && text.get(domain.end) != Some(&b'>') {
+        if local.is_empty() || bracket && text.get(domain.end) != Some(&b'>') {
             return None;
         }
         let at = unspaced(text, domain.end + usize::from(bracket));
@@ -371,7 +380,8 @@ impl<'a> Reader<'a> {
         if [local.start, domain.start].iter().any(|at| text.get(*at) == Some(&0xef)) {
             return None;
         }
-        let mailbox = Mailbox::usual(self.utf8.get(name)?, self.utf8.get(local)?, self.utf8.get(domain)?);
+        let (name, local, domain) = (self.utf8.get(name)?, self.utf8.get(local)?, self.utf8.get(domain)?);
+        let mailbox = Mailbox::usual(name, local, Some(domain).filter(|domain| !domain.is_empty()));
         self.at = at;
         Some((mailbox, end))
     }
@@ -576,6 +586,8 @@ mod tests {
             "(c)",
             "\r\n ",
             "<ada@a.test>",
+            "<https://a.test/?b=1>",
+            "<weekly.a.test>",
             "ada@a.test",
             "\"Ada, L.\" ",
             "Ada L.",

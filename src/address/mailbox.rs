@@ -45,7 +45,7 @@ enum Form<'a> {
     Usual {
         name: &'a str,
         local: &'a str,
-        domain: &'a str,
+        domain: Option<&'a str>,
     },
     Odd(Box<Odd>),
 }
@@ -75,7 +75,7 @@ pub struct Group<'a> {
 
 impl<'a> Mailbox<'a> {
     /// Without a name where that is empty.
-    pub(super) fn usual(name: &'a str, local: &'a str, domain: &'a str) -> Self {
+    pub(super) fn usual(name: &'a str, local: &'a str, domain: Option<&'a str>) -> Self {
         Self(Form::Usual { name, local, domain })
     }
 
@@ -120,7 +120,7 @@ impl<'a> Mailbox<'a> {
     /// The domain as it stood, without white space and comments; `None` where there was no `@`.
     pub fn domain(&self) -> Option<&str> {
         match &self.0 {
-            Form::Usual { domain, .. } => Some(domain),
+            Form::Usual { domain, .. } => *domain,
             Form::Odd(odd) => odd.domain.as_deref(),
         }
     }
@@ -165,7 +165,7 @@ impl<'a> Mailbox<'a> {
             Form::Usual { name, local, domain } => Box::new(Odd {
                 raw_name: (!name.is_empty()).then(|| name.as_bytes().to_vec()),
                 local: local.to_owned(),
-                domain: Some(domain.to_owned()),
+                domain: domain.map(str::to_owned),
                 ..Odd::default()
             }),
         }
