@@ -62,7 +62,14 @@ fn find(text: &[u8]) -> Option<usize> {
 }
 
 fn decode_words(text: &[u8]) -> String {
-    let mut out = Decoded { text: Vec::with_capacity(text.len()), pending: None };
+    // What words in UTF-8 hold is looked at once, with all the rest.
+    let text = transfer::utf8(decode_all(text, true)).or_else(|_| transfer::utf8(decode_all(text, false)));
+    text.unwrap_or_default() // as it was put there
+}
+
+/// The text, of which the words in UTF-8 are as they stand where they are trusted.
+fn decode_all(text: &[u8], trusted: bool) -> Vec<u8> {
+    let mut out = Decoded { text: Vec::with_capacity(text.len()), pending: None, trusted };
     let mut rest = text;
     // Where plain text that was not yet written begins.
     let mut plain = text;
@@ -82,7 +89,7 @@ fn decode_words(text: &[u8]) -> String {
         plain = rest;
     }
     out.plain(plain);
-    transfer::utf8(out.text).unwrap_or_default() // as it was put there
+    out.text
 }
 
 /// What was decoded so far.
@@ -91,6 +98,8 @@ struct Decoded<'a> {
     text: Vec<u8>,
     /// From where on it is octets of encoded words of one charset that are not yet text, and the charset.
     pending: Option<(&'a [u8], usize)>,
+    /// Whether what is said to be UTF-8 is looked at when it is all there.
+    trusted: bool,
 }
 
 impl<'a> Decoded<'a> {
@@ -119,6 +128,10 @@ impl<'a> Decoded<'a> {
     fn settle(&mut self) {
         let Some((label, start)) = self.pending.take() else { return };
         let octets = self.text.get(start..).unwrap_or_default();
+        // Where no piece begins within a character, all of it is UTF-8 only if each piece is.
+        if self.trusted && label.eq_ignore_ascii_case(b"utf-8") && !matches!(octets, [0x80..0xc0, ..]) {
+            return;
+        }
         match charset::decode_piece(charset::utf8_text(label).unwrap_or_default(), octets) {
             // As they are.
             Cow::Borrowed(text) if text.len() == octets.len() => {}
@@ -382,6 +395,10 @@ mod tests {
             (b"=?us-ascii*en?q?a_b?=", "a b"),
             (b"=?utf-8?q?=C3?= =?UTF-8?q?=A9?=", "é"),
             (b"=?utf-8?B?w6k=?= =?utf-8?Q?x?=", "éx"),
+            // A character is joined in words of one charset only, under one name.
+            (b"=?utf-8?q?=C3?= =?utf8?q?=A9?=", "\u{fffd}\u{fffd}"),
+            (b"=?utf8?q?=C3?= =?utf-8?q?=A9?=", "\u{fffd}\u{fffd}"),
+            (b"=?utf-8?q?=C3?=x=?utf-8?q?=C3=A9?=", "\u{fffd}xé"),
             (b"=?utf-8?q?a b?=", "a b"),
             (b"=?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?= =?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=", "テストテスト"),
             (b"=?utf-8?q?a?b?=", "a?b"),
