@@ -1,5 +1,6 @@
 //! Points in time as mail writes them: RFC 5322 §3.3 with the obsolete forms of §4.3, the IMAP date-time of RFC 9051 §9, the
-//! date-time of RFC 3339 that parameters of SMTP have, and the asctime form of mbox `From ` lines. The calendar itself is jiff's.
+//! date-time of RFC 3339 that parameters of SMTP have, and the asctime form of mbox `From ` lines. The calendar itself is jiff's, but
+//! for the days of usual dates.
 //!
 //! Left out: leap seconds (`:60` is read as the last second of its minute) and years past 9999.
 
