@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
             loop {
                 name.end = self.specials.next(word);
                 match text.get(name.end..)? {
-                    [b' ', b'<', ..] => break name.end + 2,
+                    [b' ', b'<', ..] if name.end > word => break name.end + 2,
                     [b' ', ..] if name.end > word => word = name.end + 1,
                     [b'<', ..] => break name.end + 1,
                     // The only word was the local part.
@@ -591,6 +591,7 @@ mod tests {
             "ada@a.test",
             "\"Ada, L.\" ",
             "Ada L.",
+            "Ada  <",
             "\u{c}",
             "é",
             "=?utf-8?q?=C3=A9?=",
