@@ -46,11 +46,11 @@ impl<'a> Tags<'a> {
                 return Err(ParseError { expected: "the name of a tag", at: start });
             }
             // RFC 6376 §3.2: "Tags with duplicate names MUST NOT occur within a single tag-list".
-            if tags.len() == MAX_TAGS || tags.iter().any(|(known, _)| *known == name) {
+            if tags.len() == MAX_TAGS || tags.iter().any(|(known, _)| same(known, name)) {
                 return Err(ParseError { expected: "another tag", at: start });
             }
             // tag-value: printable characters with FWS between them; UTF-8 where names and local parts have it (RFC 8616).
-            if let Some(bad) = value.iter().position(|octet| is_control(*octet)).filter(|_| control) {
+            if control && let Some(bad) = value.iter().position(|octet| is_control(*octet)) {
                 return Err(ParseError { expected: "a printable character", at: start + equals + bad });
             }
             tags.push((name, start + equals + 1..end));
@@ -61,7 +61,7 @@ impl<'a> Tags<'a> {
 
     /// The value of a tag, without the white space around it.
     pub(super) fn get(&self, name: &str) -> Option<&'a [u8]> {
-        let (_, span) = self.tags.iter().find(|(known, _)| *known == name.as_bytes())?;
+        let (_, span) = self.tags.iter().find(|(known, _)| same(known, name.as_bytes()))?;
         self.text.get(span.clone()).map(<[u8]>::trim_ascii)
     }
 
@@ -78,12 +78,17 @@ pub(super) fn span(text: &[u8], name: &str) -> Option<Range<usize>> {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         let spec = rest.get(..end)?;
         let equals = memchr::memchr(b'=', spec)?;
-        if spec.get(..equals)?.trim_ascii() == name.as_bytes() {
+        if same(spec.get(..equals)?.trim_ascii(), name.as_bytes()) {
             return Some(start + equals + 1..start + end);
         }
         start += end + 1;
     }
     None
+}
+
+/// Whether two names are the same: most differ in the first octet, and to compare them whole is a call.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.first() == other.first() && one == other
 }
 
 /// White space may be folded, and is none.

@@ -167,7 +167,8 @@ impl<'a> Field<'a> {
         charset::utf8_text(self.name_octets()).unwrap_or_default() // printable ASCII, as scanned
     }
 
-    fn name_octets(self) -> &'a [u8] {
+    /// The octets of [`name`](Self::name).
+    pub(crate) fn name_octets(self) -> &'a [u8] {
         let name = self.raw.get(..self.colon).unwrap_or_default();
         if matches!(name, [.., b' ' | b'\t']) { name.trim_ascii_end() } else { name }
     }

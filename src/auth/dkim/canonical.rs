@@ -29,6 +29,15 @@ impl Canonicalization {
         }
     }
 
+    /// Appends the canonical form of what stands in a value behind a place where something was taken out of it. It begins with
+    /// no white space.
+    pub(super) fn rest(self, raw: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Simple => lines(raw, out),
+            Self::Relaxed => relaxed_value(raw, out),
+        }
+    }
+
     /// The canonical form of a whole body.
     ///
     /// ```
@@ -90,7 +99,14 @@ fn relaxed(raw: &[u8], out: &mut Vec<u8>) {
     };
     out.extend(name.trim_ascii_end().iter().map(u8::to_ascii_lowercase));
     out.push(b':');
-    let value = value.get(1..).unwrap_or_default();
+    relaxed_value(value.get(1..).unwrap_or_default(), out);
+    if text.is_some() {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The value without the white space around it, and with one space for that in it.
+fn relaxed_value(value: &[u8], out: &mut Vec<u8>) {
     let mut from = folding(value).0;
     let mut at = from;
     while at < value.len() {
@@ -109,9 +125,6 @@ fn relaxed(raw: &[u8], out: &mut Vec<u8>) {
         from = at;
     }
     out.extend_from_slice(value.get(from..).unwrap_or_default());
-    if text.is_some() {
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 /// How long the white space is that `octets` begin with, line ends counted, and whether there is any but those. A line end

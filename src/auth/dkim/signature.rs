@@ -80,7 +80,7 @@ impl Signature {
         if !fields.split(':').any(|name| name == "from") {
             return Err(Problem::FromNotSigned);
         }
-        let identity = format!("@{domain}");
+        let identity = ["@", domain.as_str()].concat();
         // RFC 6376 §3.5 "q=": unknown ones are ignored, and one must be known.
         if let Some(queries) = tags.get("q")
             && !queries.split(|octet| *octet == b':').any(|query| query.trim_ascii() == b"dns/txt")
@@ -190,18 +190,20 @@ fn fields(value: &[u8]) -> Result<String, Problem> {
     let mut fields = Vec::with_capacity(value.len());
     for (n, name) in value.split(|octet| *octet == b':').enumerate() {
         let name = name.trim_ascii();
-        let printable = name.iter().all(|octet| octet.is_ascii_graphic());
+        // Without a branch, so that names are looked at many octets at a time.
+        let printable = name.iter().fold(true, |printable, octet| printable & octet.is_ascii_graphic());
         if !printable || n == MAX_FIELDS {
             return Err(Problem::BadTag("h"));
         }
         if !fields.is_empty() && !name.is_empty() {
             fields.push(b':');
         }
-        fields.extend(name.iter().map(u8::to_ascii_lowercase));
+        fields.extend_from_slice(name);
     }
     if fields.is_empty() {
         return Err(Problem::BadTag("h"));
     }
+    fields.make_ascii_lowercase();
     String::from_utf8(fields).map_err(|_| Problem::BadTag("h")) // ASCII, as just seen
 }
 

@@ -274,7 +274,7 @@ impl Candidate {
     /// Tries the keys in turn: any may be the one.
     fn try_keys(&mut self, answer: &Answer, config: &Config) {
         let Some(signature) = &self.verdict.signature else { return };
-        self.verdict.asked = self.key.clone().map(|name| Question::new(name, RecordType::Txt));
+        self.verdict.asked = self.key.take().map(|name| Question::new(name, RecordType::Txt));
         let records = match &answer.found {
             Ok(records) => records,
             Err(failure) => {
@@ -343,9 +343,9 @@ pub(in crate::auth) struct Fields<'a> {
 struct FieldName<'a>(u32, &'a [u8]);
 
 impl<'a> FieldName<'a> {
-    fn of(name: &'a str) -> Self {
-        let number = name.bytes().fold(0, |number, octet| (number ^ u32::from(octet | 0x20)).wrapping_mul(0x0100_0193));
-        Self(number, name.as_bytes())
+    fn of(name: &'a [u8]) -> Self {
+        let number = name.iter().fold(0, |number, octet| (number ^ u32::from(octet | 0x20)).wrapping_mul(0x0100_0193));
+        Self(number, name)
     }
 
     /// The same for all cases of letters.
@@ -360,7 +360,7 @@ impl<'a> FieldName<'a> {
 
 impl<'a> Fields<'a> {
     pub(in crate::auth) fn of(header: Header<'a>) -> Self {
-        let mut sorted: Vec<_> = header.fields().map(|field| (FieldName::of(field.name()), field)).collect();
+        let mut sorted: Vec<_> = header.fields().map(|field| (FieldName::of(field.name_octets()), field)).collect();
         // A stable sort keeps the order of equal names.
         sorted.sort_by(|(one, _), (other, _)| one.order(*other));
         Self { sorted }
@@ -368,10 +368,16 @@ impl<'a> Fields<'a> {
 
     /// Where those of this name stand, from top to bottom.
     fn named(&self, name: &str) -> Range<usize> {
-        let wanted = FieldName::of(name);
+        let wanted = FieldName::of(name.as_bytes());
         let start = self.sorted.partition_point(|(known, _)| known.order(wanted).is_lt());
         let rest = self.sorted.get(start..).unwrap_or_default();
-        start..start + rest.partition_point(|(known, _)| known.order(wanted).is_eq())
+        let is_wanted = |(known, _): &(FieldName<'_>, Field<'_>)| known.order(wanted).is_eq();
+        // Most names stand once or not at all.
+        let count = match rest {
+            [first, second, ..] if is_wanted(first) && is_wanted(second) => rest.partition_point(is_wanted),
+            _ => usize::from(rest.first().is_some_and(is_wanted)),
+        };
+        start..start + count
     }
 
     pub(in crate::auth) fn count(&self, name: &str) -> usize {
@@ -404,11 +410,11 @@ impl<'a> Fields<'a> {
 /// Appends a signature's own field as it was when it was signed: without the value of `b=` and without its line end
 /// (RFC 6376 §3.7).
 pub(in crate::auth) fn append_unsigned(raw: &[u8], canonicalization: Canonicalization, text: &mut Vec<u8>) {
+    let raw = raw.strip_suffix(b"\n").map_or(raw, |raw| raw.strip_suffix(b"\r").unwrap_or(raw));
     let span = signature_span(raw).unwrap_or(raw.len()..raw.len());
-    let field = [raw.get(..span.start).unwrap_or_default(), raw.get(span.end..).unwrap_or_default()].concat();
-    let field = field.strip_suffix(b"\n").map_or(&field[..], |field| field.strip_suffix(b"\r").unwrap_or(field));
     let start = text.len();
-    canonicalization.field(field, text);
+    canonicalization.field(raw.get(..span.start).unwrap_or_default(), text);
+    canonicalization.rest(raw.get(span.end..).unwrap_or_default(), text);
     // Relaxed: white space at the end of the value does not count; the line end that would say so is not there.
     if canonicalization == Canonicalization::Relaxed {
         while text.len() > start && text.last().is_some_and(u8::is_ascii_whitespace) {
