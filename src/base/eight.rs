@@ -62,6 +62,12 @@ impl Eight {
         }
     }
 
+    /// All of them, as a [`word`].
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
+        self.0 & UPPER
+    }
+
     /// What stands before the first of some bits, as a [`word`].
     #[inline(always)]
     pub(crate) const fn word_up_to(self, bits: u64) -> u64 {

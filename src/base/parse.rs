@@ -121,13 +121,16 @@ pub fn wsp(input: &[u8]) -> Parsed<'_, &[u8]> {
 }
 
 /// `1*DIGIT` that fits; a number that does not fit is an error, never cut or wrapped.
-pub fn number<T: std::str::FromStr>(input: &[u8]) -> Parsed<'_, T> {
-    let len = input.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(input.len());
-    let (digits, rest) = input.split_at_checked(len).unwrap_or_default();
-    if digits.is_empty() {
+pub fn number<T: TryFrom<u64>>(input: &[u8]) -> Parsed<'_, T> {
+    let (mut rest, mut number) = (input, Some(0_u64));
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        number = number.and_then(|number| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+        rest = after;
+    }
+    if rest.len() == input.len() {
         return fail(input, "a number");
     }
-    match std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) {
+    match number.and_then(|number| number.try_into().ok()) {
         Some(number) => Ok((rest, number)),
         None => fail(input, "a smaller number"),
     }

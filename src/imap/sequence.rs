@@ -216,7 +216,10 @@ pub fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
 fn seq_number(input: &[u8]) -> Parsed<'_, Number> {
     match input {
         [b'*', rest @ ..] => Ok((rest, Number::Last)),
-        [b'1'..=b'9', ..] => number(input).map(|(rest, number)| (rest, Number::Number(number))),
+        [b'1'..=b'9', ..] => match number(input).map(|(rest, number)| (rest, NonZeroU32::new(number)))? {
+            (rest, Some(number)) => Ok((rest, Number::Number(number))),
+            _ => fail(input, "a message number"),
+        },
         // nz-number = digit-nz *DIGIT
         _ => fail(input, "a message number"),
     }

@@ -26,7 +26,8 @@ pub use client::{Client, ClientConfig, ClientEvent, NoEnvelope, Outcome, Outgoin
 pub use command::{Command, CommandError, Quirks, Waiting};
 pub use error::{Error, Fault, Stage};
 pub use extension::{Extensions, FutureRelease, Limits};
-pub(crate) use params::{Xtext, xtext};
+pub use params::RareMailParams;
+pub(crate) use params::{Rare, Xtext, xtext};
 pub use reply::{Reply, ReplyError, ReplyReader};
 pub use server::{Server, ServerConfig, ServerEvent};
 pub use trace::{Received, Session};
@@ -66,7 +67,8 @@ pub enum ForwardPath<A = Address> {
     Address(A),
 }
 
-/// The parameters of MAIL that a message carries with it.
+/// The parameters of MAIL that a message carries with it. Those of [`RareMailParams`] are read and set as if they stood here:
+/// `params.require_tls = true`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -81,22 +83,7 @@ pub struct MailParams {
     pub ret: Option<Ret>,
     /// `ENVID=`: the sender's own name for the message, xtext decoded (RFC 3461 §4.4).
     pub envid: Option<Name>,
-    /// `AUTH=`: who submitted it first, as a trusted client says (RFC 4954 §5): `<>` is `Some(ReversePath::Null)`.
-    pub auth: Option<ReversePath>,
-    /// `BY=`: by when it is to be delivered (RFC 2852 §4).
-    pub by: Option<DeliverBy>,
-    /// `HOLDFOR=` or `HOLDUNTIL=`: not to be sent on before that (RFC 4865 §3).
-    pub hold: Option<Hold>,
-    /// `MT-PRIORITY=`: from -9 to 9, the higher the more urgent (RFC 6710 §3); `None` counts as 0.
-    pub priority: Option<i8>,
-    /// `REQUIRETLS`: goes over no connection without TLS (RFC 8689 §2).
-    pub require_tls: bool,
-    /// `SOLICIT=`: what the message solicits, keywords with commas between them (RFC 3865 §2.3).
-    pub solicit: Option<String>,
-    /// `CONPERM`: the content may be converted where the recipient needs that (RFC 4141 §4).
-    pub convert: bool,
-    /// `SUBMITTER=`: who is responsible for sending it this time (RFC 4405 §4).
-    pub submitter: Option<Address>,
+    pub(crate) rare: Rare,
 }
 
 /// One recipient that was accepted.

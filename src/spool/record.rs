@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use crate::base::Timestamp;
-use crate::smtp::{Body, ByMode, MailParams, RcptParams, Recipient, Ret, ReversePath, Xtext, xtext};
+use crate::smtp::{Body, ByMode, MailParams, RareMailParams, RcptParams, Recipient, Ret, ReversePath, Xtext, xtext};
 use crate::spool::bounce::one_line;
 use crate::spool::content::{Form, Split, crlf};
 use crate::spool::qf::{ControlFile, ControlRecipient, DeliverBy, Line, SENDER_MACRO, recipient_lines, reverse_path};
@@ -148,16 +148,8 @@ pub(super) fn change(control: &mut ControlFile, entry: &Entry) {
 
 /// The parameters that sendmail has no line for.
 fn own_params(params: &MailParams) -> MailParams {
-    MailParams {
-        size: None,
-        body: None,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        auth: None,
-        by: None,
-        ..params.clone()
-    }
+    let rare = RareMailParams { auth: None, by: None, ..(**params).clone() };
+    MailParams { rare: rare.into(), ..MailParams::default() }
 }
 
 /// The number of a recipient and its parameters that sendmail has no line for; `None` where there are none.
@@ -176,6 +168,10 @@ fn as_told(recipient: &Recipient) -> Recipient {
 /// Reads an entry from its control file. The error says what is wrong with it.
 pub(super) fn read(id: &QueueId, control: &ControlFile) -> Result<(Entry, Kept), &'static str> {
     let kept = kept(control)?;
+    let own = match control.macro_value(MAIL) {
+        Some(own) => MailParams::parse(own).map_err(|_| "a parameter of MAIL cannot be read")?,
+        None => MailParams::default(),
+    };
     let params = MailParams {
         size: kept.size,
         body: control.body(),
@@ -183,12 +179,12 @@ pub(super) fn read(id: &QueueId, control: &ControlFile) -> Result<(Entry, Kept),
         ret: control.ret(),
         // Where its encoding is broken, as it stands.
         envid: control.envid().and_then(|envid| xtext(envid).or_else(|| Some(std::str::from_utf8(envid).ok()?.into()))),
-        auth: control.auth().and_then(|auth| reverse_path(auth)),
-        by: control.deliver_by().and_then(|by| by.asked()),
-        ..match control.macro_value(MAIL) {
-            Some(own) => MailParams::parse(own).map_err(|_| "a parameter of MAIL cannot be read")?,
-            None => MailParams::default(),
+        rare: RareMailParams {
+            auth: control.auth().and_then(|auth| reverse_path(auth)),
+            by: control.deliver_by().and_then(|by| by.asked()),
+            ..(*own).clone()
         }
+        .into(),
     };
     let mut recipients = Vec::new();
     for recipient in control.recipients() {

@@ -110,7 +110,7 @@ fn after(point: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::{DeliverBy, Envelope, ForwardPath, Hold, MailParams, ReversePath};
+    use crate::smtp::{DeliverBy, Envelope, ForwardPath, Hold, ReversePath};
     use crate::spool::{Memory, Spool};
 
     const ARRIVED: i64 = 1_172_593_995;
@@ -146,8 +146,8 @@ mod tests {
         assert!(!schedule.is_expired(&entry, at(5 * 86_400 - 1)));
         assert!(schedule.is_expired(&entry, at(5 * 86_400)));
         let by = |mode| Some(DeliverBy { seconds: 600, mode, trace: false });
-        let mut urgent =
-            Entry { params: MailParams { by: by(ByMode::Return), ..MailParams::default() }, ..entry.clone() };
+        let mut urgent = entry.clone();
+        urgent.params.by = by(ByMode::Return);
         assert!(!schedule.is_expired(&urgent, at(599)) && schedule.is_expired(&urgent, at(600)));
         urgent.params.by = by(ByMode::Notify);
         urgent.warned = false;

@@ -1,5 +1,7 @@
 //! Strings, atoms and names of mailboxes.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use nom::Parser;
 use nom::branch::alt;
@@ -87,6 +89,13 @@ pub(super) fn word(input: &[u8]) -> Parsed<'_, &[u8]> {
 }
 
 /// `nz-number = digit-nz *DIGIT`
-pub(super) fn nz_number<T: std::str::FromStr>(input: &[u8]) -> Parsed<'_, T> {
-    if input.first() == Some(&b'0') { fail(input, "a number above zero") } else { number(input) }
+pub(super) fn nz_number<T: TryFrom<NonZeroU64>>(input: &[u8]) -> Parsed<'_, T> {
+    if input.first() == Some(&b'0') {
+        return fail(input, "a number above zero");
+    }
+    let (rest, number) = number(input)?;
+    match NonZeroU64::new(number).and_then(|number| number.try_into().ok()) {
+        Some(number) => Ok((rest, number)),
+        None => fail(input, "a smaller number"),
+    }
 }

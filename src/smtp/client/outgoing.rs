@@ -11,8 +11,8 @@ use crate::message::convert::{Transport, Unconvertible};
 use crate::message::{Field, Message};
 use crate::smtp::trace::in_ascii;
 use crate::smtp::{
-    Body, ByMode, DeliverBy, Enhanced, Envelope, Extensions, ForwardPath, Hold, MailParams, Notify, RcptParams, Reply,
-    ReversePath, Unsupported,
+    Body, ByMode, DeliverBy, Enhanced, Envelope, Extensions, ForwardPath, Hold, MailParams, Notify, RareMailParams,
+    RcptParams, Reply, ReversePath, Unsupported,
 };
 
 use super::{ClientConfig, Conversion, EightBit, RrvsField};
@@ -166,23 +166,24 @@ impl Outgoing {
             size: offered.size.map(|_| size),
             body: body.filter(|_| binary || offered.eight_bit_mime),
             smtputf8: offered.smtputf8 && (asked.smtputf8 || self.has_utf8_path()),
-            by: self.deliver_by(offered)?,
-            hold: self.hold(offered)?,
-            // RFC 6710 §4.3: to a server without the extension it goes without.
-            priority: asked.priority.filter(|_| offered.priority.is_some()),
-            require_tls: self.require_tls(terms)?,
-            // RFC 3865 §2.3, RFC 4141 §4, RFC 4405 §4: parameters for whom they mean something.
-            solicit: asked.solicit.clone().filter(|_| offered.no_soliciting.is_some()),
-            convert: asked.convert && offered.conperm,
-            submitter: asked.submitter.clone().filter(|_| offered.submitter),
+            rare: RareMailParams {
+                auth: asked.auth.clone().filter(|_| !offered.auth.is_empty()),
+                by: self.deliver_by(offered)?,
+                hold: self.hold(offered)?,
+                // RFC 6710 §4.3: to a server without the extension it goes without.
+                priority: asked.priority.filter(|_| offered.priority.is_some()),
+                require_tls: self.require_tls(terms)?,
+                // RFC 3865 §2.3, RFC 4141 §4, RFC 4405 §4: parameters for whom they mean something.
+                solicit: asked.solicit.clone().filter(|_| offered.no_soliciting.is_some()),
+                convert: asked.convert && offered.conperm,
+                submitter: asked.submitter.clone().filter(|_| offered.submitter),
+            }
+            .into(),
             ..MailParams::default()
         };
         if offered.dsn {
             params.ret = asked.ret;
             params.envid = asked.envid.clone();
-        }
-        if !offered.auth.is_empty() {
-            params.auth = asked.auth.clone();
         }
         Ok(params)
     }

@@ -13,10 +13,13 @@ use crate::base::ParseError;
 use crate::base::eight::{Eight, up_to, word};
 use crate::base::parse::{Parsed, fail, number, whole};
 
+mod rare;
 mod values;
 mod write;
 mod xtext;
 
+pub(crate) use rare::Rare;
+pub use rare::RareMailParams;
 pub(crate) use xtext::{Xtext, xtext};
 
 impl MailParams {
@@ -48,19 +51,28 @@ impl MailParams {
                 SMTPUTF8 => flag(&mut self.smtputf8, value, at)?,
                 RET => once(&mut self.ret, ret(value), at)?,
                 ENVID => once(&mut self.envid, envid(value), at)?,
-                AUTH => once(&mut self.auth, auth(value), at)?,
-                BY => once(&mut self.by, by(value), at)?,
-                HOLDFOR => once(&mut self.hold, hold_for(value), at)?,
-                SOLICIT => once(&mut self.solicit, solicit(value), at)?,
-                CONPERM => flag(&mut self.convert, value, at)?,
-                _ if is(keyword, "HOLDUNTIL") => once(&mut self.hold, hold_until(value), at)?,
-                _ if is(keyword, "MT-PRIORITY") => once(&mut self.priority, priority(value), at)?,
-                _ if is(keyword, "REQUIRETLS") => flag(&mut self.require_tls, value, at)?,
-                _ if is(keyword, "SUBMITTER") => once(&mut self.submitter, submitter(value), at)?,
-                _ => return Err(CommandError::Parameter { at }),
+                _ => self.read_rare(Param { word, keyword, value, at })?,
             }
             Ok(())
         })
+    }
+
+    /// One of the others.
+    #[cold]
+    fn read_rare(&mut self, Param { word, keyword, value, at }: Param<'_>) -> Result<(), CommandError> {
+        match word {
+            AUTH => once(&mut self.auth, auth(value), at)?,
+            BY => once(&mut self.by, by(value), at)?,
+            HOLDFOR => once(&mut self.hold, hold_for(value), at)?,
+            SOLICIT => once(&mut self.solicit, solicit(value), at)?,
+            CONPERM => flag(&mut self.convert, value, at)?,
+            _ if is(keyword, "HOLDUNTIL") => once(&mut self.hold, hold_until(value), at)?,
+            _ if is(keyword, "MT-PRIORITY") => once(&mut self.priority, priority(value), at)?,
+            _ if is(keyword, "REQUIRETLS") => flag(&mut self.require_tls, value, at)?,
+            _ if is(keyword, "SUBMITTER") => once(&mut self.submitter, submitter(value), at)?,
+            _ => return Err(CommandError::Parameter { at }),
+        }
+        Ok(())
     }
 }
 
@@ -140,9 +152,11 @@ fn each(text: &[u8], mut read: impl FnMut(Param<'_>) -> Result<(), CommandError>
 /// `esmtp-value = 1*(%d33-60 / %d62-126)`, with UTF-8 beyond ASCII (RFC 6531 §3.3).
 #[inline(always)]
 fn esmtp_param(input: &[u8]) -> Parsed<'_, (u64, &[u8], &[u8])> {
-    let (word, len) = match esmtp_keyword(Eight::split(input).0) {
-        0 => long_keyword(input),
-        ends => (Eight::split(input).0.word_up_to(ends), Eight::place(ends)),
+    let (octets, behind) = Eight::split(input);
+    let (word, len) = match (esmtp_keyword(octets), behind) {
+        (0, [b'=' | b' ', ..] | []) => (octets.word(), 8),
+        (0, _) => long_keyword(input),
+        (ends, _) => (octets.word_up_to(ends), Eight::place(ends)),
     };
     let (keyword, rest) = input.split_at_checked(len).unwrap_or_default();
     if matches!(keyword, [] | [b'-', ..]) {
@@ -167,7 +181,7 @@ fn esmtp_value(octets: Eight) -> u64 {
     Eight::ALL & !(octets.are_among(33, 126) & !octets.are(b'=') | octets.are_beyond_ascii())
 }
 
-/// One of eight octets or more: its word, and its length.
+/// One of more than eight octets: its word, and its length.
 #[inline(never)]
 fn long_keyword(input: &[u8]) -> (u64, usize) {
     let (keyword, _) = up_to(input, esmtp_keyword);

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use super::xtext::{plain_or_decoded, unitext, xtext};
 use crate::address::{Address, Name};
-use crate::base::eight::{Eight, word};
+use crate::base::eight::{Eight, up_to, word};
 use crate::base::{ParseError, Timestamp};
 use crate::smtp::{
     Body, ByMode, DeliverBy, Hold, Notify, OriginalRecipient, Ret, ReversePath, Unsupported, ValidSince,
 };
+use crate::text::transfer::text;
 
 /// RFC 3461 §4.4: "The ENVID parameter MAY be up to 100 characters in length", as encoded.
 const MAX_ENVID: usize = 100;
@@ -208,12 +209,12 @@ impl OriginalRecipient {
 /// `original-recipient-address = addr-type ";" xtext`; for the type `utf-8` the encoding of RFC 6533 §3.
 pub(super) fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
     let fault = ParseError { expected: "an address type, a semicolon and xtext of an address", at: 0 };
-    let at = value.iter().position(|octet| *octet == b';').ok_or(fault)?;
-    let (kind, address) = (value.get(..at).unwrap_or_default(), value.get(at + 1..).unwrap_or_default());
-    if kind.is_empty() || !kind.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-') {
+    let (kind, [b';', address @ ..]) =
+        up_to(value, |octets| Eight::ALL & !(octets.are_alphanumeric() | octets.are(b'-')))
+    else {
         return Err(fault);
-    }
-    let kind = Name::from(std::str::from_utf8(kind).unwrap_or_default()); // ASCII, as checked above
+    };
+    let kind = Name::from(text(kind).filter(|kind| !kind.is_empty()).ok_or(fault)?);
     let utf8 = kind.eq_ignore_ascii_case("utf-8");
     let address = if utf8 { unitext(address) } else { xtext(address) };
     let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty()).ok_or(fault)? };

@@ -411,7 +411,7 @@ impl Server {
                 self.settle(State::Transaction(envelope), &reply);
                 self.counts.errors = errors; // a list may have many dead members
             }
-            (Question::Data { envelope, chunk: None }, Ok(reply)) => self.go_ahead(envelope, reply),
+            (Question::Data { envelope, chunk: None }, Ok(reply)) => self.go_ahead(*envelope, reply),
             (Question::Data { envelope, chunk: None }, Err(reply)) => {
                 self.settle(State::Transaction(envelope), &reply);
             }

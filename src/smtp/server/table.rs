@@ -117,8 +117,8 @@ impl Server {
     }
 
     /// The application lets the text of the message come.
-    pub(super) fn go_ahead(&mut self, envelope: Box<Envelope>, reply: Option<Reply>) {
-        let incoming = Incoming::new(*envelope, &self.config, None);
+    pub(super) fn go_ahead(&mut self, envelope: Envelope, reply: Option<Reply>) {
+        let incoming = Incoming::new(envelope, &self.config, None);
         let reply = reply.filter(Reply::is_intermediate);
         let standard = || Reply::new(354, None, "end with <CRLF>.<CRLF>");
         self.settle(State::Incoming(Box::new(incoming)), &reply.unwrap_or_else(standard));
@@ -367,7 +367,7 @@ impl Server {
             return self.ask(Question::Data { envelope, chunk }, ServerEvent::Data);
         }
         match chunk {
-            None => self.go_ahead(envelope, None),
+            None => self.go_ahead(*envelope, None),
             Some(_) => self.state = State::Incoming(Box::new(Incoming::new(*envelope, &self.config, chunk))),
         }
         None
