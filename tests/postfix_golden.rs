@@ -13,7 +13,7 @@ use facteur::base::Network;
 const OTHERWISE: &[(&str, &str)] = &[
     ("fold/3", "IDNA keeps the final sigma, which they fold"),
     ("fold/4", "the same"),
-    ("tok822/5", "a quoted string within a comment is text of the comment, which then has no end"),
+    ("tok822/7", "a closing bracket of no comment is passed over; they take it for a part of the domain"),
     ("tok822/9", "a backslash quotes within quotation marks and comments only (RFC 5322 §3.2.1)"),
     (
         "network/10 dummy/2001:240:5c7:0:2d0:b7ff:fe88:2ca8: ERROR",
