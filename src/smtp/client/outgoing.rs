@@ -41,7 +41,8 @@ pub struct Outgoing {
     pub envelope: Envelope,
     /// The text.
     pub content: Bytes,
-    /// How long the message has been here: the times of [`MailParams::by`] and [`MailParams::hold`] run since then. Default
+    /// How long the message has been here: the times of [`by`](crate::smtp::RareMailParams::by) and
+    /// [`hold`](crate::smtp::RareMailParams::hold) run since then. Default
     /// no time. It counts as of [`Client::send`](super::Client::send); what [`net`](crate::net) sends grows older on the way.
     pub age: Duration,
 }

@@ -135,7 +135,7 @@ impl Reply {
     /// Writes the lines with their ends, none longer than 512 octets (RFC 5321 §4.5.3.1.5): longer text is broken.
     ///
     /// # Errors
-    /// Those of `out`; a `String` or a [`Wire`] has none.
+    /// Those of `out`; a `String` or a [`Wire`](crate::base::Wire) has none.
     pub fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         use fmt::Write as _;
         let mut codes = Codes::new(self);
