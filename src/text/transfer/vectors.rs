@@ -37,8 +37,13 @@ pub(super) enum Level {
 
 #[cfg(test)]
 thread_local! {
-    /// The most that a test wants to be used.
-    pub(super) static LIMIT: std::cell::Cell<Level> = const { std::cell::Cell::new(Level::Avx512) };
+    /// The most that a test wants to be used; for a whole run of the tests `FACTEUR_VECTORS` says it, `plain` or `avx2`.
+    pub(super) static LIMIT: std::cell::Cell<Level> =
+        std::cell::Cell::new(match std::env::var("FACTEUR_VECTORS").as_deref() {
+            Ok("plain") => Level::Plain,
+            Ok("avx2") => Level::Avx2,
+            _ => Level::Avx512,
+        });
 }
 
 /// What can be used for that many octets.
@@ -49,21 +54,13 @@ fn level(octets: &[u8]) -> Level {
 fn level_from(worth: usize, octets: &[u8]) -> Level {
     #[cfg(target_arch = "x86_64")]
     if octets.len() >= worth {
-        let level = if avx512::is_here() {
+        return if avx512::is_here() {
             Level::Avx512
         } else if avx2::is_here() {
             Level::Avx2
         } else {
             Level::Plain
         };
-        #[cfg(test)]
-        let level = match LIMIT.get() {
-            // One processor has all of it that are tested.
-            Level::Avx2 if level == Level::Avx512 && avx2::is_here() => Level::Avx2,
-            limit if limit < level => limit,
-            _ => level,
-        };
-        return level;
     }
     Level::Plain
 }
@@ -538,6 +535,10 @@ mod avx512 {
     /// Asked for each header field, and so remembered as one answer and not as six.
     #[inline]
     pub(super) fn is_here() -> bool {
+        #[cfg(test)]
+        if super::LIMIT.get() < super::Level::Avx512 {
+            return false;
+        }
         static HERE: OnceLock<bool> = OnceLock::new();
         *HERE.get_or_init(|| {
             is_x86_feature_detected!("avx512vbmi2")
@@ -1014,6 +1015,10 @@ mod avx2 {
     use super::{LineEnds, Marks, encode_by};
 
     pub(super) fn is_here() -> bool {
+        #[cfg(test)]
+        if super::LIMIT.get() < super::Level::Avx2 {
+            return false;
+        }
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
     }
 
