@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use facteur::auth::dnsbl::{Evaluation, Found, List, Lists, MAX_QUESTIONS, Origin, Subject, What, hosts};
-use facteur::auth::{Check, Config, Session, bimi};
+use facteur::auth::{Arriving, Check, Config, Report, Session, bimi};
 use facteur::base::Timestamp;
 use facteur::dns::{Ask, Inquiry, Zone};
 use facteur::message::Message;
@@ -72,7 +72,7 @@ pub fn bimi(input: &[u8]) {
 }
 
 /// Records of a zone, an empty line, a message: all checks of it end within their bound, and say the same in whatever order the
-/// answers come.
+/// answers come, and where the body comes in pieces behind the header.
 pub fn check(input: &[u8]) {
     let (text, raw) = halves(input);
     let Ok(zone) = text.parse::<Zone>() else { return };
@@ -96,5 +96,18 @@ pub fn check(input: &[u8]) {
         turn % open
     });
     assert_eq!(forward.header("mx.test").to_string(), mixed.header("mx.test").to_string());
-    assert_eq!((forward.dnsbl, forward.bimi), (mixed.dnsbl, mixed.bimi));
+    assert_eq!((&forward.dnsbl, &forward.bimi), (&mixed.dnsbl, &mixed.bimi));
+
+    let body = message.root().raw_body();
+    let head = Message::parse(raw.get(..raw.len() - body.len()).unwrap_or_default().to_vec());
+    let mut arriving = Arriving::new(&session, &head, Timestamp::from_unix(1_000_000), &config());
+    body.chunks(1 + raw.len() % 61).for_each(|piece| arriving.body(piece));
+    let came = ask(&zone, arriving.finish(), most, |_| 0);
+    let outcomes = |report: &Report| {
+        let dkim: Vec<_> = report.dkim.iter().map(|verdict| verdict.outcome).collect();
+        let spf = [&report.spf_mail_from, &report.spf_helo].map(|spf| spf.as_ref().map(|verdict| verdict.outcome));
+        let bimi = report.bimi.as_ref().map(|verdict| verdict.outcome);
+        (dkim, spf, bimi, report.arc.outcome, report.iprev.outcome, report.dmarc.outcome, report.dmarc.disposition)
+    };
+    assert_eq!(outcomes(&came), outcomes(&forward));
 }
