@@ -5,7 +5,7 @@
 //! (RFC 2045 §6.7, "a reasonable approach"), hexadecimal digits may be in lower case, and white space at the end of a line
 //! is taken away, up to [`LONGEST_BLANK`] octets of it.
 //!
-//! What is long is read and written in vectors where the processor has them (`vectors.rs`); the code here is what they
+//! What is long is read and written in vectors where the processor has them (`vectors`); the code here is what they
 //! are held against, and what does the rest.
 //!
 //! [`decode_base64`] and [`decode_quoted_printable`] read what is there as a whole; [`Base64Decoder`] and
@@ -14,7 +14,7 @@
 mod base64;
 mod escape;
 mod quoted_printable;
-#[allow(unsafe_code)] // the one file of the crate; its head says why
+#[allow(unsafe_code)] // the one place of the crate; its head says why
 mod vectors;
 
 pub use base64::{Base64Decoder, decode_base64, encode_base64, encode_base64_into};

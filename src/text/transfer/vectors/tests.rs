@@ -1,0 +1,57 @@
+use super::*;
+
+#[test]
+fn text_is_what_is_utf8() {
+    for len in (0..80).chain([255, 256, 257, 300, 511, 512, 700]) {
+        for wrong in [&b""[..], b"\xff", "é".as_bytes(), b"\xc3"] {
+            for at in 0..=len {
+                let octets = [&vec![b'a'; at][..], wrong, &vec![b'b'; len - at]].concat();
+                assert_eq!(text(&octets), std::str::from_utf8(&octets).ok(), "{len} {at} {wrong:?}");
+                let plain = octets.is_ascii() && octets.len() < WORTH;
+                assert_eq!(is_ascii_plain(&octets), plain, "{len} {at} {wrong:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_lines_end_where_something_is_odd() {
+    let is_odd = |pair: &[u8]| {
+        matches!(pair, [b'\r', next] if *next != b'\n')
+            || matches!(pair, [this, b'\n'] if *this != b'\r')
+            || pair == b"\n."
+    };
+    // Octets that are something odd but for their highest bit, and lines in between.
+    let plain = b"0123456789\x8a\xae\x8d\x2e\r\nabc\r\n".repeat(40);
+    for odd in [&b"\r"[..], b"\n", b"\r\n.", b"\n\r", b"\r\r\n"] {
+        for at in (0..plain.len()).filter(|at| plain[at - at.min(&1)] != b'\r') {
+            let text = [&plain[..at], odd, &plain[at..]].concat();
+            for from in [0, 1, 3, 63] {
+                let text = &text[from..];
+                let first = text.windows(2).position(is_odd).unwrap_or(text.len() - 1);
+                for level in [Level::Plain, Level::Avx2, Level::Avx512] {
+                    LIMIT.set(level);
+                    let clean = plain_lines(text);
+                    assert!(clean <= first && first <= clean + 128, "{level:?} {at} {from}: {clean} {first}");
+                    #[cfg(target_arch = "x86_64")]
+                    assert!(level < Level::Avx512 || !avx512::is_here() || clean == first, "{at} {from}");
+                }
+            }
+        }
+    }
+    LIMIT.set(Level::Avx512);
+}
+
+#[test]
+fn sets_have_their_characters() {
+    let set = Set::of(b" ;@\x7f\0");
+    let octets: Vec<u8> = (0..=255).collect();
+    for from in 0..256 {
+        let expected = |n: usize| octets.get(from + n).is_some_and(|octet| b" ;@\x7f\0".contains(octet));
+        let expected = (0..64).filter(|n| expected(*n)).fold(0_u64, |mask, n| mask | 1 << n);
+        assert_eq!((set.among(&octets[from..]), set.among_plain(&octets[from..])), (expected, expected), "{from}");
+        let expected = octets[from..].iter().position(|octet| set.has(*octet));
+        assert_eq!(set.find(&octets[from..]), expected, "{from}");
+    }
+    assert_eq!(set.among(b""), 0);
+}
