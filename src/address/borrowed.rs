@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Address, Domain, is_atext};
+use super::{Address, Domain, is_dot_string};
 
 /// An [`Address`] that is still part of the text it was read from, or of an address that is to be written.
 ///
@@ -126,7 +126,7 @@ pub(super) fn tagged(literal: &str) -> (&str, &str) {
 /// Written with quoting where the local part needs it and nowhere else (RFC 5321 §4.1.2: the Dot-string form is preferred).
 impl fmt::Display for BorrowedAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext)) {
+        if is_dot_string(&self.local) {
             return write!(f, "{}@{}", self.local, self.domain);
         }
         f.write_str("\"")?;

@@ -25,6 +25,7 @@ use bytes::Bytes;
 pub(crate) mod crypto;
 pub(crate) mod der;
 pub(crate) mod eight;
+pub(crate) mod ip;
 pub mod network;
 pub mod parse;
 pub mod proxy;

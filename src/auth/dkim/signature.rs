@@ -6,6 +6,7 @@ use super::{Algorithm, Canonicalization, Problem};
 use crate::address::Domain;
 use crate::auth::tags::{self, Tags, base64, number};
 use crate::dns::Name;
+use crate::text::transfer::hex;
 
 /// How many names `h=` may have. Real signatures name about twenty; each is looked for in the header.
 pub const MAX_FIELDS: usize = 500;
@@ -226,10 +227,7 @@ fn unquoted_printable(value: &[u8]) -> Option<Vec<u8>> {
     let mut octets = value.iter().filter(|octet| !octet.is_ascii_whitespace());
     while let Some(octet) = octets.next() {
         out.push(match octet {
-            b'=' => {
-                let mut digit = || char::from(*octets.next()?).to_digit(16);
-                u8::try_from(digit()? << 4 | digit()?).ok()?
-            }
+            b'=' => hex(*octets.next()?, *octets.next()?)?,
             octet => *octet,
         });
     }

@@ -16,6 +16,7 @@ pub(in crate::auth) use pack::{gzip, unpack};
 use crate::address::{Address, Domain};
 use crate::base::{ParseError, Timestamp};
 use crate::message::{Message, Part};
+use crate::text::transfer::hex;
 
 /// The name of the file of a report: `receiver!policy-domain!begin!end[!unique-id].xml.gz`.
 ///
@@ -181,10 +182,7 @@ pub(in crate::auth) fn mailto(uri: &str) -> Option<Address> {
     let mut rest = to.bytes();
     while let Some(octet) = rest.next() {
         octets.push(match octet {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                (digit()? * 16 + digit()?) as u8 // two digits are one octet
-            }
+            b'%' => hex(rest.next()?, rest.next()?)?,
             octet => octet,
         });
     }

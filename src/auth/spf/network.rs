@@ -1,7 +1,4 @@
 //! The networks that the terms of a record name (RFC 7208 §5.6), and their prefix lengths.
-//!
-//! The readers of addresses are those of the standard library in what they take, which a test checks; a record is full of
-//! addresses, and these take a third of the time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -34,87 +31,6 @@ pub(super) fn in_network4(ip: Ipv4Addr, network: Ipv4Addr, prefix: u8) -> bool {
 pub(super) fn in_network6(ip: Ipv6Addr, network: Ipv6Addr, prefix: u8) -> bool {
     let other = ip.to_bits() ^ network.to_bits();
     other.checked_shr(128 - u32::from(prefix.min(128))).is_none_or(|high| high == 0)
-}
-
-/// `ip4-network = qnum "." qnum "." qnum "." qnum`
-#[inline]
-pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut dots) = (0_u32, 0);
-    // The part that is read, and how many digits it has so far.
-    let (mut part, mut digits) = (0_u32, 0);
-    for octet in text {
-        match octet {
-            // No digit follows a zero at the start.
-            b'0'..=b'9' if digits == 0 || (1..=25).contains(&part) => {
-                part = part * 10 + u32::from(octet - b'0');
-                digits += 1;
-            }
-            b'.' if digits > 0 && part <= 255 && dots < 3 => {
-                address = address << 8 | part;
-                dots += 1;
-                (part, digits) = (0, 0);
-            }
-            _ => return None,
-        }
-    }
-    (digits > 0 && part <= 255 && dots == 3).then_some(Ipv4Addr::from_bits(address << 8 | part))
-}
-
-/// `ip6-network`: an IPv6 address in any of its text forms.
-#[inline]
-pub(super) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    let mut groups = [0_u16; 8];
-    let mut count = 0;
-    // How many groups stand before the double colon.
-    let mut gap = None;
-    let mut rest = text;
-    if let Some(after) = text.strip_prefix(b"::") {
-        (gap, rest) = (Some(0), after);
-    }
-    while !rest.is_empty() {
-        let (group, after) = hexadecimal(rest)?;
-        if let [b'.', ..] = after {
-            let address = ipv4(rest)?.to_bits();
-            *groups.get_mut(count)? = (address >> 16) as u16; // its upper half
-            *groups.get_mut(count + 1)? = address as u16; // its lower half
-            count += 2;
-            break;
-        }
-        *groups.get_mut(count)? = group;
-        count += 1;
-        rest = match after {
-            [] => break,
-            [b':', b':', after @ ..] if gap.is_none() => {
-                gap = Some(count);
-                after
-            }
-            [b':', after @ ..] if !after.is_empty() => after,
-            _ => return None,
-        };
-    }
-    match gap {
-        // It stands for one group at least.
-        Some(gap) if count < 8 => groups.get_mut(gap..)?.rotate_right(8 - count),
-        None if count == 8 => {}
-        _ => return None,
-    }
-    Some(groups.into())
-}
-
-/// One to four hexadecimal digits, and what is behind them.
-#[inline]
-fn hexadecimal(text: &[u8]) -> Option<(u16, &[u8])> {
-    let (mut number, mut rest) = (0, text);
-    while let [octet, after @ ..] = rest
-        && let Some(digit) = char::from(*octet).to_digit(16)
-    {
-        number = number << 4 | digit;
-        rest = after;
-        if text.len() - rest.len() > 4 {
-            return None;
-        }
-    }
-    (rest.len() < text.len()).then_some((number as u16, rest)) // four digits fit
 }
 
 /// `dual-cidr-length = [ ip4-cidr-length ] [ "/" ip6-cidr-length ]` at the end of a term, and where it begins. It is looked
@@ -163,53 +79,6 @@ pub(super) fn cidr_length(text: &[u8], at: Range<usize>, most: u8) -> Result<u8,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The readers of the standard library are the slow and obvious ones.
-    #[test]
-    fn addresses_are_read_as_the_standard_library_reads_them() {
-        let mut seed = 11_u64;
-        let mut below = |limit: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (seed >> 33) as usize % limit
-        };
-        const PIECES: [&str; 20] = [
-            ":",
-            "::",
-            ".",
-            "0",
-            "1",
-            "9",
-            "25",
-            "255",
-            "256",
-            "a",
-            "F",
-            "db8",
-            "2001",
-            "fffff",
-            "g",
-            "192.0.2.1",
-            "00",
-            "1:2:3:4:5:6",
-            "::ffff:",
-            "/",
-        ];
-        let (mut sound4, mut sound6) = (0, 0);
-        for round in 0..200_000 {
-            let few = 1 + below(PIECES.len());
-            let text: String = match round % 4 {
-                0 => (0..4).map(|_| below(300).to_string()).collect::<Vec<_>>().join("."),
-                1 => (0..7 + below(3)).map(|_| format!("{:x}", below(70_000))).collect::<Vec<_>>().join(":"),
-                _ => (0..below(9)).map(|_| PIECES[below(few)]).collect(),
-            };
-            let (v4, v6) = (text.parse::<Ipv4Addr>().ok(), text.parse::<Ipv6Addr>().ok());
-            assert_eq!(ipv4(text.as_bytes()), v4, "{text}");
-            assert_eq!(ipv6(text.as_bytes()), v6, "{text}");
-            sound4 += usize::from(v4.is_some());
-            sound6 += usize::from(v6.is_some());
-        }
-        assert!(sound4 > 1000 && sound6 > 1000, "{sound4} {sound6}");
-    }
 
     #[test]
     fn networks_are_compared_by_their_prefix() {

@@ -8,8 +8,9 @@ use wide::u8x16;
 
 use super::Outcome;
 use super::macros::{MacroString, Place, Span};
-use super::network::{Prefix, cidr_length, dual_cidr_length, in_network4, in_network6, ipv4, ipv6};
+use super::network::{Prefix, cidr_length, dual_cidr_length, in_network4, in_network6};
 use crate::base::ParseError;
+use crate::base::ip::{ipv4, ipv6};
 
 /// A record whose syntax is right.
 ///
