@@ -78,9 +78,6 @@ impl<'a> Command<'a> {
         }
     }
 
-    // The commands with parameters are large, and moving one takes as long as reading it: each of these functions makes it in the
-    // place where it is wanted.
-
     #[inline(never)]
     fn mail(args: &'a [u8], quirks: &Quirks) -> Result<Self, CommandError> {
         match path::reverse(args, quirks) {
@@ -92,13 +89,9 @@ impl<'a> Command<'a> {
 
     #[inline(never)]
     fn mail_with(from: ReversePath<BorrowedAddress<'a>>, rest: &[u8], at: usize) -> Result<Self, CommandError> {
-        let mut command = Ok(Self::Mail { from, params: MailParams::default() });
-        if let Ok(Self::Mail { params, .. }) = &mut command
-            && let Err(error) = params.read(rest)
-        {
-            command = Err(error.later(at));
-        }
-        command
+        let mut params = MailParams::default();
+        params.read(rest).map_err(|error| error.later(at))?;
+        Ok(Self::Mail { from, params })
     }
 
     #[inline(never)]
@@ -112,13 +105,9 @@ impl<'a> Command<'a> {
 
     #[inline(never)]
     fn rcpt_with(to: ForwardPath<BorrowedAddress<'a>>, rest: &[u8], at: usize) -> Result<Self, CommandError> {
-        let mut command = Ok(Self::Rcpt { to, params: RcptParams::default() });
-        if let Ok(Self::Rcpt { params, .. }) = &mut command
-            && let Err(error) = params.read(rest)
-        {
-            command = Err(error.later(at));
-        }
-        command
+        let mut params = RcptParams::default();
+        params.read(rest).map_err(|error| error.later(at))?;
+        Ok(Self::Rcpt { to, params })
     }
 
     #[cold]
