@@ -10,7 +10,7 @@ use super::fields::{ContentType, Disposition, Ids};
 use super::scan::{Asked, FAR, FieldSpan, Places, key};
 use crate::address::{Entry, Mailboxes, list};
 use crate::base::Timestamp;
-use crate::text::transfer::Set;
+use crate::text::transfer::{self, Set};
 use crate::text::{charset, words};
 
 static LINE_END: Set = Set::of(b"\n");
@@ -194,26 +194,22 @@ impl<'a> Field<'a> {
     /// The value on one line: line ends before white space taken away (RFC 5322 §2.2.3), white space at both ends too.
     pub fn unfolded(self) -> Cow<'a, [u8]> {
         let value = self.value().trim_ascii();
-        let Some(first) = LINE_END.find(value) else { return Cow::Borrowed(value) };
-        let mut line = Vec::with_capacity(value.len());
-        let (mut piece, mut rest) = value.split_at(first);
-        loop {
-            line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
-            let Some(behind) = rest.strip_prefix(b"\n") else { return Cow::Owned(line) };
-            (piece, rest) = behind.split_at(LINE_END.find(behind).unwrap_or(behind.len()));
+        if LINE_END.find(value).is_none() {
+            return Cow::Borrowed(value);
         }
+        Cow::Owned(transfer::unfold(value).map_or_else(|line| line, String::into_bytes))
     }
 
     /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
     pub fn text(self) -> Cow<'a, str> {
         let value = self.value().trim_ascii();
-        if FOLD_OR_WORD.find(value).is_none() {
-            return charset::guess_piece(value);
+        if let Some(text) = FOLD_OR_WORD.none_in(value) {
+            return Cow::Borrowed(text);
         }
-        match self.unfolded() {
-            Cow::Borrowed(line) => words::decode_borrowed(line),
-            Cow::Owned(line) => Cow::Owned(words::decode_owned(line)),
+        if LINE_END.find(value).is_none() {
+            return words::decode_borrowed(value);
         }
+        Cow::Owned(transfer::unfold(value).unwrap_or_else(words::decode_owned))
     }
 
     /// The mailboxes in the value of a field such as From, To, Cc, those of groups among them.

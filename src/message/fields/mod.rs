@@ -183,7 +183,7 @@ impl<'a> Field<'a> {
     /// The value in the form that the name of the field asks for, decoded; text, where it is not in that form.
     pub fn read(self) -> Value<'a> {
         let text = || Value::Text(self.text());
-        match Form::of(self.name().as_bytes()) {
+        match Form::of(self.name_octets()) {
             None => text(),
             Some(Form::Mailboxes) => Value::Mailboxes(self.mailboxes()),
             Some(Form::Date) => self.date().map_or_else(text, Value::Date),

@@ -25,7 +25,7 @@ pub use quoted_printable::{
     LONGEST_BLANK, QuotedPrintableDecoder, decode_quoted_printable, encode_quoted_printable,
     encode_quoted_printable_binary, encode_quoted_printable_binary_into, encode_quoted_printable_into,
 };
-pub(crate) use vectors::{Set, escapes, plain_lines, text, unfolded_ends};
+pub(crate) use vectors::{Set, escapes, plain_lines, text, unfold, unfolded_ends};
 pub(super) use vectors::{decode_latin1, utf8};
 
 /// RFC 2045 §6.8: "encoded lines must be no longer than 76 characters".

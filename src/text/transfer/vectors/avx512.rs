@@ -141,7 +141,7 @@ const STAGE: usize = 4096;
 
 /// First the characters of the alphabet are moved together, then they are put together: so it does not matter where
 /// the lines end.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2,popcnt")]
 pub(super) fn decode_base64(encoded: &[u8], waiting: &mut Waiting, octets: &mut Vec<u8>) -> usize {
     let six_bits = table(&SIX_BITS);
     let mut stage = [0; STAGE + 64];
@@ -206,7 +206,7 @@ fn put_together(stage: &[u8; STAGE + 64], count: usize, octets: &mut Vec<u8>) {
     tail.finish();
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
 pub(super) fn encode_base64(octets: &[u8], out: &mut Vec<u8>) -> usize {
     let alphabet = load(ALPHABET);
     let line_end = _mm512_set1_epi16(i16::from_le_bytes(*b"\r\n"));
@@ -301,7 +301,7 @@ fn push_latin1(octets: __m256i, high: u64, tail: &mut Tail<'_>) {
     push(tail, _mm512_maskz_compress_epi8(kept, both), kept.count_ones() as usize);
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
 pub(super) fn is_ascii(octets: &[u8]) -> bool {
     let joined = |all, octets: &[u8; 64]| _mm512_or_si512(all, load(octets));
     let (blocks, rest) = octets.as_chunks::<256>();
@@ -314,7 +314,7 @@ pub(super) fn is_ascii(octets: &[u8]) -> bool {
     _mm512_movepi8_mask(vectors.iter().fold(load_first(rest).0, joined)) == 0
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
 pub(super) fn among(set: &[[u8; 64]; 2], octets: &[u8]) -> u64 {
     let (octets, there) = load_first(octets);
     let [low, high] = table(set);
@@ -322,18 +322,43 @@ pub(super) fn among(set: &[[u8; 64]; 2], octets: &[u8]) -> u64 {
     found & !_mm512_movepi8_mask(octets) & there
 }
 
-/// The first 64 octets, or as many as there are, and a bit for each.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn load_first(octets: &[u8]) -> (__m512i, u64) {
-    match octets.first_chunk() {
-        Some(block) => (load(block), u64::MAX),
-        None => {
-            let there = (1 << octets.len()) - 1; // fewer than 64
-            // SAFETY: no octet is read but those that the mask has, which are all of the slice.
-            (unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) }, there)
+/// Whether all are ASCII and none is in the set.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
+pub(super) fn is_ascii_without(set: &[[u8; 64]; 2], octets: &[u8]) -> bool {
+    let set = table(set);
+    let mut rest = octets;
+    loop {
+        let (octets, there) = load_first(rest);
+        if look_up(set, octets).1 & there != 0 {
+            return false;
         }
+        let Some(behind) = rest.get(64..) else { return true };
+        rest = behind;
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2,popcnt")]
+pub(super) fn unfold(octets: &[u8], line: &mut Vec<u8>) -> bool {
+    let mut tail = Tail::new(line, octets.len() + 64);
+    let (mut rest, mut odd) = (octets, 0);
+    while let [_, behind @ ..] = rest {
+        let ((octets, there), (next, _)) = (load_first(rest), load_first(behind));
+        let kept = there & !(is(octets, b'\n') | is(octets, b'\r') & is(next, b'\n'));
+        odd |= is(octets, b'?') | _mm512_movepi8_mask(octets);
+        push(&mut tail, _mm512_maskz_compress_epi8(kept, octets), kept.count_ones() as usize);
+        rest = rest.get(64..).unwrap_or_default();
+    }
+    tail.finish();
+    odd == 0
+}
+
+/// The first 64 octets, or as many as there are, and a bit for each: without a branch, for nobody can foretell what is short.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
+fn load_first(octets: &[u8]) -> (__m512i, u64) {
+    let there = _bzhi_u64(u64::MAX, octets.len().min(64) as u32); // at most 64
+    // SAFETY: no octet is read but those that the mask has, which are all in the slice.
+    (unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) }, there)
 }
 
 /// A bit for an octet that may begin an odd pair, and one for a LF.
@@ -349,7 +374,7 @@ const fn class(one: u8, two: u8) -> [[u8; 64]; 2] {
 }
 
 /// To the octet.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
 pub(super) fn plain_lines(text: &[u8]) -> usize {
     let odd = odd_pairs(text);
     if odd != 0 {
@@ -385,7 +410,7 @@ pub(super) fn plain_lines(text: &[u8]) -> usize {
 
 /// Which of the first 64 octets begin a pair that is odd, a bit for each.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
 fn odd_pairs(text: &[u8]) -> u64 {
     let (this, _) = load_first(text);
     let (next, there) = load_first(text.get(1..).unwrap_or_default());

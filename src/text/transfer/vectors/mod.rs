@@ -1,6 +1,6 @@
 //! Base64, quoted-printable and ISO-8859-1 in vectors, where the processor has AVX-512 with VBMI2, or (but for the last)
 //! AVX2; elsewhere the functions here do nothing, and plain code does their work. Only `marks`, `escapes`, `plain_lines`,
-//! `Set` and what takes octets as text are for every processor.
+//! `Set`, `unfold` and what takes octets as text are for every processor.
 //!
 //! They are shortcuts: each does some of the work from the front, says how much, and leaves to the plain code whatever is
 //! out of the ordinary. The plain code is also what the tests and the fuzz target `transfer` hold them against.
@@ -328,6 +328,52 @@ impl Set {
             return None;
         }
         octets.iter().position(|octet| self.has(*octet))
+    }
+
+    /// The octets as text, where they are ASCII and none of them is in it. It may say no of long ones for which there are no
+    /// vectors.
+    pub(crate) fn none_in<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
+        if !self.is_ascii_without(octets) {
+            return None;
+        }
+        // SAFETY: ASCII is valid UTF-8.
+        Some(unsafe { std::str::from_utf8_unchecked(octets) })
+    }
+
+    fn is_ascii_without(&self, octets: &[u8]) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_here() {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { avx512::is_ascii_without(&self.0, octets) };
+        }
+        is_ascii_plain(octets) && !octets.iter().any(|octet| self.has(*octet))
+    }
+}
+
+/// The octets without their line ends: each LF, and the CR before it. As text at once, where all are ASCII and no `?` is among
+/// them, without which no word is encoded (RFC 2047 §2); where there are no vectors as octets.
+pub(crate) fn unfold(octets: &[u8]) -> Result<String, Vec<u8>> {
+    let mut line = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    if avx512::is_here() {
+        // SAFETY: the processor has what the function is compiled for.
+        if !unsafe { avx512::unfold(octets, &mut line) } {
+            return Err(line);
+        }
+        // SAFETY: ASCII is valid UTF-8.
+        return Ok(unsafe { String::from_utf8_unchecked(line) });
+    }
+    unfold_plain(octets, &mut line);
+    Err(line)
+}
+
+fn unfold_plain(octets: &[u8], line: &mut Vec<u8>) {
+    line.reserve_exact(octets.len());
+    let (mut from, ends) = (0, memchr::memchr_iter(b'\n', octets));
+    for end in ends.chain([octets.len()]) {
+        let piece = octets.get(from..end).unwrap_or_default();
+        line.extend_from_slice(if end < octets.len() { piece.strip_suffix(b"\r").unwrap_or(piece) } else { piece });
+        from = end + 1;
     }
 }
 

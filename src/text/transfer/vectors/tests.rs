@@ -55,3 +55,59 @@ fn sets_have_their_characters() {
     }
     assert_eq!(set.among(b""), 0);
 }
+
+#[test]
+fn text_has_none_of_a_set() {
+    let set = Set::of(b"\n=");
+    for len in [0, 1, 15, 63, 64, 65, 127, 128, 200, 300] {
+        for odd in [&b""[..], b"=", b"\n", b"\x8a", "é".as_bytes()] {
+            for at in [0, 1, len / 2, len] {
+                let octets = [&vec![b'a'; at.min(len)][..], odd, &vec![b'b'; len - at.min(len)]].concat();
+                let expected = std::str::from_utf8(&octets).ok().filter(|_| odd.is_empty());
+                for level in [Level::Plain, Level::Avx512] {
+                    LIMIT.set(level);
+                    let found = set.none_in(&octets);
+                    // Without vectors what is long is left to others.
+                    assert!(found == expected || found.is_none() && octets.len() >= WORTH, "{level:?} {len} {at}");
+                }
+            }
+        }
+    }
+    LIMIT.set(Level::Avx512);
+}
+
+#[test]
+fn line_ends_are_taken_out() {
+    let pieces =
+        [&b"\r"[..], b"\n", b"\r\n", b"\r\n ", b"a", b"?", b"\xc3\xa9", b"\x8a\x8d", &[b'x'; 61], &[b'y'; 130]];
+    let mut random = 1_u64;
+    for round in 0..3000 {
+        let mut octets = Vec::new();
+        for _ in 0..round % 8 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            octets.extend_from_slice(pieces[(random >> 33) as usize % pieces.len()]);
+        }
+        // As the octets say one by one.
+        let mut expected = Vec::new();
+        for (at, octet) in octets.iter().enumerate() {
+            let ends = *octet == b'\n' || *octet == b'\r' && octets.get(at + 1) == Some(&b'\n');
+            expected.extend((!ends).then_some(*octet));
+        }
+        for level in [Level::Plain, Level::Avx512] {
+            LIMIT.set(level);
+            match unfold(&octets) {
+                Ok(line) => {
+                    assert_eq!(line.as_bytes(), expected, "{octets:?}");
+                    assert!(line.is_ascii() && !line.contains('?'), "{octets:?}");
+                }
+                Err(line) => {
+                    assert_eq!(line, expected, "{octets:?}");
+                    let plain = line.is_ascii() && !line.contains(&b'?');
+                    #[cfg(target_arch = "x86_64")]
+                    assert!(!plain || level == Level::Plain || !avx512::is_here(), "{octets:?}");
+                }
+            }
+        }
+    }
+    LIMIT.set(Level::Avx512);
+}
