@@ -153,6 +153,26 @@ fn second_reader(input: &[u8]) -> Option<String> {
     read(input, false, &mut Vec::new())
 }
 
+/// The value of the first field of a name.
+fn value_of(fields: &[Vec<u8>], name: &str) -> Option<Vec<u8>> {
+    fields.iter().find_map(|field| {
+        let (own, value) = field.split_at(field.iter().position(|octet| *octet == b':')?);
+        let own = String::from_utf8_lossy(own);
+        own.trim_end_matches([' ', '\t']).eq_ignore_ascii_case(name).then(|| value[1..].to_vec())
+    })
+}
+
+/// The boundary in a Content-Type, if it is a multipart.
+fn boundary_of(content_type: &[u8]) -> Option<Vec<u8>> {
+    let content_type = facteur::message::ContentType::parse(content_type).filter(|own| own.kind() == "multipart")?;
+    let params = content_type.params();
+    let boundary = match params.octets("boundary") {
+        Some(octets) => octets.to_vec(),
+        None => params.value("boundary")?.into_bytes(),
+    };
+    Some(boundary.trim_ascii_end().to_vec()).filter(|boundary| !boundary.is_empty())
+}
+
 fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<String> {
     let lines: Vec<&[u8]> = octets.split_inclusive(|octet| *octet == b'\n').collect();
     let is_blank = |line: &[u8]| matches!(line, b"\n" | b"\r\n");
@@ -161,6 +181,11 @@ fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<Stri
         let name = name.strip_suffix(b"\r\n").unwrap_or(name);
         let end = name.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |at| at + 1);
         line.contains(&b':') && end > 0 && name[..end].iter().all(|octet| (33..127).contains(octet))
+    };
+    // Behind its boundary a multipart has no field, whether a blank line stands there or not.
+    let is_own = |line: &[u8], fields: &[Vec<u8>]| {
+        let own = value_of(fields, "content-type").and_then(|value| boundary_of(&value));
+        own.is_some_and(|own| line.strip_prefix(b"--").is_some_and(|rest| rest.starts_with(&own)))
     };
     // The header.
     let mut fields: Vec<Vec<u8>> = Vec::new();
@@ -177,10 +202,12 @@ fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<Stri
         let field = line.strip_prefix(b"\xef\xbb\xbf").filter(|field| n == 0 && is_field(field)).unwrap_or(line);
         if matches!(line[0], b' ' | b'\t') && !fields.is_empty() {
             fields.last_mut().unwrap().extend_from_slice(line);
+        } else if is_own(line, &fields) {
+            (body, has_body) = (n, true);
+            break;
         } else if is_field(field)
             || n == 0 && (line.starts_with(b"From ") || line.starts_with(b">From "))
-            || is_field(next)
-            || !fields.is_empty() && is_blank(next)
+            || !is_own(next, &fields) && (is_field(next) || !fields.is_empty() && is_blank(next))
         {
             fields.push(field.to_vec());
         } else {
@@ -191,15 +218,7 @@ fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<Stri
     }
     let rest: Vec<u8> = lines[body..].concat();
     let leaf = |header: usize| Some(format!("{header}+{}[]", octets.len() - header));
-    let value = |name: &str| {
-        fields.iter().find_map(|field| {
-            let (own, value) = field.split_at(field.iter().position(|octet| *octet == b':')?);
-            String::from_utf8_lossy(own)
-                .trim_end_matches([' ', '\t'])
-                .eq_ignore_ascii_case(name)
-                .then(|| value[1..].to_vec())
-        })
-    };
+    let value = |name: &str| value_of(&fields, name);
     let content_type = value("content-type");
     let parsed = content_type.as_deref().map(facteur::message::ContentType::parse);
     let encoded =
@@ -219,15 +238,7 @@ fn read(octets: &[u8], in_digest: bool, outer: &mut Vec<Vec<u8>>) -> Option<Stri
     if kind != "multipart" {
         return leaf(header);
     }
-    let params = Params::parse(content_type.as_deref().unwrap_or_default());
-    let boundary = match params.octets("boundary") {
-        Some(octets) => octets.to_vec(),
-        None => params.value("boundary").unwrap_or_default().into_bytes(),
-    };
-    let boundary = boundary.trim_ascii_end().to_vec();
-    if boundary.is_empty() {
-        return leaf(header);
-    }
+    let Some(boundary) = boundary_of(content_type.as_deref().unwrap_or_default()) else { return leaf(header) };
     if outer.iter().any(|other| other.starts_with(&boundary) || boundary.starts_with(other)) {
         return None;
     }

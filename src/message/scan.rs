@@ -237,6 +237,7 @@ pub(super) fn scan(raw: &[u8], limits: &Limits, tree: &mut Tree) {
         depth: 0,
         content_type: None,
         encoding: None,
+        own: None,
         boundaries: Vec::new(),
     };
     scan.run();
@@ -255,6 +256,8 @@ struct Scan<'a, 't> {
     /// What the header that was read last says, by the number of the field.
     content_type: Option<usize>,
     encoding: Option<usize>,
+    /// The boundary in the Content-Type that is field so many, once a line of its header asked for it.
+    own: Option<(usize, Option<Cow<'a, [u8]>>)>,
     boundaries: Vec<Boundary<'a>>,
 }
 
@@ -478,6 +481,10 @@ impl<'a> Scan<'a, '_> {
                 if let Some(cut) = self.delimiter_at(at) {
                     return Line::Delimiter(cut);
                 }
+                if self.begins_with_own(at, at) {
+                    self.defect(DefectKind::MissingBlankLine, at);
+                    return Line::Body;
+                }
             }
             _ => {}
         }
@@ -517,18 +524,36 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// Whether a line that is no field stands in a header all the same: a header follows it, so the body has not begun.
-    fn belongs_to_header(&self, at: usize, next: usize, start: usize, first: usize) -> bool {
+    fn belongs_to_header(&mut self, at: usize, next: usize, start: usize, first: usize) -> bool {
         let line = self.raw.get(at..next).unwrap_or_default();
         let after = self.raw.get(next..).unwrap_or_default();
         // The line that mbox puts before a message, and that some programs leave there.
         if at == start && (line.starts_with(b"From ") || line.starts_with(b">From ")) {
             return true;
         }
-        if after.starts_with(b"--") && self.boundary_at(next).is_some() {
+        if after.starts_with(b"--") && (self.boundary_at(next).is_some() || self.begins_with_own(next, at)) {
             return false;
         }
         let follows_a_field = self.tree.fields.len() > first;
         colon(after).is_some() || follows_a_field && matches!(after, [b'\n', ..] | [b'\r', b'\n', ..])
+    }
+
+    /// Whether the line at `at`, which begins with two hyphens, is a delimiter line of the multipart whose header is being read and
+    /// whose fields end at `end`: its body has begun, though a blank line is missing.
+    fn begins_with_own(&mut self, at: usize, end: usize) -> bool {
+        let Some(n) = self.content_type else { return false };
+        if self.own.as_ref().is_none_or(|(known, _)| *known != n) {
+            let field = |n: usize| self.tree.fields.get(n);
+            let end = field(n + 1).map_or(end, |next| next.start as usize);
+            let value = field(n).and_then(|span| {
+                let field = self.raw.get(span.start as usize..end)?;
+                field.get(span.colon(field) + 1..)
+            });
+            let value = value.filter(|value| matches!(fields::composite(value), Composite::Multipart { .. }));
+            self.own = Some((n, value.and_then(fields::boundary)));
+        }
+        let line = self.raw.get(at + 2..).unwrap_or_default();
+        matches!(&self.own, Some((_, Some(own))) if line.starts_with(own))
     }
 
     /// Decides from its header what a part is, and opens the boundary of a multipart. Where no body follows the header
@@ -818,6 +843,22 @@ mod tests {
             ("From x y\nA: b\n\ny".to_owned(), r"From x y\nA: b\n\n|y", vec![(NotAField, 0)]),
             // multiparts
             (format!("{MIXED}--b\n\nx\n--b--\n"), r"[\n|x]", vec![]),
+            // RFC 2046 §5.1.1: nothing but a delimiter line begins with the boundary, so it is no field
+            (
+                "Content-Type: multipart/mixed; boundary=b\n--b\nA: b\n\nx\n--b--\n".to_owned(),
+                r"[A: b\n\n|x]",
+                vec![(MissingBlankLine, 42)],
+            ),
+            (
+                "Content-Type: multipart/mixed; boundary=b\njunk\n--b: x\n\nx\n--b--\n".to_owned(),
+                r"[\n|x]",
+                vec![(MissingBlankLine, 42), (LooseBoundary, 47)],
+            ),
+            (
+                "Content-Type: text/plain; boundary=b\n--b: x\n\ny".to_owned(),
+                "Content-Type: text/plain; boundary=b\\n--b: x\\n\\n|y",
+                vec![],
+            ),
             (format!("{MIXED}--b \t\n\nx\n--b-- \nepilogue"), r"[\n|x]", vec![]),
             (format!("{MIXED}--b\r\n\r\nx\r\n\r\n--b--"), r"[\r\n|x\r\n]", vec![(BareLf, 41), (BareLf, 42)]),
             (
@@ -877,6 +918,14 @@ mod tests {
         assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
         let kinds = |message: &Message| message.defects().iter().map(|defect| defect.kind).collect::<Vec<_>>();
         assert_eq!(kinds(&message), [SameBoundary]);
+        // As in a message of its own, where a line that is no field ends the header.
+        let inner = "Content-Type: multipart/mixed; boundary=bc\njunk\n--bc: x\n\nx\n--bc--\n";
+        let message = Message::parse(format!("{MIXED}--b\n{inner}--b--\n"));
+        assert_eq!(shown(message.root()), r"[[\n|x]]");
+        assert_eq!(shown(Message::parse(inner).root()), r"[\n|x]");
+        // RFC 2046 §5.1.2: in the header itself it is that of the outer one.
+        let message = Message::parse(format!("{MIXED}--b\n{}--b--\n", inner.replace("junk\n", "")));
+        assert_eq!(shown(message.root()), r"[Content-Type: multipart/mixed; boundary=bc| \n|x |]");
         // The same twice: the inner one first.
         let message = Message::parse(format!("{MIXED}{}--b\n\nx\n--b--\n--b\n\ny\n--b--\n", INNER.replace("=c", "=b")));
         assert_eq!(shown(message.root()), r"[[\n|x] \n|y]");
@@ -925,6 +974,7 @@ mod tests {
             format!("{MIXED}--b\n{}", repeated("-")),
             repeated("A:\n"),
             repeated("junk\nA:\n"),
+            format!("Content-Type: multipart/mixed; {}boundary=b\n{}", repeated("a=b; "), repeated("--a: b\n")),
             repeated(" \n"),
             format!("A: b\n{}", repeated(" \n")),
             repeated("x"),
