@@ -183,6 +183,8 @@ struct Element {
     /// How many words stand before those.
     before: usize,
     comments: Vec<Vec<u8>>,
+    /// Its signs stand where no reader expects them, so that readers differ in which address is meant.
+    loose: bool,
 }
 
 impl Element {
@@ -203,16 +205,25 @@ impl Element {
         let mut odd = Odd { comments, ..Odd::default() };
         let at_signs = |words: &[Word]| words.iter().filter(|word| word.is(b'@')).count();
         if let Some(angle) = &self.angle {
-            let address;
-            (odd.route, address) = split_route(angle);
-            odd.ambiguous = at_signs(address) + at_signs(self.words.get(self.before..).unwrap_or_default()) > 1;
-            (odd.local, odd.domain) = split_address(address);
-            odd.raw_name = name.or_else(comment);
+            let (route, words) = split_route(angle);
+            // RFC 5322 §4.4 has white space around dots and the at sign only: other words in the brackets are none of the
+            // address, and joined to it they would make one that nobody wrote. A URI loses its white space (RFC 2369 §2).
+            let is_uri = words.iter().any(|word| word.is(b':'));
+            let address = address_among(words).filter(|_| !is_uri).unwrap_or(0..words.len());
+            let others = words.iter().take(address.start).chain(words.iter().skip(address.end));
+            odd.ambiguous = self.loose
+                || address.len() < words.len()
+                || at_signs(words) + at_signs(self.words.get(self.before..).unwrap_or_default()) > 1;
+            let names = [self.phrase(), phrase(others)];
+            let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).collect();
+            odd.raw_name = Some(names.join(&b' ')).filter(|name| !name.is_empty()).or_else(comment);
+            (odd.local, odd.domain) = split_address(words.get(address).unwrap_or_default());
+            odd.route = route;
         } else if let Some(address) = address_among(&self.words) {
             // A name without brackets behind it, as people type it: `Ada Lovelace ada@a.test`.
             let (before, after) = (self.words.iter().take(address.start), self.words.iter().skip(address.end));
             let name = phrase(before.chain(after).filter(|word| !word.is(b'>')));
-            odd.ambiguous = at_signs(&self.words) > 1;
+            odd.ambiguous = self.loose || at_signs(&self.words) > 1;
             (odd.local, odd.domain) = split_address(self.words.get(address).unwrap_or_default());
             odd.raw_name = Some(name).filter(|name| !name.is_empty()).or_else(comment);
         } else if let [word @ Word { quoted: false, .. }] = &self.words[..] {
@@ -423,6 +434,8 @@ impl<'a> Reader<'a> {
         let mut in_route = false;
         let mut at_sign = false;
         let mut spaced = false;
+        // Brackets in brackets, without anything between them.
+        let mut doubled = 0_usize;
         while let Some(octet) = self.text.get(self.at).copied() {
             let from = self.at;
             let seen_angle = element.angle.is_some();
@@ -456,10 +469,14 @@ impl<'a> Reader<'a> {
                 b'[' => {
                     // domain-literal: the colons inside are no separators
                     let rest = self.text.get(from..).unwrap_or_default();
-                    let end =
-                        rest.iter().skip(1).position(|octet| matches!(octet, b']' | b'[' | b',' | b'>' | b'<' | b'"'));
-                    let len = match end {
-                        Some(len) if rest.get(len + 1) == Some(&b']') => len + 2,
+                    let end = rest.iter().skip(1).position(|octet| b"][,><\"(".contains(octet));
+                    let len = match end.map(|len| (len, rest.get(len + 1))) {
+                        Some((len, Some(b']'))) => len + 2,
+                        // A comment or a string to some, and part of the literal to others.
+                        Some((_, Some(b'(' | b'"'))) => {
+                            element.loose = true;
+                            1
+                        }
                         _ => 1,
                     };
                     let octets = rest.get(..len).unwrap_or_default().to_vec();
@@ -484,13 +501,34 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return (element, End::Group);
                 }
+                // RFC 5322 §3.4 has no group in a group: its name stands with the first of its members.
+                b':' if !in_angle && in_group && !seen_angle && !at_sign => {
+                    element.loose |= !here.is_empty();
+                    self.at += 1;
+                    spaced = true;
+                    continue;
+                }
                 b'<' if !in_angle && !seen_angle => {
                     (element.angle, element.before) = (Some(Vec::new()), element.words.len());
                     in_angle = true;
                     self.at += 1;
                 }
+                // `Ada < Lovelace <ada@a.test>`, and `<<ada@a.test>>`: the innermost brackets are those of the address.
+                b'<' if in_angle => {
+                    let outside = std::mem::take(here);
+                    element.loose |= !outside.is_empty();
+                    doubled += usize::from(outside.is_empty());
+                    element.words.extend(outside);
+                    element.before = element.words.len();
+                    in_route = false;
+                    self.at += 1;
+                }
                 b'>' if in_angle => {
                     in_angle = false;
+                    self.at += 1;
+                }
+                b'>' if seen_angle && doubled > 0 => {
+                    doubled -= 1; // more than 0
                     self.at += 1;
                 }
                 b'@' | b':' | b',' | b'<' | b'>' | b';' => {
@@ -523,7 +561,10 @@ impl<'a> Reader<'a> {
                     self.at = n + 1;
                     return Some(octets);
                 }
-                b'\\' => octets.extend(rest.next().map(|(_, octet)| *octet)),
+                // What is folded is unfolded first (RFC 5322 §2.2.3): the octet behind the fold is quoted.
+                b'\\' => {
+                    octets.extend(rest.find(|(_, octet)| !matches!(octet, b'\r' | b'\n')).map(|(_, octet)| *octet))
+                }
                 b'\r' | b'\n' => {}
                 _ => octets.push(*octet),
             }
@@ -557,7 +598,7 @@ fn unescaped(comment: &[u8]) -> Vec<u8> {
     let mut rest = comment.iter();
     while let Some(octet) = rest.next() {
         match octet {
-            b'\\' => octets.extend(rest.next()),
+            b'\\' => octets.extend(rest.find(|octet| !matches!(octet, b'\r' | b'\n'))),
             b'\r' | b'\n' => {}
             _ => octets.push(*octet),
         }
@@ -671,7 +712,18 @@ mod tests {
             ("<>", "<>"),
             ("<ada>", "<ada>"),
             ("g: a@b", "g[<a@b>]"),
-            ("g:h:a@b;", "g[<h:a@b>]"),
+            ("g:h:a@b;", "g[h <a@b>]"),
+            ("Ada : : Lovelace <a@b>", "Ada[Lovelace <a@b>]"),
+            ("<<a@b>>", "<a@b>"),
+            ("Ada > L < Lovelace <a@b>, c@d", "Ada > L Lovelace <a@b> <c@d>"),
+            ("<Ada a@b>", "Ada <a@b>"),
+            ("Ada <\"a b\"@c.d Lovelace>", "Ada Lovelace <a b@c.d>"),
+            ("Ada <a@b c@d>", "Ada a@b <c@d>"),
+            ("<mailto:a@b?c=\r\n d>", "<mailto:a@b?c=d>"),
+            ("[ ( ] <a@b> ) <c@d>", "[ <c@d>"),
+            ("Ada @[ ( ] <a@b> ) <c@d>", "Ada @[ <c@d>"),
+            ("\"a\\\r\n b\" <c@d>", "a b <c@d>"),
+            ("c@d (a\\\r\n b)", "a b <c@d>"),
             ("=?utf-8?q?Andr=C3=A9?= P. <a@b>", "André P. <a@b>"),
             ("[Ticket 1] <a@b>", "[Ticket 1] <a@b>"),
             // names without brackets
@@ -706,6 +758,13 @@ mod tests {
             ("a@b (c@d", true),
             ("g: a@b c@d;", true),
             ("a@b\u{c}c@d", true),
+            ("<Ada a@b>", true),
+            ("Ada < Lovelace <a@b>", true),
+            ("[ ( ] <a@b> ) <c@d>", true),
+            ("g: h: a@b;", true),
+            ("<<a@b>>", false),
+            ("[Ticket 1] <a@b>", false),
+            ("<mailto:a@b?c= d>", false),
             ("a@b", false),
             ("Ada a@b Lovelace", false),
             // As programs write it for lists.
