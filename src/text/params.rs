@@ -139,8 +139,10 @@ impl Params {
         // RFC 2231 §4: a single "name*" carries its charset; §3: sections count from 0 without gaps.
         let single = sections.first().is_some_and(|section| section.number.is_none());
         let sections = if single { sections.get(..1)? } else { &sections[..] };
-        let mut label = None;
+        let mut label: Option<&str> = None;
         let mut octets = Vec::new();
+        // Encoded sections are decoded together: some writers cut them within an escape.
+        let mut encoded = Vec::new();
         let mut before = None;
         for section in sections {
             // Two of the same number: the first counts. Gaps are closed, as most readers do.
@@ -148,22 +150,28 @@ impl Params {
                 continue;
             }
             let mut value = section.value;
-            if section.encoded && before.is_none() {
-                // initial-section with charset: charset "'" language "'" value
-                let mut parts = value.splitn(3, |octet| *octet == b'\'');
-                if let (Some(charset), Some(_), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
-                    label = std::str::from_utf8(charset).ok();
-                    value = rest;
-                }
-            }
             if section.encoded {
-                decode_percent(value, &mut octets)
+                // initial-section with charset: charset "'" language "'" value. Some writers repeat it in each section, where an
+                // apostrophe cannot stand for itself (RFC 2231 §7, attribute-char).
+                let mut parts = value.splitn(3, |octet| *octet == b'\'');
+                if let (Some(charset), Some(language), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
+                    let again = charset.is_empty() && language.is_empty()
+                        || label.is_some_and(|label| charset.eq_ignore_ascii_case(label.as_bytes()));
+                    if before.is_none() {
+                        label = std::str::from_utf8(charset).ok();
+                    }
+                    value = if before.is_none() || again { rest } else { value };
+                }
+                encoded.extend_from_slice(value);
             } else {
-                octets.extend_from_slice(value)
+                decode_percent(&encoded, &mut octets);
+                encoded.clear();
+                octets.extend_from_slice(value);
             }
             before = Some(section.number);
         }
         before?;
+        decode_percent(&encoded, &mut octets);
         match label {
             Some(label) => Some(charset::decode_piece(label, &octets).into_owned()),
             None => Some(words::decode(&octets)),
@@ -338,7 +346,7 @@ impl<'a> Reader<'a> {
         });
         let (len, comment) = cut.unwrap_or((end, false));
         self.at += if comment { end } else { len };
-        Cow::Borrowed(value.get(..len).unwrap_or_default().trim_ascii_end())
+        unfolded(value.get(..len).unwrap_or_default().trim_ascii_end())
     }
 
     /// `quoted-string`; the end of the text ends it too. Folding inside is unfolded.
@@ -358,7 +366,9 @@ impl<'a> Reader<'a> {
             match octet {
                 b'"' => break,
                 b'\\' => {
-                    // Windows senders put paths inside without doubling the backslash; it is an escape all the same.
+                    // Windows senders put paths inside without doubling the backslash; it is an escape all the same. What is
+                    // folded is unfolded first.
+                    self.at += self.rest().iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
                     value.extend(self.peek());
                     self.at += 1;
                 }
@@ -367,6 +377,14 @@ impl<'a> Reader<'a> {
             }
         }
         Cow::Owned(value)
+    }
+}
+
+/// A value without quotes, as it stands but for its folds (RFC 5322 §2.2.3).
+fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memchr2(b'\r', b'\n', value) {
+        None => Cow::Borrowed(value),
+        Some(_) => value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect(),
     }
 }
 
@@ -615,6 +633,14 @@ mod tests {
             ("a/b; n*=no-quotes", "n", Some("no-quotes")),
             ("a/b; n*=%zz%4", "n", Some("%zz%4")),
             ("a/b; n*0*=utf-8''%C3; n*1*=%A9", "n", Some("é")),
+            ("a/b; n*0*=utf-8''a%2; n*1*=0b%C; n*2*=3%A9", "n", Some("a bé")),
+            ("a/b; n*0*=utf-8''%C3; n*1=\"%A9\"", "n", Some("\u{fffd}%A9")),
+            // the charset in each section
+            ("a/b; n*0*=utf-8''%C3; n*1*=UTF-8''%A9; n*2*=utf-8'en'x", "n", Some("éx")),
+            ("a/b; n*0*=utf-8''a; n*1*=''b; n*2*=c''d; n*3=utf-8''e", "n", Some("abc''dutf-8''e")),
+            // folds
+            ("a/b; n=c\r\n d\r\n\te; m=f", "n", Some("c d\te")),
+            ("a/b; n=\"c\\\r\n d\"", "n", Some("c d")),
             ("a/b; n*0*=utf-8''a%20; n*1=b%20; n*2*=c%20", "n", Some("a b%20c ")),
         ] {
             assert_eq!(value(text, name).as_deref(), expected, "{text}");
