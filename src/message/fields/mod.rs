@@ -537,6 +537,14 @@ impl<'a> Ids<'a> {
                         _ => id = Some(Vec::new()),
                     }
                 }
+                // RFC 5322 §4.5.4, obs-id-left: a local part, which may be quoted. What the quotes hold stays as it stands.
+                (b'"', Some(id)) => {
+                    let rest = self.value.get(from..).unwrap_or_default();
+                    let end = rest.iter().skip(1).position(|octet| matches!(octet, b'"' | b'<' | b'>'));
+                    let len = end.filter(|len| rest.get(len + 1) == Some(&b'"')).map_or(1, |len| len + 2);
+                    id.extend(rest.iter().take(len).filter(|octet| !matches!(octet, b'\r' | b'\n')));
+                    self.at = from + len;
+                }
                 (b'>', Some(_)) => {
                     if let Some(id) = id.take().filter(|id| !id.is_empty()) {
                         return Some(Cow::Owned(charset::guess(&id).into_owned()));
@@ -675,6 +683,8 @@ mod tests {
             // RFC 5322 §A.6.3
             ("<1234   @   local(blah)  .machine .example>", vec!["1234@local.machine.example"]),
             ("(<no@id>) <a(b@c>", vec!["a(b@c"]),
+            ("<\"a b\" @c> <\"d\r\n e\"@f>", vec!["\"a b\"@c", "\"d e\"@f"]),
+            ("<a \"b@c> <d\"e@f>", vec!["a\"b@c", "d\"e@f"]),
             (" a@b, c@d", vec!["a@b", "c@d"]),
             ("Your message of Monday <a@b>", vec!["a@b"]),
             ("<a@b", vec!["a@b"]),
