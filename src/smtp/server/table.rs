@@ -165,6 +165,9 @@ impl Server {
                 self.no(State::Unwelcome(reply), &said)
             }
             (state, Command::Noop) => self.no(state, &ok()),
+            // RFC 3207 §4: "530 Must issue a STARTTLS command first" to all but NOOP, EHLO, STARTTLS and QUIT. A client that says
+            // HELO hears it at its next command.
+            (state, command) if tls_missing && !leads_to_tls(&command) => self.no(state, &tls_first()),
             (state, Command::Help(_)) => {
                 let help = self.help();
                 self.no(state, &help)
@@ -190,8 +193,6 @@ impl Server {
             (_, Command::Rset) => self.no(State::Idle, &ok()),
 
             (state, Command::StartTls) => self.start_tls(state),
-            // RFC 3207 §4: "530 Must issue a STARTTLS command first" to all but NOOP, EHLO, STARTTLS and QUIT.
-            (state, _) if tls_missing => self.no(state, &tls_first()),
 
             (state, Command::Vrfy { text, smtputf8 }) if self.config.screen.vrfy => {
                 let question = Question::Lookup { back: Box::new(state), standard: cannot_verify() };
@@ -311,8 +312,10 @@ impl Server {
         self.no(State::Idle, &refusal)
     }
 
-    /// A line of the exchange (RFC 4954 §4): base64, or `*` to cancel.
+    /// A line of the exchange (RFC 4954 §4): base64, or `*` to cancel. White space at its end says nothing, as in commands (RFC 5321
+    /// §4.1.1).
     fn response(&mut self, mut exchange: ServerExchange, line: &[u8]) -> Option<ServerEvent> {
+        let line = line.trim_ascii_end();
         if line == b"*" {
             return self.no(State::Idle, &Reply::new(501, Enhanced(5, 7, 0), "authentication cancelled"));
         }
@@ -463,6 +466,11 @@ impl Server {
 /// A challenge of AUTH.
 pub(super) fn challenge(octets: &[u8]) -> Reply {
     Reply::new(334, None, BASE64_STANDARD.encode(octets))
+}
+
+/// Whether a client that has no TLS yet needs the command to get it.
+fn leads_to_tls(command: &Command<'_>) -> bool {
+    matches!(command, Command::Helo(_) | Command::Ehlo(_) | Command::Lhlo(_) | Command::StartTls)
 }
 
 /// The answer to a message that the machine refuses.
