@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::{Xtext, xtext};
-use crate::address::Name;
+use crate::address::{Domain, Name};
 use crate::base::ParseError;
 
 /// What a proxy or a filter says of the client before it, each attribute at most once.
@@ -149,9 +149,12 @@ fn value_of(attribute: Attribute, value: &[u8]) -> Result<AttributeValue, &'stat
         Attribute::Port | Attribute::DestPort => {
             text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u16>().is_ok()
         }
+        // XCLIENT_README has a hostname there. What a client says of itself (HELO) may be anything.
+        Attribute::Name => text.parse::<Domain>().is_ok(),
+        Attribute::Source => text.eq_ignore_ascii_case("LOCAL") || text.eq_ignore_ascii_case("REMOTE"),
         _ => true,
     };
-    if sound { Ok(AttributeValue::Known(text)) } else { Err("an address or a port") }
+    if sound { Ok(AttributeValue::Known(text)) } else { Err("an address, a port, a host name, LOCAL or REMOTE") }
 }
 
 /// An IPv4 address as it stands, an IPv6 address after `IPV6:`.
