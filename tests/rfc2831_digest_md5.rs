@@ -105,6 +105,9 @@ fn a_server_refuses_what_is_not_for_it() {
         (7, "qop=auth-int"),
         (7, "charset=latin1"),
         (7, "charset=utf-8,username=\"\u{7}\""),
+        (7, "maxbuf=large"),
+        (7, "maxbuf=1,maxbuf=2"),
+        (7, "cipher=rc4,cipher=des"),
         (7, "x=\"y"),
         (7, "x"),
     ] {
@@ -130,6 +133,9 @@ fn a_client_refuses_what_it_cannot_answer() {
         "nonce=\"x\",algorithm=md5-sess,algorithm=md5-sess",
         "nonce=\"x\",algorithm=md5-sess,qop=\"auth-int,auth-conf\"",
         "nonce=\"x\",algorithm=md5-sess,maxbuf=1,maxbuf=2",
+        "nonce=\"x\",algorithm=md5-sess,maxbuf=large",
+        "nonce=\"x\",algorithm=md5-sess,stale=true,stale=true",
+        "nonce=\"x\",algorithm=md5-sess,cipher=\"rc4\",cipher=\"des\"",
         "nonce=\"x,algorithm=md5-sess",
     ] {
         let (_, mut client) = login("c").choose(&["DIGEST-MD5"], &channel("imap"), 0).unwrap();

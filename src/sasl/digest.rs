@@ -81,6 +81,16 @@ fn once<'a>(all: &'a [(String, Vec<u8>)], name: &str) -> Result<Option<&'a [u8]>
     if values.next().is_some() { Err(fault("a directive once", 0)) } else { Ok(value) }
 }
 
+/// Directives that mean something to security layers alone. §2.1.1 and §2.1.2: of more than one of them "the client MUST abort the
+/// authentication exchange", and so must the server.
+fn check_unused(all: &[(String, Vec<u8>)]) -> Result<(), ParseError> {
+    once(all, "cipher")?;
+    match once(all, "maxbuf")? {
+        Some(size) if size.is_empty() || !size.iter().all(u8::is_ascii_digit) => Err(fault("maxbuf in octets", 0)),
+        _ => Ok(()),
+    }
+}
+
 /// What goes into the hashes besides the password.
 #[derive(Debug)]
 struct Session {
@@ -155,6 +165,7 @@ impl Asked {
     /// `digest-response`
     pub(super) fn read(self, response: &[u8]) -> Result<Shown, ParseError> {
         let all = directives(response, MAX_RESPONSE)?;
+        check_unused(&all)?;
         let needed = |name, expected| once(&all, name)?.ok_or(fault(expected, response.len()));
         let (name, nonce) = (needed("username", "username")?, needed("nonce", "nonce")?);
         if !crypto::equal(nonce, self.nonce.as_bytes()) {
@@ -237,9 +248,8 @@ pub(super) fn respond(
     if !offered.split(|octet| *octet == b',').any(|qop| qop.trim_ascii().eq_ignore_ascii_case(b"auth")) {
         return Err(fault("qop=auth", 0));
     }
-    for name in ["stale", "maxbuf"] {
-        once(&all, name)?;
-    }
+    check_unused(&all)?;
+    once(&all, "stale")?;
     let utf8 = once(&all, "charset")?.is_some_and(|charset| charset.eq_ignore_ascii_case(b"utf-8"));
     // The first realm of several: they are in the server's order.
     let realm = all.iter().find(|(name, _)| name == "realm").map(|(_, value)| value.clone());
