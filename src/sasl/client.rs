@@ -213,6 +213,11 @@ impl ClientExchange {
         }
     }
 
+    /// Whether the next challenge is answered whatever it says: so it is in LOGIN.
+    pub(crate) fn is_asked_in_any_words(&self) -> bool {
+        matches!(self.state, State::Login { .. } | State::LoginPassword(_))
+    }
+
     /// To be called when the server says that all is well: whether it may.
     ///
     /// # Errors

@@ -62,11 +62,14 @@ impl Client {
     /// Answers a challenge, or cancels the exchange where there is no answer.
     pub(super) fn respond(&mut self, mut exchange: Exchange, reply: &Reply) {
         let challenge = reply.lines().next().unwrap_or_default().trim();
-        let challenge = BASE64_STANDARD.decode(challenge).map_err(|_| ParseError { expected: "base64", at: 0 });
-        let response = challenge.and_then(|challenge| match exchange.held.take() {
-            Some(held) => Ok(held),
-            None => exchange.sasl.respond(&challenge),
-        });
+        let response = match (exchange.held.take(), BASE64_STANDARD.decode(challenge)) {
+            // The challenge should be empty. Some servers have words for people there, and not in base64.
+            (Some(held), _) => Ok(held),
+            (None, Ok(challenge)) => exchange.sasl.respond(&challenge),
+            // So it is with what LOGIN asks for.
+            (None, Err(_)) if exchange.sasl.is_asked_in_any_words() => exchange.sasl.respond(challenge.as_bytes()),
+            (None, Err(_)) => Err(ParseError { expected: "base64", at: 0 }),
+        };
         match response {
             Ok(response) => {
                 self.wire.out(BASE64_STANDARD.encode(response.expose()).as_bytes());
