@@ -1,12 +1,14 @@
 //! Who answers questions to the DNS, and the MTA-STS policies of other domains, which are kept over a restart: without them,
 //! whoever stands between at the next start need only keep us from a domain's record.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use facteur::auth::mta_sts::{Cache, Entry, Policy};
 use facteur::base::Timestamp;
+use facteur::dns::Name;
 use facteur::net::mta_sts::Https;
 use facteur::net::resolver::{ResolverConfig, Servers, Validation};
 use facteur::net::tls::Connector;
@@ -15,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
-use super::config::parse_toml;
 use super::log::log;
 use super::setup;
 
@@ -31,9 +32,8 @@ pub struct Settings {
 }
 
 /// What is written down.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 struct Kept {
-    #[serde(default)]
     policies: Vec<KeptPolicy>,
 }
 
@@ -51,7 +51,8 @@ struct KeptPolicy {
 pub struct Policies {
     pub mta_sts: MtaSts,
     file: PathBuf,
-    written: String,
+    /// What stands in it.
+    written: Vec<u8>,
 }
 
 /// Asks the servers that the config names, or those of the system.
@@ -70,12 +71,17 @@ impl Policies {
     pub fn open(resolver: &Resolver, data: &Path) -> Option<Self> {
         let connector = Connector::system().ok()?;
         let file = data.join("mta-sts.toml");
-        let written = std::fs::read_to_string(&file).unwrap_or_default();
         // They can be had again: a file that does not read is not a reason to deliver no mail.
-        let cache = read(&written).unwrap_or_else(|error| {
-            log!("dns", "{}: {error}", file.display());
-            Cache::new()
-        });
+        let written = match std::fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                log!("dns", "warning: {}: {error}; no MTA-STS policy of the last run is known", file.display());
+                Vec::new()
+            }
+            Ok(octets) => octets,
+        };
+        let lost = |error| log!("dns", "warning: {}: {error}; this MTA-STS policy is dropped", file.display());
+        let cache = read(&written, lost);
         Some(Self { mta_sts: MtaSts::new(Https::new(resolver.clone(), connector), cache), file, written })
     }
 
@@ -86,11 +92,11 @@ impl Policies {
                 () = tokio::time::sleep(INTERVAL) => {}
                 changed = stop.changed() => if changed.is_err() { return },
             }
-            let text = write(&self.mta_sts.cache());
+            let text = write(&self.mta_sts.cache()).into_bytes();
             if text == self.written {
                 continue;
             }
-            match block_in_place(|| setup::write_new(&self.file, text.as_bytes())) {
+            match block_in_place(|| setup::write_new(&self.file, &text)) {
                 Ok(()) => self.written = text,
                 Err(error) => log!("dns", "{}: {error}", self.file.display()),
             }
@@ -113,15 +119,44 @@ fn write(cache: &Cache) -> String {
     toml::to_string(&Kept { policies }).unwrap_or_default() // texts and a number
 }
 
-fn read(text: &str) -> Result<Cache, String> {
+/// What was written down. Each policy is read by itself: one that is broken costs none of the others.
+fn read(octets: &[u8], mut lost: impl FnMut(String)) -> Cache {
     let mut cache = Cache::new();
-    for kept in parse_toml::<Kept>(text, "policies")?.policies {
-        let fault = |error| format!("{}: {error}", kept.domain);
-        let policy = Policy::parse(kept.policy.as_bytes()).map_err(fault)?;
-        let entry = Entry::new(kept.id, policy, Timestamp::from_unix(kept.fetched));
-        cache.insert(kept.domain.parse().map_err(fault)?, entry);
+    for (line, entry) in entries(octets) {
+        match read_entry(entry) {
+            Ok((domain, entry)) => {
+                cache.insert(domain, entry);
+            }
+            Err(error) => lost(format!("the entry at line {line}: {error}")),
+        }
     }
-    Ok(cache)
+    cache
+}
+
+/// What stands behind each `[[policies]]` up to the next, and in which line; what stands before the first of them, where that is
+/// anything.
+fn entries(octets: &[u8]) -> Vec<(usize, &[u8])> {
+    let (mut found, mut from, mut begins, mut at) = (Vec::new(), 0, 1, 0);
+    for (line, text) in octets.split_inclusive(|octet| *octet == b'\n').enumerate() {
+        at += text.len();
+        if text.trim_ascii() == b"[[policies]]" {
+            found.push((begins, &octets[from..at - text.len()]));
+            (begins, from) = (line + 1, at);
+        }
+    }
+    found.push((begins, &octets[from..]));
+    let is_first = found[0].1.trim_ascii().is_empty();
+    found.drain(..usize::from(is_first));
+    found
+}
+
+fn read_entry(octets: &[u8]) -> Result<(Name, Entry), String> {
+    let text = std::str::from_utf8(octets).map_err(|error| error.to_string())?;
+    let kept: KeptPolicy = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let fault = |error| format!("{}: {error}", kept.domain);
+    let policy = Policy::parse(kept.policy.as_bytes()).map_err(fault)?;
+    let domain = kept.domain.parse().map_err(fault)?;
+    Ok((domain, Entry::new(kept.id, policy, Timestamp::from_unix(kept.fetched))))
 }
 
 #[cfg(test)]
@@ -136,19 +171,49 @@ mod tests {
             let entry = Entry::new("7", Policy::parse(policy(mode).as_bytes()).unwrap(), Timestamp::from_unix(fetched));
             cache.insert(domain.parse().unwrap(), entry);
         }
-        let mut read_again = read(&write(&cache)).unwrap();
-        assert_eq!(read_again.entries().count(), 2);
+        let (mut read_again, lost) = read_all(write(&cache).as_bytes());
+        assert_eq!((read_again.entries().count(), lost.len()), (2, 0));
         for domain in ["a.test", "b.test"] {
             let domain = domain.parse().unwrap();
             assert_eq!(read_again.entry(&domain), cache.entry(&domain));
         }
-        assert_eq!(read("").unwrap().entries().count(), 0);
+        assert_eq!(read_all(b"").0.entries().count(), 0);
+    }
+
+    fn read_all(octets: &[u8]) -> (Cache, Vec<String>) {
+        let mut lost = Vec::new();
+        let cache = read(octets, |error| lost.push(error));
+        (cache, lost)
+    }
+
+    #[test]
+    fn a_broken_entry_loses_only_itself() {
+        let sound = |domain: &str| {
+            format!(
+                "[[policies]]\ndomain = \"{domain}\"\nid = \"1\"\nfetched = 1\n\
+                 policy = \"version: STSv1\\nmode: none\\nmax_age: 1\\n\"\n"
+            )
+        };
         for broken in [
-            "[[policies]]\ndomain = \"a.test\"",
-            "[[policies]]\ndomain = \"a.test\"\nid = \"1\"\nfetched = 1\npolicy = \"\"",
-            "x",
+            &b"[[policies]]\ndomain = \"c.test\"\n"[..],
+            b"[[policies]]\ndomain = \"c.test\"\nid = \"1\"\nfetched = 1\npolicy = \"\"\n",
+            b"[[policies]]\ndomain = \"c..test\"\nid = \"1\"\nfetched = 1\npolicy = \"version: STSv1\\nmode: none\\nmax_age: 1\"\n",
+            b"[[policies]]\ndomain = \"c.test\nid = \"1\"\n",
+            b"[[policies]]\ndomain = \"\xff.test\"\nid = \"1\"\n",
+            b"[[policies]]\ndomain = 1\n",
+            b"[[policies]]\n",
         ] {
-            assert!(read(broken).is_err(), "{broken}");
+            let octets = [sound("a.test").as_bytes(), broken, b"\n", sound("b.test").as_bytes()].concat();
+            let (mut cache, lost) = read_all(&octets);
+            assert!(cache.entry(&"a.test".parse().unwrap()).is_some() && cache.entry(&"b.test".parse().unwrap()).is_some());
+            assert_eq!(lost.len(), 1, "{}", broken.escape_ascii());
+            assert!(lost[0].starts_with("the entry at line 6: "), "{lost:?}");
         }
+        let (cache, lost) = read_all(format!("x\n{}", sound("a.test")).as_bytes());
+        assert_eq!((cache.entries().count(), lost.len()), (1, 1));
+        // Cut off by a full disk.
+        let whole = format!("{}{}", sound("a.test"), sound("b.test"));
+        let (cache, lost) = read_all(&whole.as_bytes()[..whole.len() - 20]);
+        assert_eq!((cache.entries().count(), lost.len()), (1, 1));
     }
 }
