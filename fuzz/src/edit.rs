@@ -136,6 +136,24 @@ fn expected<'a>(part: Part<'_>, done: &mut impl Iterator<Item = &'a Done>, out: 
 /// A message that is converted can go, and its parts hold what they held.
 pub fn convert(input: &[u8]) {
     let message = Message::parse(input.to_vec());
+    if let Ok(converted) = message.with_ascii_header() {
+        let (before, after) = (message.header(), converted.message.header());
+        assert!(after.raw().is_ascii());
+        assert_eq!(before.fields().len(), after.fields().len());
+        assert_eq!(before.subject(), after.subject());
+        for (before, after) in before.fields().zip(after.fields()) {
+            assert!(after.is(before.name()));
+            assert!(!before.raw().is_ascii() || before == after, "what is ASCII stays");
+        }
+        let names = |message: &Message| {
+            message.header().from().map(|from| from.name().unwrap_or_default().trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&message), names(&converted.message));
+        let again = converted.message.with_ascii_header().expect("what is in ASCII can go");
+        assert_eq!((again.fields, again.message.raw()), (0, converted.message.raw()));
+        let contents = |message: &Message| message.parts().map(|part| part.decode().into_owned()).collect::<Vec<_>>();
+        assert_eq!(contents(&message), contents(&converted.message));
+    }
     for to in [Transport::SevenBit, Transport::EightBit] {
         let Ok(converted) = message.convert(to) else { continue };
         if to == Transport::SevenBit {

@@ -1,16 +1,19 @@
 //! A message made fit for a way that carries less than it holds: 8-bit to 7-bit where the next host has no 8BITMIME (RFC 6152
-//! §3), binary to either where it has no BINARYMIME (RFC 3030 §3), by the rules of RFC 2045 §6 and RFC 2046 §5.
+//! §3), binary to either where it has no BINARYMIME (RFC 3030 §3), by the rules of RFC 2045 §6 and RFC 2046 §5; headers in UTF-8
+//! to ASCII where it has no SMTPUTF8 (RFC 6531 §3.2), as far as RFC 2047 and RFC 2231 go.
 //!
 //! Parts that the way cannot carry are encoded in quoted-printable or base64, in embedded messages too; their content stays what it
 //! was, octet by octet. All other octets stay but for the fields that name the encodings. What is signed or encrypted is never
-//! touched: a message whose signed part would have to change cannot be converted, nor one with octets beyond ASCII in a header,
-//! which only SMTPUTF8 carries. Signatures of DKIM over the body, and over the fields that are changed, break: sign what is
-//! converted, or convert before signing.
+//! touched: a message whose signed part would have to change cannot be converted, nor one whose header has what cannot be said in
+//! ASCII. Signatures of DKIM over the body, and over the fields that are changed, break: sign what is converted, or convert before
+//! signing.
 
 use super::edit::{Edit, EditError};
 use super::scan::Kind;
 use super::{Encoding, Message, Part, Recode};
 use crate::text::transfer;
+
+mod header;
 
 /// The longest line, without its end (RFC 2045 §2.7).
 const LONGEST: usize = 998;
@@ -33,6 +36,8 @@ pub struct Converted {
     pub message: Message,
     /// How many parts are encoded that were not, or not so.
     pub parts: usize,
+    /// How many header fields are in ASCII that were not.
+    pub fields: usize,
 }
 
 /// Why a message cannot be converted.
@@ -42,7 +47,8 @@ pub enum Unconvertible {
     /// A part that is signed or encrypted would have to change.
     #[error("what is signed cannot be converted")]
     Protected,
-    /// Octets that belong to no content: in a header, before the first part or behind the last.
+    /// Octets that belong to no content: before the first part or behind the last; or in a header, where what they say cannot be
+    /// said in ASCII.
     #[error("8-bit octets outside of the content cannot be converted")]
     Outside,
     /// A part that must not be encoded (RFC 2046 §5.2), or in an encoding that is not known.
@@ -76,8 +82,11 @@ impl Message {
     /// Where it cannot go.
     pub fn convert(&self, to: Transport) -> Result<Converted, Unconvertible> {
         let mut edit = Edit::new(self);
-        let mut parts = 0;
+        let (mut parts, mut fields) = (0, 0);
         for part in self.all_parts() {
+            if to == Transport::SevenBit {
+                fields += encode_header(&mut edit, part)?;
+            }
             let encoding = part.encoding();
             if part.is_multipart() || part.embedded().is_some() {
                 relabel(&mut edit, part, &encoding, to)?;
@@ -90,8 +99,57 @@ impl Message {
         if to == Transport::SevenBit && !message.raw().is_ascii() {
             return Err(Unconvertible::Outside);
         }
-        Ok(Converted { message, parts })
+        Ok(Converted { message, parts, fields })
     }
+
+    /// The message with its headers in ASCII, as a host without SMTPUTF8 can have it: text and names in encoded words (RFC 2047 §5),
+    /// parameters in the form of RFC 2231, domains in A-labels. So are the headers of all its parts (RFC 6531 §3.2, "at any level
+    /// within its MIME structure"), but for what is no UTF-8 in theirs. Contents stay as they are. RFC 6531 leaves this to hosts that
+    /// take mail from its authors; others should send it back.
+    ///
+    /// ```
+    /// use facteur::message::Message;
+    ///
+    /// let message = Message::parse("From: Ünal <unal@a.test>\r\nSubject: un café\r\n\r\n");
+    /// let converted = message.with_ascii_header()?;
+    /// assert_eq!(converted.fields, 2);
+    /// assert!(converted.message.raw().is_ascii());
+    /// assert_eq!(converted.message.header().subject().as_deref(), Some("un café"));
+    /// # Ok::<(), facteur::message::convert::Unconvertible>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where a header has what cannot be said in ASCII: local parts of addresses beyond it, text in fields that have no such form,
+    /// octets that are no UTF-8; or where it is signed.
+    pub fn with_ascii_header(&self) -> Result<Converted, Unconvertible> {
+        let mut edit = Edit::new(self);
+        let mut fields = 0;
+        for part in self.all_parts() {
+            fields += encode_header(&mut edit, part)?;
+        }
+        Ok(Converted { message: edit.finish().map_err(refused)?.message(), parts: 0, fields })
+    }
+}
+
+/// Writes what stands in UTF-8 in the header of a part in ASCII: how many fields.
+fn encode_header(edit: &mut Edit, part: Part<'_>) -> Result<usize, Unconvertible> {
+    // Old mail in a mail, of which nobody knows the charset, is what it is.
+    let is_ours = |octets: &[u8]| part.parent().is_none() || std::str::from_utf8(octets).is_ok();
+    let mut fields = part.header().fields().filter(|field| !field.raw().is_ascii());
+    if !fields.any(|field| is_ours(field.raw())) {
+        return Ok(0);
+    }
+    let mut sound = true;
+    let count = edit.header(part).map_err(refused)?.replace_each(|field| {
+        if field.raw().is_ascii() || !is_ours(field.raw()) {
+            return None;
+        }
+        let value = header::in_ascii(field);
+        sound &= value.is_some();
+        value
+    });
+    let count = count.map_err(EditError::from).map_err(refused)?;
+    if sound { Ok(count) } else { Err(Unconvertible::Outside) }
 }
 
 /// A composite says what the parts in it need at most (RFC 2045 §6.4).
@@ -275,6 +333,36 @@ mod tests {
         ] {
             assert_eq!(convert(octets, to).as_ref().map(|(text, parts)| (text.as_str(), *parts)), Ok((expected, parts)));
         }
+    }
+
+    #[test]
+    fn headers_in_utf8_are_said_in_ascii() {
+        let text = "From: Ünal <u@bücher.test>\nTo: b@b.test\nSubject: un café\nMIME-Version: 1.0\nContent-Type: multipart/mixed; \
+                    boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8; name=\"é\"\nContent-Transfer-Encoding: 8bit\n\n\
+                    café, not without sugar\n--b\nContent-Type: message/rfc822\n\nSubject: é\n\nx\n--b--\n";
+        let before = Message::parse(text);
+        for (converted, parts) in [(before.with_ascii_header(), 0), (before.convert(SevenBit), 1)] {
+            let converted = converted.unwrap();
+            assert_eq!((converted.parts, converted.fields), (parts, 4));
+            let after = converted.message;
+            assert!(after.all_parts().all(|part| part.header().raw().is_ascii()));
+            assert_eq!(after.raw().is_ascii(), parts > 0);
+            assert_eq!(after.header().subject(), before.header().subject());
+            assert_eq!(after.header().from().next().unwrap().to_string(), "u@xn--bcher-kva.test");
+            assert_eq!(after.header().get("to"), before.header().get("to"));
+            for (before, after) in before.all_parts().zip(after.all_parts()) {
+                assert_eq!(after.header().subject(), before.header().subject());
+                assert_eq!(after.filename(), before.filename());
+            }
+            assert_eq!(after.parts().next().unwrap().text(), before.parts().next().unwrap().text());
+        }
+        let outside = |text: &[u8]| Message::parse(text.to_vec()).with_ascii_header().map(|converted| converted.fields);
+        assert_eq!(outside(b"Subject: caf\xe9\n\n"), Err(Unconvertible::Outside));
+        assert_eq!(outside("To: ü@b.test\nSubject: é\n\n".as_bytes()), Err(Unconvertible::Outside));
+        assert_eq!(outside(b"Content-Type: message/rfc822\n\nSubject: caf\xe9\n\n"), Ok(0));
+        let signed = "Content-Type: multipart/signed; boundary=b\n\n--b\nX-A: é\n\n\n--b\n\nsig\n--b--\n";
+        assert_eq!(outside(signed.as_bytes()), Err(Unconvertible::Protected));
+        assert_eq!(outside(b"Subject: plain\n\ncaf\xe9\n"), Ok(0));
     }
 
     #[test]

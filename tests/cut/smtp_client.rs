@@ -10,7 +10,7 @@ use std::time::Duration;
 use facteur::address::Address;
 use facteur::base::{Machine, Tls};
 use facteur::sasl::{Credentials, Identity, Nonces};
-use facteur::smtp::client::{EightBit, Login, Pipelining, RrvsField, StartTls};
+use facteur::smtp::client::{EightBit, Login, Pipelining, RrvsField, StartTls, Utf8Header};
 use facteur::smtp::server::{AuthPolicy, Protocol};
 use facteur::smtp::{
     Client, ClientConfig, ClientEvent, Envelope, ForwardPath, MailParams, Outcome, Outgoing, RcptParams,
@@ -223,6 +223,12 @@ fn smtp_client_outcomes() {
             "convert-header",
             "<bob@b.test> Mail Client 554 5.6.3 8-bit message that cannot be converted, and a server without 8BITMIME",
         ),
+        (
+            "utf8-header-encoded",
+            "<bob@b.test> Message Server 250 one (converted to SevenBit, 0 parts, 2 fields); \
+             <bob@b.test> Message Server 250 two (converted to SevenBit, 1 parts, 1 fields); \
+             <bob@b.test> Mail Client 550 5.6.9 UTF-8 header and a server without SMTPUTF8",
+        ),
         ("convert-binary", "<bob@b.test> Message Server 250 2.0.0 queued (converted to EightBit, 1 parts)"),
         (
             "reset",
@@ -244,6 +250,9 @@ fn shown(outcome: &Outcome) -> String {
     let mut text = format!("{} {:?} {:?} {}", outcome.to, outcome.stage, outcome.by, outcome.reply);
     if let Some(conversion) = outcome.handover.conversion {
         text.push_str(&format!(" (converted to {:?}, {} parts)", conversion.to, conversion.parts));
+        if conversion.fields > 0 {
+            text.insert_str(text.len() - 1, &format!(", {} fields", conversion.fields));
+        }
     }
     text
 }
@@ -338,6 +347,7 @@ fn scene(talk: &Talk) -> (ClientConfig, Option<Tls>, VecDeque<Outgoing>) {
                 "tls-never" => config.starttls = StartTls::Never,
                 "no-pipelining" => config.pipelining = Pipelining::Never,
                 "rrvs-field" => config.rrvs_field = RrvsField::Add,
+                "utf8-header-encode" => config.utf8_header = Utf8Header::Encode,
                 "eight-bit-convert" => config.eight_bit = EightBit::Convert,
                 "eight-bit-anyway" => config.eight_bit = EightBit::SendAnyway,
                 "lmtp" => config.protocol = Protocol::Lmtp,

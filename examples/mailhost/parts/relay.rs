@@ -16,7 +16,7 @@ use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
 use facteur::net::{MtaSts, NoHost, Pool, PoolConfig, Resolver, Route};
 use facteur::sasl::{Credentials, Identity};
-use facteur::smtp::client::{By, Conversion, EightBit, Handover, Login, StartTls};
+use facteur::smtp::client::{By, Conversion, EightBit, Handover, Login, StartTls, Utf8Header};
 use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing, Recipient};
 use facteur::spool::{Entry, Failure, Pending};
 use tokio::sync::Semaphore;
@@ -214,8 +214,8 @@ fn said(way: Way<'_>, outcome: &Outcome) -> Answer {
         return Err(failure(way, outcome));
     }
     let mut text = outcome.reply.to_string();
-    if let Some(Conversion { to, parts, .. }) = outcome.handover.conversion {
-        text.push_str(&format!("; converted for {to:?}, {parts} parts"));
+    if let Some(Conversion { to, parts, fields, .. }) = outcome.handover.conversion {
+        text.push_str(&format!("; converted for {to:?}, {parts} parts, {fields} fields"));
     }
     Ok(Handed { text, handover: outcome.handover })
 }
@@ -251,6 +251,8 @@ fn client(config: &Config) -> Result<ClientConfig, String> {
     let mut client = ClientConfig::new(&config.hostname).map_err(|error| error.to_string())?;
     client.starttls = StartTls::Opportunistic;
     client.eight_bit = EightBit::Convert;
+    // Most of what goes out is from users of this host.
+    client.utf8_header = Utf8Header::Encode;
     Ok(client)
 }
 

@@ -128,6 +128,28 @@ impl HeaderEdit {
         Ok(true)
     }
 
+    /// Gives each field the value that `value` has for it; those for which it has none stay. How many have another one.
+    ///
+    /// # Errors
+    /// As [`prepend`](Self::prepend); the fields before have their new values then.
+    pub(in crate::message) fn replace_each(
+        &mut self,
+        mut value: impl FnMut(Field<'_>) -> Option<Vec<u8>>,
+    ) -> Result<usize, ParseError> {
+        let mut count = 0;
+        for n in 0..self.fields.len() {
+            let Some(field) = self.fields.get(n).map(Owned::view) else { break };
+            let Some(value) = value(field) else { continue };
+            let field = self.written(field.name(), &value)?;
+            if let Some(place) = self.fields.get_mut(n) {
+                *place = field;
+            }
+            self.edited = true;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Gives every field of this name another one and leaves its value as it is; how many there were.
     ///
     /// # Errors

@@ -36,6 +36,9 @@ pub struct ClientConfig {
     /// What becomes of a message that is 8-bit or binary where the server has no 8BITMIME or BINARYMIME. Default
     /// [`EightBit::Refuse`] (RFC 6152 §3).
     pub eight_bit: EightBit,
+    /// What becomes of a message with a header in UTF-8 (RFC 6532) where the server has no SMTPUTF8. Default
+    /// [`Utf8Header::Refuse`].
+    pub utf8_header: Utf8Header,
     /// What becomes of RRVS= that may be left out (its action is `C`) where the server does not know it. Default
     /// [`RrvsField::Never`].
     pub rrvs_field: RrvsField,
@@ -98,6 +101,19 @@ pub enum EightBit {
     Convert,
 }
 
+/// What becomes of a message that was declared to be SMTPUTF8, with a header that is, where the server has no such extension. What
+/// its envelope has in UTF-8 is a matter apart: domains go in A-labels, local parts not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Utf8Header {
+    /// It is not sent: RFC 6531 §3.2 wants that of all hosts but those that take mail from its authors.
+    #[default]
+    Refuse,
+    /// Its header is written in ASCII as [`Message::with_ascii_header`](crate::message::Message::with_ascii_header) does; where that
+    /// cannot be it is refused. As with [`EightBit::Convert`] signatures of DKIM that were made before do not hold any more.
+    Encode,
+}
+
 /// Whether RRVS= goes on as a header field to a server without the extension (RFC 7293 §6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // yes and no
@@ -146,6 +162,7 @@ impl ClientConfig {
             auth_policy: AuthPolicy::OnlyOverTls,
             pipelining: Pipelining::WhereOffered,
             eight_bit: EightBit::Refuse,
+            utf8_header: Utf8Header::Refuse,
             rrvs_field: RrvsField::Never,
             max_chunk: 1024 * 1024,
             timeouts: Timeouts::default(),

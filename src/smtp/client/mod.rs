@@ -6,7 +6,8 @@
 //! What a message asks for goes on to a server that has the extension for it. Where it has not, what only informs is left
 //! out (MT-PRIORITY, AUTH=, SUBMITTER, SOLICIT, RET, ENVID, NOTIFY, ORCPT, BY with mode N, RRVS with `C`), and what was
 //! promised is a refusal in the client's own words: BY with mode R, HOLDFOR and HOLDUNTIL, REQUIRETLS (unless it is a
-//! bounce), RRVS, 8-bit, binary and UTF-8 that cannot go. 8-bit and binary are converted where [`EightBit::Convert`] says so.
+//! bounce), RRVS, 8-bit, binary and UTF-8 that cannot go. 8-bit and binary are converted where [`EightBit::Convert`] says so, headers
+//! in UTF-8 where [`Utf8Header::Encode`] does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ mod outgoing;
 mod transaction;
 
 pub use crate::sasl::Login;
-pub use config::{ClientConfig, EightBit, Pipelining, RrvsField, StartTls, Timeouts};
+pub use config::{ClientConfig, EightBit, Pipelining, RrvsField, StartTls, Timeouts, Utf8Header};
 use login::Exchange;
 pub use outcome::{By, ClientEvent, Conversion, Handover, Outcome};
 pub use outgoing::{NoEnvelope, Outgoing};

@@ -48,7 +48,8 @@ pub struct Handover {
     pub dsn: bool,
     /// The server has DELIVERBY, and was told of the time where there is one (RFC 2852 §4.1.4).
     pub deliver_by: bool,
-    /// The message was converted, for the server could not have it as it was ([`EightBit::Convert`](super::EightBit::Convert)).
+    /// The message was converted, for the server could not have it as it was ([`EightBit::Convert`](super::EightBit::Convert),
+    /// [`Utf8Header::Encode`](super::Utf8Header::Encode)).
     pub conversion: Option<Conversion>,
 }
 
@@ -60,6 +61,8 @@ pub struct Conversion {
     pub to: Transport,
     /// How many parts were encoded.
     pub parts: usize,
+    /// How many header fields were written in ASCII.
+    pub fields: usize,
 }
 
 /// Who decided something.

@@ -15,7 +15,7 @@ use crate::smtp::{
     RcptParams, Reply, ReversePath, Unsupported,
 };
 
-use super::{ClientConfig, Conversion, EightBit, RrvsField};
+use super::{ClientConfig, Conversion, EightBit, RrvsField, Utf8Header};
 
 /// A message to send.
 ///
@@ -89,18 +89,21 @@ impl Outgoing {
 
     /// Converts the message where the server cannot have it as it is, and the config wants that; what was done.
     pub(super) fn convert(&mut self, terms: Terms<'_>) -> Result<Option<Conversion>, Refusal> {
-        if terms.config.eight_bit != EightBit::Convert {
-            return Ok(None);
-        }
-        let binary = self.envelope.params.body == Some(Body::BinaryMime) && !terms.takes_binary();
-        let to = match terms.offered.eight_bit_mime {
-            true if binary => Transport::EightBit,
-            // A header of SMTPUTF8 is no content, and a server that has that has 8BITMIME (RFC 6531 §3.1).
-            false if binary || !self.content.is_ascii() => Transport::SevenBit,
-            _ => return Ok(None),
-        };
+        let mut fields = 0;
         if self.needs_utf8_header() && !terms.offered.smtputf8 {
-            return Ok(None);
+            if terms.config.utf8_header == Utf8Header::Refuse {
+                return Ok(None);
+            }
+            let converted = Message::parse(self.content.clone()).with_ascii_header();
+            let converted = converted.map_err(|_| Refusal::Utf8Header)?;
+            (self.content, fields) = (converted.message.raw().clone(), converted.fields);
+        }
+        let to = if terms.offered.eight_bit_mime { Transport::EightBit } else { Transport::SevenBit };
+        let binary = self.envelope.params.body == Some(Body::BinaryMime) && !terms.takes_binary();
+        // A server that has SMTPUTF8 has 8BITMIME (RFC 6531 §3.1).
+        let fits = !binary && (to == Transport::EightBit || self.content.is_ascii());
+        if fits || terms.config.eight_bit != EightBit::Convert {
+            return Ok((fields > 0).then_some(Conversion { to, parts: 0, fields }));
         }
         match Message::parse(self.content.clone()).convert(to) {
             Ok(converted) => {
@@ -109,7 +112,7 @@ impl Outgoing {
                     Transport::SevenBit => Body::SevenBit,
                     Transport::EightBit => Body::EightBitMime,
                 });
-                Ok(Some(Conversion { to, parts: converted.parts }))
+                Ok(Some(Conversion { to, parts: converted.parts, fields: fields + converted.fields }))
             }
             Err(_) if binary => Err(Refusal::Binary),
             Err(Unconvertible::Protected) => Err(Refusal::Signed),
