@@ -18,7 +18,6 @@ pub mod fields;
 mod fold;
 pub mod header;
 mod inspect;
-mod lines;
 pub mod part;
 pub mod protection;
 mod reader;
