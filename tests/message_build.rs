@@ -11,11 +11,11 @@ use message_rules::strict;
 
 mod message_rules;
 
-fn builder() -> Builder {
+fn builder() -> Builder<'static> {
     Message::build().date(Timestamp::from_unix(1_700_000_000).at_offset(0)).from("ada@example.org")
 }
 
-fn raw(builder: Builder) -> String {
+fn raw(builder: Builder<'_>) -> String {
     String::from_utf8(builder.finish().unwrap().raw().to_vec()).unwrap()
 }
 
@@ -144,7 +144,7 @@ fn values_that_would_break_out_are_refused_by_name() {
         }
         let smuggled = Address::new("a", Domain::Name(bad.into())).unwrap();
         assert!(matches!(builder().to(smuggled).finish(), Err(BuildError::Address { .. })));
-        for part in [NewPart::octets(bad, "c"), NewPart::text(bad, "c"), NewPart::octets(&format!("a/{bad}"), "")] {
+        for part in [NewPart::octets(bad, "c"), NewPart::text(bad, "c"), NewPart::octets(format!("a/{bad}"), "")] {
             assert_eq!(builder().body(part).finish().unwrap_err(), BuildError::MediaType);
         }
         assert_eq!(builder().field(bad, "x").finish().unwrap_err(), BuildError::FieldName);
@@ -206,7 +206,7 @@ fn messages_in_messages_stay_readable() {
 /// RFC 6522 §3, §4; RFC 3464 §2.1; RFC 6533 §6.2.
 #[test]
 fn reports_are_made_of_their_parts() {
-    let report = |kind: &str, fields: &str| {
+    let report = |kind: &'static str, fields: &'static str| {
         let parts = vec![
             NewPart::text("plain", "It has not arrived.\n"),
             NewPart::octets(kind, fields.to_owned()),
@@ -437,7 +437,7 @@ fn what_was_signed_stays_to_the_octet() {
     );
     let octets = signed.write().unwrap();
     assert!(octets.is_ascii() && !octets.ends_with(b"\n"));
-    let body = |ready: NewPart| {
+    let body = |ready: NewPart<'static>| {
         NewPart::multipart("signed", vec![ready, NewPart::octets("application/pgp-signature", "-----BEGIN\r\n")])
             .param("protocol", "application/pgp-signature")
     };
@@ -463,7 +463,7 @@ fn what_was_signed_stays_to_the_octet() {
 
 #[test]
 fn an_encoding_that_is_asked_for_is_kept_or_refused() {
-    let part = |text: &str, encoding| builder().body(NewPart::text("plain", text).encoding(encoding));
+    let part = |text: &str, encoding| builder().body(NewPart::text("plain", text.to_owned()).encoding(encoding));
     for (builder, expected) in [
         (part("Hello.\n", Encoding::Base64), &b"SGVsbG8uDQo=\r\n"[..]),
         (part("a=b\n", Encoding::QuotedPrintable), &b"a=3Db\r\n"[..]),
@@ -515,7 +515,7 @@ fn an_answer_to_very_many_takes_linear_time() {
     assert_eq!(answer.finish().unwrap().header().cc().count(), 50_000);
 }
 
-fn body(part: NewPart) -> Result<Message, BuildError> {
+fn body(part: NewPart<'_>) -> Result<Message, BuildError> {
     Message::build().date(Timestamp::from_unix(0)).from("a@a.test").body(part).finish()
 }
 

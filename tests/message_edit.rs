@@ -69,7 +69,7 @@ struct Done {
     last: Vec<usize>,
 }
 
-fn new(n: usize) -> NewPart {
+fn new(n: usize) -> NewPart<'static> {
     match n % 3 {
         0 => NewPart::octets("application/x-new", format!("new {n}\r\n--b0\r\n--b1--\r\n")),
         1 => NewPart::text("x-new", format!("new {n}\nquoted-printable: é\n--b0\n")),

@@ -65,8 +65,10 @@ fn addressee() -> impl Strategy<Value = Addressee> {
 }
 
 impl Addressee {
-    fn contact(&self) -> Contact {
-        let one = |(name, address): &Named| Contact::from((name.as_str(), address.as_str()));
+    fn contact(&self) -> Contact<'_> {
+        fn one((name, address): &Named) -> Contact<'_> {
+            Contact::from((name.as_str(), address.as_str()))
+        }
         match self {
             Self::One(named) => one(named),
             Self::Group(name, members) => Contact::group(name.as_str(), members.iter().map(one)),
@@ -141,7 +143,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 }
 
 impl Tree {
-    fn part(&self) -> NewPart {
+    fn part(&self) -> NewPart<'_> {
         let leaf = match self {
             Self::Parts(subtype, parts) => {
                 return NewPart::multipart(subtype, parts.iter().map(Self::part).collect());
@@ -256,7 +258,7 @@ prop_compose! {
 }
 
 impl Asked {
-    fn builder(&self) -> Builder {
+    fn builder(&self) -> Builder<'_> {
         let mut builder = Message::build().date(self.date).message_id("1@x.test").keep_bcc().body(self.tree.part());
         for (name, address) in &self.from {
             builder = builder.from((name.as_str(), address.as_str()));

@@ -56,12 +56,12 @@ pub fn build(input: &[u8]) {
             b'r' => builder.reference(value),
             b'f' => builder.field("X-Field", value),
             b'v' => builder.structured("X-Value", value),
-            b'n' => builder.field(&value, "x"),
+            b'n' => builder.field(value, "x"),
             b'p' => builder.text(value),
             b'h' => builder.html(value),
-            b'c' => builder.calendar(&value, "x"),
-            b'g' => builder.image("g@x.test", &value, rest.to_vec()),
-            b'm' => builder.attach_part(NewPart::text("x", "x").param(&value, value.clone())),
+            b'c' => builder.calendar(value, "x"),
+            b'g' => builder.image("g@x.test", value, rest.to_vec()),
+            b'm' => builder.attach_part(NewPart::text("x", "x").param(value.clone(), value)),
             b'o' => {
                 files.push((value.clone(), value.clone().into_bytes()));
                 builder.attach(value.clone(), "application/x", value)

@@ -38,6 +38,15 @@ fn plain_mailbox(input: &[u8]) -> Option<(&[u8], (BorrowedAddress<'_>, bool))> {
     (local.sound && name.sound).then_some((rest, (address, name.has_two_hyphens)))
 }
 
+/// Whether it is a `Dot-string "@" Domain` as a whole, which is written as it is read.
+pub(crate) fn is_plain_mailbox(text: &str) -> bool {
+    let octets = text.as_bytes();
+    let local = local(octets);
+    let Some([b'@', name @ ..]) = octets.get(local.len..) else { return false };
+    let name_run = labels(name);
+    local.sound && name_run.sound && name_run.len == name.len()
+}
+
 const LOCAL: &str = "a local part";
 
 /// `Mailbox` that is quoted, or has a literal, or is none.
@@ -218,6 +227,7 @@ fn address_literal(input: &[u8]) -> Parsed<'_, BorrowedDomain<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
 
     /// The rule of [`labels`], octet by octet.
     fn slowly(input: &[u8]) -> (usize, bool, bool) {
@@ -226,6 +236,16 @@ mod tests {
         let sound = |label: &[u8]| !label.is_empty() && !label.starts_with(b"-") && !label.ends_with(b"-");
         let name = &input[..len];
         (len, name.split(|octet| *octet == b'.').all(sound), name.windows(2).any(|two| two == b"--"))
+    }
+
+    #[test]
+    fn what_is_plain_is_what_is_written_as_it_is_read() {
+        const OCTETS: [&str; 7] = ["a", ".", "-", "@", "\"", "[", "é"];
+        for number in 0..OCTETS.len().pow(6) {
+            let text: String = (0..6).map(|n| OCTETS[number / OCTETS.len().pow(n) % OCTETS.len()]).collect();
+            let same = Address::parse(text.as_bytes()).is_ok_and(|address| address.to_string() == text);
+            assert_eq!(is_plain_mailbox(&text), same && !text.contains(['"', '[']), "{text}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) mod unitext;
 
 use borrowed::tagged;
 pub use borrowed::{BorrowedAddress, BorrowedDomain};
-pub(crate) use grammar::{domain, is_atext, is_dot_string, mailbox};
+pub(crate) use grammar::{domain, is_atext, is_dot_string, is_plain_mailbox, mailbox};
 pub use list::Mailboxes;
 pub use mailbox::{Entry, Group, Mailbox};
 

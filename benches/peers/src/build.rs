@@ -1,8 +1,8 @@
 //! Building: the same message out of each builder, checked by reading it back.
 //!
 //! Date and Message-ID are given to all, so nobody asks the clock or makes up an identifier; all write the date, the
-//! encoded words of a recipient and of the subject, and the text in quoted-printable, which each chooses by itself. Ours also
-//! reads the addresses by their grammar, refuses what would end a value, and copies the text, which mail-builder borrows.
+//! encoded words of a recipient and of the subject, and the text in quoted-printable, which each chooses by itself. Ours and
+//! mail-builder borrow what they are given; ours also reads the addresses by their grammar and refuses what would end a value.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -100,7 +100,7 @@ impl Report {
     ///
     /// # Errors
     /// As [`file`](Self::file).
-    pub fn mail(&self, domain: &Domain) -> Result<Builder, WriteError> {
+    pub fn mail(&self, domain: &Domain) -> Result<Builder<'static>, WriteError> {
         let (name, octets) = self.file(domain)?;
         let contact = self.contact()?;
         let ascii = |domain: &Domain| domain.to_ascii().unwrap_or_else(|| domain.to_string());
@@ -119,7 +119,7 @@ impl Report {
         let report = NewPart::octets(MEDIA_TYPE, octets).attachment(name.to_string());
         let parts = vec![NewPart::text("plain", text), report];
         Ok(Message::build()
-            .from((self.organization.as_str(), contact))
+            .from((self.organization.clone(), contact))
             .subject(Subject::new(&about, &submitter, id).to_string())
             .structured("TLS-Report-Domain", about)
             .structured("TLS-Report-Submitter", submitter)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{BuildError, Builder, Contact, check};
+use super::{BuildError, Builder, Contact, Place, check};
 use crate::address::Address;
 use crate::message::{Field, Header, Message};
 
@@ -11,7 +11,7 @@ use crate::message::{Field, Header, Message};
 /// and servers refuse headers that are too long.
 const MOST_REFERENCES: usize = 50;
 
-impl Builder {
+impl Builder<'_> {
     /// Makes it an answer to the author of a message: To out of its Reply-To or else its From, the subject with `Re: `
     /// before it, In-Reply-To and References. What of them the message does not have, or cannot be written, is left out.
     ///
@@ -29,14 +29,17 @@ impl Builder {
     pub fn reply(mut self, message: &Message) -> Self {
         let header = message.header();
         let authors = contacts(header, "reply-to");
-        self.draft.to.extend(if authors.is_empty() { contacts(header, "from") } else { authors });
+        let authors = if authors.is_empty() { contacts(header, "from") } else { authors };
+        self.draft.contacts.extend(authors.into_iter().map(|author| (Place::To, author)));
         let subject = header.get("subject").map(Field::text).unwrap_or_default().replace(['\r', '\n', '\0'], " ");
         let answered = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         // RFC 5322 §3.6.5: "If this is done, only one instance of the literal string "Re: " ought to be used"
-        self.draft.subject = Some(if answered { subject } else { format!("Re: {subject}") });
+        self.draft.subject = Some(if answered { subject.into() } else { format!("Re: {subject}").into() });
         let ids = |name: &str| {
             let ids = header.get(name).into_iter().flat_map(Field::ids).map(Cow::into_owned);
-            ids.filter(|id| check::foreign_id(name, id, self.draft.utf8).is_ok()).collect::<Vec<_>>()
+            ids.map(Cow::Owned)
+                .filter(|id: &Cow<'_, str>| check::foreign_id(name, id, self.draft.utf8).is_ok())
+                .collect::<Vec<_>>()
         };
         // RFC 5322 §3.6.4: References of the parent, or else its In-Reply-To where it is one, and then its Message-ID.
         let (parent, mut references) = (ids("message-id").into_iter().next(), ids("references"));
@@ -56,12 +59,16 @@ impl Builder {
     /// answer, so [`from`](Self::from) comes first.
     pub fn reply_all(self, message: &Message) -> Self {
         let mut answer = self.reply(message);
-        let mut known: HashSet<Address> =
-            answer.draft.from.iter().chain(&answer.draft.to).flat_map(Contact::addresses).flatten().cloned().collect();
+        let mut known: HashSet<Address> = [Place::From, Place::To]
+            .into_iter()
+            .flat_map(|place| answer.contacts_of(place))
+            .flat_map(Contact::addresses)
+            .flatten()
+            .collect();
         for contact in ["to", "cc"].into_iter().flat_map(|name| contacts(message.header(), name)) {
             // Each is one mailbox: groups were taken apart.
-            if contact.addresses().flatten().any(|address| known.insert(address.clone())) {
-                answer.draft.cc.push(contact);
+            if contact.addresses().flatten().any(|address| known.insert(address)) {
+                answer.draft.contacts.push((Place::Cc, contact));
             }
         }
         answer
@@ -89,12 +96,12 @@ impl Builder {
     /// space cannot be resent, for its first line would become part of the block.
     pub fn resend(self, message: &Message) -> Result<Message, BuildError> {
         for (field, set) in [
-            ("Reply-To", !self.draft.reply_to.is_empty()), // RFC 5322 §3.6.6 has no Resent-Reply-To any more
+            ("Reply-To", self.contacts_of(Place::ReplyTo).next().is_some()), // RFC 5322 §3.6.6 has no Resent-Reply-To any more
             ("In-Reply-To", !self.draft.in_reply_to.is_empty()),
             ("References", !self.draft.references.is_empty()),
             ("Subject", self.draft.subject.is_some()),
             ("another field", !self.draft.fields.is_empty()),
-            ("a body", !self.draft.parts.is_empty()),
+            ("a body", self.draft.main.is_some() || !self.draft.parts.is_empty()),
             (
                 "a message that begins with white space",
                 message.raw().starts_with(b" ") || message.raw().starts_with(b"\t"),
@@ -121,17 +128,17 @@ impl Builder {
 }
 
 /// Who stands in the address fields of this name, as far as they can be written again.
-fn contacts(header: Header<'_>, name: &str) -> Vec<Contact> {
+fn contacts(header: Header<'_>, name: &str) -> Vec<Contact<'static>> {
     let unsound = |name: &str| name.contains(['\r', '\n', '\0']);
     let mailboxes = header.all(name).flat_map(Field::mailboxes);
     mailboxes
         .filter_map(|mailbox| {
             let (name, address) = (mailbox.name(), mailbox.address()?);
             Some(match name.filter(|name| !unsound(name)) {
-                Some(name) => Contact::from((name, address)),
+                Some(name) => Contact::from((name.into_owned(), address)),
                 None => Contact::from(address),
             })
         })
-        .filter(|contact| contact.addresses().all(Result::is_ok))
+        .filter(|contact| contact.addresses().all(|address| address.is_ok()))
         .collect()
 }

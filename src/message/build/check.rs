@@ -1,11 +1,13 @@
 //! What may be written: nothing that a caller passes in can end a field, a line or a header.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::body::forbidden;
 use super::part::{Content, NewPart};
 use super::{BuildError, Extra, Value};
-use crate::address::{is_atext, is_dot_string};
+use crate::address::{is_atext, is_dot_string, is_plain_mailbox};
 use crate::message::fold::Fold;
 use crate::message::{Field, Message};
 use crate::text::charset;
@@ -65,6 +67,10 @@ pub(super) fn part_field(name: &str) -> Result<(), BuildError> {
 
 /// `id-left "@" id-right` (RFC 5322 §3.6.4), in the forms that may be generated.
 pub(super) fn id(field: &str, id: &str, utf8: bool) -> Result<(), BuildError> {
+    // Nearly all look like an address.
+    if is_plain_mailbox(id) && (utf8 || id.is_ascii()) {
+        return Ok(());
+    }
     value(field, id)?;
     if !utf8 && !id.is_ascii() {
         return Err(BuildError::NeedsUtf8 { field: field.to_owned() });
@@ -99,7 +105,7 @@ pub(super) fn foreign_id(field: &str, id: &str, utf8: bool) -> Result<(), BuildE
 
 /// Parameters of Content-Type that say what is not so: another charset than that of the text, and a name that is not that
 /// of the file, of which readers take the one or the other.
-pub(super) fn params(part: &NewPart) -> Result<(), BuildError> {
+pub(super) fn params(part: &NewPart<'_>) -> Result<(), BuildError> {
     let find =
         |name: &str| part.params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     if let (Content::Text(text), Some(label)) = (&part.content, find("charset"))
@@ -116,7 +122,7 @@ pub(super) fn params(part: &NewPart) -> Result<(), BuildError> {
 }
 
 /// RFC 2369 §2: "There MUST be no more than one of each field present in any given message."
-pub(super) fn list_fields(fields: &[Extra]) -> Result<(), BuildError> {
+pub(super) fn list_fields(fields: &[Extra<'_>]) -> Result<(), BuildError> {
     let mut known: Vec<&str> = Vec::new();
     for Extra { name, .. } in fields {
         if !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("list-")) {
@@ -131,7 +137,7 @@ pub(super) fn list_fields(fields: &[Extra]) -> Result<(), BuildError> {
 }
 
 /// URIs that can stand in angle brackets, as RFC 2369 §2 asks for: ASCII without white space; at least one.
-pub(super) fn uris(field: &str, uris: &[String]) -> Result<(), BuildError> {
+pub(super) fn uris(field: &str, uris: &[Cow<'_, str>]) -> Result<(), BuildError> {
     uris.iter().try_for_each(|uri| value(field, uri))?;
     if !uris.is_empty() && uris.iter().all(|uri| is_uri(uri)) {
         return Ok(());
@@ -149,17 +155,16 @@ fn is_uri(uri: &str) -> bool {
 
 /// RFC 8058 §3.1: with List-Unsubscribe-Post, List-Unsubscribe "MUST contain one HTTPS URI. It MAY contain other non-HTTP/S
 /// URIs".
-pub(super) fn one_click(fields: &[Extra]) -> Result<(), BuildError> {
+pub(super) fn one_click(fields: &[Extra<'_>]) -> Result<(), BuildError> {
     let find = |name: &str| fields.iter().find(|extra| extra.name.eq_ignore_ascii_case(name));
     if find("List-Unsubscribe-Post").is_none() {
         return Ok(());
     }
     let field = "List-Unsubscribe";
     let Some(Extra { value: Value::Uris(uris), .. }) = find(field) else { return Ok(()) };
-    let scheme =
-        |uri: &&String, scheme: &str| uri.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+    let scheme = |uri: &str, scheme: &str| uri.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
     let https = uris.iter().filter(|uri| scheme(uri, "https:")).count();
-    if https == 1 && !uris.iter().any(|uri| scheme(&uri, "http:")) {
+    if https == 1 && !uris.iter().any(|uri| scheme(uri, "http:")) {
         return Ok(());
     }
     Err(BuildError::Uri { field: field.to_owned() })

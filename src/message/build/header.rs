@@ -3,23 +3,25 @@
 use std::borrow::Cow;
 
 use super::contact::{Contact, Kind, Named};
-use super::{BuildError, Builder, Extra, Value, check};
-use crate::address::{Address, Domain, is_dot_string};
+use super::{BuildError, Builder, Extra, Place, Value, check};
+use crate::address::{Address, Domain};
 use crate::base::ParseError;
 use crate::base::time::DATE;
 use crate::message::fold::Fold;
 
-impl Builder {
+impl Builder<'_> {
     /// About how many octets the header takes.
     pub(super) fn header_size(&self) -> usize {
-        let contacts = self.draft.to.len() + self.draft.cc.len() + self.draft.from.len() + self.draft.reply_to.len();
-        let ids = self.draft.references.iter().chain(&self.draft.in_reply_to).map(String::len).sum::<usize>();
-        400 + contacts * 60 + ids + self.draft.subject.as_ref().map_or(0, String::len) + self.draft.fields.len() * 60
+        let ids = self.draft.references.iter().chain(&self.draft.in_reply_to).map(|id| id.len()).sum::<usize>();
+        400 + self.draft.contacts.len() * 60
+            + ids
+            + self.draft.subject.as_ref().map_or(0, |subject| subject.len())
+            + self.draft.fields.len() * 60
     }
 
     pub(super) fn header(&self, out: &mut Vec<u8>) -> Result<(), BuildError> {
         self.originator("", out)?;
-        self.address_list("Reply-To", &self.draft.reply_to, out)?;
+        self.place("", "Reply-To", Place::ReplyTo, out)?;
         self.destinations("", out)?;
         self.ids("In-Reply-To", &self.draft.in_reply_to, out)?;
         self.ids("References", &self.draft.references, out)?;
@@ -37,16 +39,16 @@ impl Builder {
     /// `orig-date`, `from` and `sender`, `prefix` before their names.
     pub(super) fn originator(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
         let date = self.draft.date.ok_or(BuildError::Missing { field: "Date" })?;
-        if self.draft.from.is_empty() {
-            return Err(BuildError::Missing { field: "From" });
-        }
         // RFC 5322 §3.6.2: "If the from field contains more than one mailbox specification ... then the sender field ... MUST
         // appear in the message."
-        if self.draft.from.len() > 1 && self.draft.sender.is_empty() {
-            return Err(BuildError::Missing { field: "Sender" });
+        let is_absent = |place| self.contacts_of(place).next().is_none();
+        match self.contacts_of(Place::From).count() {
+            0 => return Err(BuildError::Missing { field: "From" }),
+            2.. if is_absent(Place::Sender) => return Err(BuildError::Missing { field: "Sender" }),
+            _ => {}
         }
-        for (field, contacts) in [("From", &self.draft.from[..]), ("Sender", &self.draft.sender[..])] {
-            if contacts.iter().any(|contact| matches!(contact.0, Kind::Group { .. })) {
+        for (field, place) in [("From", Place::From), ("Sender", Place::Sender)] {
+            if self.contacts_of(place).any(|contact| matches!(contact.0, Kind::Group { .. })) {
                 return Err(BuildError::Group { field });
             }
         }
@@ -57,19 +59,19 @@ impl Builder {
         let len = out.last_chunk_mut().map_or(0, |room| date.write_to(room));
         out.truncate(at + len);
         out.extend_from_slice(b"\r\n");
-        self.prefixed(prefix, "From", &self.draft.from, out)?;
-        self.prefixed(prefix, "Sender", &self.draft.sender, out)
+        self.place(prefix, "From", Place::From, out)?;
+        self.place(prefix, "Sender", Place::Sender, out)
     }
 
     /// `to`, `cc`, `bcc` and `message-id`, `prefix` before their names.
     pub(super) fn destinations(&self, prefix: &str, out: &mut Vec<u8>) -> Result<(), BuildError> {
-        self.prefixed(prefix, "To", &self.draft.to, out)?;
-        self.prefixed(prefix, "Cc", &self.draft.cc, out)?;
+        self.place(prefix, "To", Place::To, out)?;
+        self.place(prefix, "Cc", Place::Cc, out)?;
         if self.draft.keep_bcc {
-            self.prefixed(prefix, "Bcc", &self.draft.bcc, out)?;
+            self.place(prefix, "Bcc", Place::Bcc, out)?;
         } else {
             // A message that is written has an envelope.
-            let mut addresses = self.draft.bcc.iter().flat_map(Contact::addresses);
+            let mut addresses = self.contacts_of(Place::Bcc).flat_map(Contact::addresses);
             addresses.try_for_each(|address| self.address("Bcc", address).map(drop))?;
         }
         let Some(id) = &self.draft.message_id else { return Ok(()) };
@@ -80,11 +82,11 @@ impl Builder {
         check::fits(fold, "Message-ID")
     }
 
-    fn extra_field(&self, Extra { name, value }: &Extra, out: &mut Vec<u8>) -> Result<(), BuildError> {
+    fn extra_field(&self, Extra { name, value }: &Extra<'_>, out: &mut Vec<u8>) -> Result<(), BuildError> {
         check::field(name)?;
         let name: &str = name;
         if let Value::Contacts(contacts) = value {
-            return self.address_list(name, contacts, out);
+            return self.address_list("", name, contacts.iter(), out);
         }
         let mut fold = Fold::new(out, name, self.draft.utf8);
         match value {
@@ -117,21 +119,26 @@ impl Builder {
         check::fits(fold, name)
     }
 
-    fn prefixed(&self, prefix: &str, field: &str, contacts: &[Contact], out: &mut Vec<u8>) -> Result<(), BuildError> {
-        if !contacts.is_empty() {
-            out.extend_from_slice(prefix.as_bytes());
-        }
-        self.address_list(field, contacts, out)
+    fn place(&self, prefix: &str, field: &str, place: Place, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        self.address_list(prefix, field, self.contacts_of(place), out)
     }
 
-    /// `address-list`; no field where there is nobody.
-    fn address_list(&self, field: &str, contacts: &[Contact], out: &mut Vec<u8>) -> Result<(), BuildError> {
-        if contacts.is_empty() {
+    /// `address-list`, `prefix` before its name; no field where there is nobody.
+    fn address_list<'c>(
+        &self,
+        prefix: &str,
+        field: &str,
+        contacts: impl Iterator<Item = &'c Contact<'c>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BuildError> {
+        let mut contacts = contacts.peekable();
+        if contacts.peek().is_none() {
             return Ok(());
         }
+        out.extend_from_slice(prefix.as_bytes());
         let mut fold = Fold::new(out, field, self.draft.utf8);
-        for (n, contact) in contacts.iter().enumerate() {
-            let comma = if n + 1 < contacts.len() { "," } else { "" };
+        while let Some(contact) = contacts.next() {
+            let comma = if contacts.peek().is_some() { "," } else { "" };
             match &contact.0 {
                 Kind::Mailbox(named) => self.named(&mut fold, field, named, comma)?,
                 Kind::Group { name, members } => {
@@ -144,24 +151,23 @@ impl Builder {
     }
 
     /// `mailbox`, and `end` right behind it.
-    fn named(&self, fold: &mut Fold<'_>, field: &str, named: &Named, end: &str) -> Result<(), BuildError> {
-        let address = named.address.as_ref().map_err(|error| wrong(field, *error))?;
+    fn named(&self, fold: &mut Fold<'_>, field: &str, named: &Named<'_>, end: &str) -> Result<(), BuildError> {
+        let written = named.written.as_ref().map_err(|error| wrong(field, *error))?;
         let ascii;
-        let address = if self.is_writable(address) {
-            address
+        let address = if self.draft.utf8 || written.is_ascii() {
+            &**written
         } else {
-            ascii = in_ascii(field, address)?;
-            &ascii
+            ascii = self.address(field, written.parse())?.to_string();
+            &*ascii
         };
-        let name = named.name.as_deref().unwrap_or_default();
-        check::value(field, name)?;
+        check::value(field, &named.name)?;
         // White space around a name does not survive a reader.
-        let name = name.trim_matches(is_blank);
+        let name = named.name.trim_matches(is_blank);
         if name.is_empty() {
-            write(fold, address, ["", end]);
+            fold.pieces(&[address.as_bytes(), end.as_bytes()]);
         } else {
             fold.phrase(name);
-            write(fold, address, ["<", end]);
+            fold.pieces(&[b"<", address.as_bytes(), b">", end.as_bytes()]);
         }
         Ok(())
     }
@@ -172,7 +178,7 @@ impl Builder {
         fold: &mut Fold<'_>,
         field: &str,
         name: &str,
-        members: &[Named],
+        members: &[Named<'_>],
         comma: &str,
     ) -> Result<(), BuildError> {
         check::value(field, name)?;
@@ -191,7 +197,7 @@ impl Builder {
         Ok(())
     }
 
-    fn ids(&self, field: &'static str, ids: &[String], out: &mut Vec<u8>) -> Result<(), BuildError> {
+    fn ids(&self, field: &'static str, ids: &[Cow<'_, str>], out: &mut Vec<u8>) -> Result<(), BuildError> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -203,33 +209,22 @@ impl Builder {
         check::fits(fold, field)
     }
 
-    /// The address as it is written.
-    pub(super) fn address<'a>(
-        &self,
-        field: &str,
-        address: &'a Result<Address, ParseError>,
-    ) -> Result<Cow<'a, Address>, BuildError> {
-        let address = address.as_ref().map_err(|error| wrong(field, *error))?;
-        if self.is_writable(address) { Ok(Cow::Borrowed(address)) } else { in_ascii(field, address).map(Cow::Owned) }
-    }
-
-    /// Whether it can be written as it stands.
-    fn is_writable(&self, address: &Address) -> bool {
-        self.draft.utf8 || address.is_ascii()
-    }
-}
-
-/// The domain in A-labels.
-#[cold]
-fn in_ascii(field: &str, address: &Address) -> Result<Address, BuildError> {
-    match address.domain().to_ascii() {
-        Some(ascii) if address.local().is_ascii() => {
-            let address =
-                Address::new(address.local(), Domain::Name(ascii.into())).map_err(|error| wrong(field, error))?;
-            // Whatever IDNA made of it.
-            Address::parse(address.to_string().as_bytes()).map_err(|error| wrong(field, error))
+    /// The address that is written.
+    #[cold]
+    pub(super) fn address(&self, field: &str, address: Result<Address, ParseError>) -> Result<Address, BuildError> {
+        let address = address.map_err(|error| wrong(field, error))?;
+        if self.draft.utf8 || address.is_ascii() {
+            return Ok(address);
         }
-        _ => Err(BuildError::NeedsUtf8 { field: field.to_owned() }),
+        match address.domain().to_ascii() {
+            Some(ascii) if address.local().is_ascii() => {
+                let address =
+                    Address::new(address.local(), Domain::Name(ascii.into())).map_err(|error| wrong(field, error))?;
+                // Whatever IDNA made of it.
+                address.to_string().parse().map_err(|error| wrong(field, error))
+            }
+            _ => Err(BuildError::NeedsUtf8 { field: field.to_owned() }),
+        }
     }
 }
 
@@ -240,25 +235,4 @@ fn wrong(field: &str, error: ParseError) -> BuildError {
 
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t')
-}
-
-/// `addr-spec`, or `angle-addr` where `open` is its bracket.
-fn write(fold: &mut Fold<'_>, address: &Address, [open, end]: [&str; 2]) {
-    let quoted;
-    let (local, at, domain) = match address.domain() {
-        Domain::Name(domain) if is_dot_string(address.local()) => (address.local(), "@", &**domain),
-        _ => {
-            quoted = address.to_string();
-            (&*quoted, "", "")
-        }
-    };
-    let len = local.len() + at.len() + domain.len() + open.len() * 2 + end.len();
-    fold.write(b" ", len, |out| {
-        out.extend_from_slice(open.as_bytes());
-        out.extend_from_slice(local.as_bytes());
-        out.extend_from_slice(at.as_bytes());
-        out.extend_from_slice(domain.as_bytes());
-        out.extend_from_slice(if open.is_empty() { b"" } else { b">" });
-        out.extend_from_slice(end.as_bytes());
-    });
 }

@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::address::Address;
 use crate::base::{Timestamp, crypto};
@@ -32,7 +31,7 @@ pub use part::NewPart;
 
 use plan::Plan;
 
-/// A message in the making.
+/// A message in the making. What it is given is borrowed or owned, as it comes, until [`finish`](Self::finish) writes it.
 ///
 /// ```
 /// use facteur::base::Timestamp;
@@ -53,30 +52,39 @@ use plan::Plan;
 /// # Ok::<(), facteur::message::BuildError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Builder {
+pub struct Builder<'a> {
     /// Each method moves the builder, so it is kept small.
-    draft: Box<Draft>,
+    draft: Box<Draft<'a>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Draft {
+struct Draft<'a> {
     date: Option<Timestamp>,
-    message_id: Option<String>,
-    from: SmallVec<[Contact; 1]>,
-    /// At most one.
-    sender: Vec<Contact>,
-    reply_to: Vec<Contact>,
-    to: Vec<Contact>,
-    cc: Vec<Contact>,
-    bcc: Vec<Contact>,
+    message_id: Option<Cow<'a, str>>,
+    /// Those of all fields in one vector, for they are few.
+    contacts: Vec<(Place, Contact<'a>)>,
     keep_bcc: bool,
-    in_reply_to: Vec<String>,
-    references: Vec<String>,
-    subject: Option<String>,
-    fields: Vec<Extra>,
-    parts: SmallVec<[(Role, NewPart); 1]>,
+    in_reply_to: Vec<Cow<'a, str>>,
+    references: Vec<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
+    fields: Vec<Extra<'a>>,
+    /// Of the roles that one part has, the first that was set: for most messages all there is.
+    main: Option<NewPart<'a>>,
+    parts: Vec<NewPart<'a>>,
     utf8: bool,
     eight_bit: bool,
+}
+
+/// The field that a contact stands in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    From,
+    /// At most one.
+    Sender,
+    ReplyTo,
+    To,
+    Cc,
+    Bcc,
 }
 
 /// What a part is to the message.
@@ -94,33 +102,33 @@ enum Role {
 
 /// A field without a place of its own in the builder.
 #[derive(Clone, Debug)]
-struct Extra {
-    name: Cow<'static, str>,
-    value: Value,
+struct Extra<'a> {
+    name: Cow<'a, str>,
+    value: Value<'a>,
 }
 
 #[derive(Clone, Debug)]
-enum Value {
+enum Value<'a> {
     /// `unstructured`
-    Text(String),
+    Text(Cow<'a, str>),
     /// Whatever the caller knows it to be.
-    Structured(String),
+    Structured(Cow<'a, str>),
     /// `address-list`
-    Contacts(Vec<Contact>),
+    Contacts(Vec<Contact<'a>>),
     /// `<URI>, <URI>`
-    Uris(Vec<String>),
+    Uris(Vec<Cow<'a, str>>),
     /// `[phrase] <list-id>`
-    ListId(String, String),
+    ListId(Cow<'a, str>, Cow<'a, str>),
 }
 
 impl Message {
     /// A message in the making: [`Builder::new`].
-    pub fn build() -> Builder {
+    pub fn build<'a>() -> Builder<'a> {
         Builder::new()
     }
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
     /// Nothing yet. A message needs at least `From` and `Date`.
     pub fn new() -> Self {
         Self::default()
@@ -133,7 +141,7 @@ impl Builder {
     }
 
     /// The identifier, `id-left@id-right` without brackets. It must be unlike that of every other message.
-    pub fn message_id(mut self, id: impl Into<String>) -> Self {
+    pub fn message_id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.draft.message_id = Some(id.into());
         self
     }
@@ -148,45 +156,50 @@ impl Builder {
         self.draft.message_id.get_or_insert_with(|| {
             let mut random = [0; 16];
             crypto::random(&mut random);
-            format!("{:032x}@{host}", u128::from_be_bytes(random))
+            format!("{:032x}@{host}", u128::from_be_bytes(random)).into()
         });
         self
     }
 
     /// Adds an author. Where there are several, RFC 5322 §3.6.2 asks for a [`sender`](Self::sender).
-    pub fn from(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.from.push(contact.into());
-        self
+    pub fn from(self, contact: impl Into<Contact<'a>>) -> Self {
+        self.contact(Place::From, contact.into())
     }
 
     /// Who sent it, where that is not the author.
-    pub fn sender(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.sender = vec![contact.into()];
-        self
+    pub fn sender(mut self, contact: impl Into<Contact<'a>>) -> Self {
+        self.draft.contacts.retain(|(place, _)| *place != Place::Sender);
+        self.contact(Place::Sender, contact.into())
     }
 
     /// Adds somebody who wants the answers.
-    pub fn reply_to(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.reply_to.push(contact.into());
-        self
+    pub fn reply_to(self, contact: impl Into<Contact<'a>>) -> Self {
+        self.contact(Place::ReplyTo, contact.into())
     }
 
     /// Adds a recipient.
-    pub fn to(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.to.push(contact.into());
-        self
+    pub fn to(self, contact: impl Into<Contact<'a>>) -> Self {
+        self.contact(Place::To, contact.into())
     }
 
     /// Adds a recipient of a copy.
-    pub fn cc(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.cc.push(contact.into());
-        self
+    pub fn cc(self, contact: impl Into<Contact<'a>>) -> Self {
+        self.contact(Place::Cc, contact.into())
     }
 
     /// Adds a recipient that the others do not see: in the [`envelope`](Self::envelope), not in the header.
-    pub fn bcc(mut self, contact: impl Into<Contact>) -> Self {
-        self.draft.bcc.push(contact.into());
+    pub fn bcc(self, contact: impl Into<Contact<'a>>) -> Self {
+        self.contact(Place::Bcc, contact.into())
+    }
+
+    fn contact(mut self, place: Place, contact: Contact<'a>) -> Self {
+        self.draft.contacts.push((place, contact));
         self
+    }
+
+    /// Who stands in a field.
+    fn contacts_of(&self, place: Place) -> impl Iterator<Item = &Contact<'a>> {
+        self.draft.contacts.iter().filter(move |(other, _)| *other == place).map(|(_, contact)| contact)
     }
 
     /// Writes `Bcc` into the header, for a draft or for a server that takes it out again.
@@ -196,64 +209,72 @@ impl Builder {
     }
 
     /// Adds an identifier, without brackets, of a message that this one answers.
-    pub fn in_reply_to(mut self, id: impl Into<String>) -> Self {
+    pub fn in_reply_to(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.draft.in_reply_to.push(id.into());
         self
     }
 
     /// Adds an identifier, without brackets, of an earlier message of the conversation.
-    pub fn reference(mut self, id: impl Into<String>) -> Self {
+    pub fn reference(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.draft.references.push(id.into());
         self
     }
 
     /// What it is about.
-    pub fn subject(mut self, text: impl Into<String>) -> Self {
+    pub fn subject(mut self, text: impl Into<Cow<'a, str>>) -> Self {
         self.draft.subject = Some(text.into());
         self
     }
 
     /// Adds another field of text: encoded words are written where it needs them.
-    pub fn field(self, name: &str, text: impl Into<String>) -> Self {
-        self.extra(name.to_owned(), Value::Text(text.into()))
+    pub fn field(self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        self.extra(name, Value::Text(text.into()))
     }
 
     /// Adds another field whose value has a syntax of its own: it is folded at white space and else left as it is.
-    pub fn structured(self, name: &str, value: impl Into<String>) -> Self {
-        self.extra(name.to_owned(), Value::Structured(value.into()))
+    pub fn structured(self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.extra(name, Value::Structured(value.into()))
     }
 
     /// Adds another field of addresses, such as Disposition-Notification-To.
-    pub fn contacts<C: Into<Contact>>(self, name: &str, contacts: impl IntoIterator<Item = C>) -> Self {
-        self.extra(name.to_owned(), Value::Contacts(contacts.into_iter().map(Into::into).collect()))
+    pub fn contacts<C: Into<Contact<'a>>>(
+        self,
+        name: impl Into<Cow<'a, str>>,
+        contacts: impl IntoIterator<Item = C>,
+    ) -> Self {
+        self.extra(name, Value::Contacts(contacts.into_iter().map(Into::into).collect()))
     }
 
     /// Adds another field of URIs in angle brackets, such as List-Help or List-Archive (RFC 2369).
-    pub fn uris<U: Into<String>>(self, name: &str, uris: impl IntoIterator<Item = U>) -> Self {
-        self.extra(name.to_owned(), Value::Uris(uris.into_iter().map(Into::into).collect()))
+    pub fn uris<U: Into<Cow<'a, str>>>(self, name: impl Into<Cow<'a, str>>, uris: impl IntoIterator<Item = U>) -> Self {
+        self.extra(name, Value::Uris(uris.into_iter().map(Into::into).collect()))
     }
 
     /// The list that the message came by (RFC 2919): a name for people, or none, and an identifier like `list.example.org`.
-    pub fn list_id(self, name: impl Into<String>, id: impl Into<String>) -> Self {
+    pub fn list_id(self, name: impl Into<Cow<'a, str>>, id: impl Into<Cow<'a, str>>) -> Self {
         self.extra("List-Id", Value::ListId(name.into(), id.into()))
     }
 
     /// How to leave the list by one click (RFC 8058): by a POST to this URI, which is one of `https`, and without it in the
     /// ways of the others. The message has to be signed with DKIM, List-Unsubscribe and List-Unsubscribe-Post included.
     /// Without one click it is [`uris`](Self::uris) for List-Unsubscribe.
-    pub fn one_click<U: Into<String>>(self, https: impl Into<String>, others: impl IntoIterator<Item = U>) -> Self {
+    pub fn one_click<U: Into<Cow<'a, str>>>(
+        self,
+        https: impl Into<Cow<'a, str>>,
+        others: impl IntoIterator<Item = U>,
+    ) -> Self {
         self.uris("List-Unsubscribe", std::iter::once(https.into()).chain(others.into_iter().map(Into::into)))
-            .extra("List-Unsubscribe-Post", Value::Structured("List-Unsubscribe=One-Click".to_owned()))
+            .extra("List-Unsubscribe-Post", Value::Structured("List-Unsubscribe=One-Click".into()))
     }
 
     /// That no person sent it (RFC 3834 §5): programs that answer mail leave it alone.
     pub fn auto_submitted(self, how: AutoSubmitted) -> Self {
         let word = match how {
-            AutoSubmitted::No => "no".to_owned(),
-            AutoSubmitted::Generated => "auto-generated".to_owned(),
-            AutoSubmitted::Replied => "auto-replied".to_owned(),
-            AutoSubmitted::Notified => "auto-notified".to_owned(),
-            AutoSubmitted::Other(word) => word,
+            AutoSubmitted::No => "no".into(),
+            AutoSubmitted::Generated => "auto-generated".into(),
+            AutoSubmitted::Replied => "auto-replied".into(),
+            AutoSubmitted::Notified => "auto-notified".into(),
+            AutoSubmitted::Other(word) => word.into(),
         };
         self.extra("Auto-Submitted", Value::Structured(word))
     }
@@ -265,17 +286,17 @@ impl Builder {
             Importance::Normal => ("normal", "3"),
             Importance::High => ("high", "1"),
         };
-        let word = Value::Structured(word.to_owned());
-        self.extra("Importance", word).extra("X-Priority", Value::Structured(number.to_owned()))
+        let word = Value::Structured(word.into());
+        self.extra("Importance", word).extra("X-Priority", Value::Structured(number.into()))
     }
 
-    fn extra(mut self, name: impl Into<Cow<'static, str>>, value: Value) -> Self {
+    fn extra(mut self, name: impl Into<Cow<'a, str>>, value: Value<'a>) -> Self {
         self.draft.fields.push(Extra { name: name.into(), value });
         self
     }
 
     /// The text. Its line ends, LF or CRLF, are written as CRLF; text that is the last of the message gets one at its end.
-    pub fn text(self, text: impl Into<String>) -> Self {
+    pub fn text(self, text: impl Into<Cow<'a, str>>) -> Self {
         self.only(Role::Text, NewPart::text("plain", text))
     }
 
@@ -285,24 +306,33 @@ impl Builder {
     }
 
     /// The same as HTML, line ends as for [`text`](Self::text).
-    pub fn html(self, html: impl Into<String>) -> Self {
+    pub fn html(self, html: impl Into<Cow<'a, str>>) -> Self {
         self.only(Role::Html, NewPart::text("html", html))
     }
 
     /// An image that the HTML shows by `cid:` and this identifier, like `logo@example.org`. Without HTML it is an
     /// attachment that readers may show.
-    pub fn image(mut self, id: impl Into<String>, media_type: &str, octets: impl Into<Bytes>) -> Self {
-        self.draft.parts.push((Role::Inline, NewPart::octets(media_type, octets).inline().id(id)));
-        self
+    pub fn image(
+        self,
+        id: impl Into<Cow<'a, str>>,
+        media_type: impl Into<Cow<'a, str>>,
+        octets: impl Into<Bytes>,
+    ) -> Self {
+        self.more(Role::Inline, NewPart::octets(media_type, octets).inline().id(id))
     }
 
     /// An invitation: an iCalendar object with its method, `REQUEST` or another, as an alternative to the text.
-    pub fn calendar(self, method: &str, object: impl Into<String>) -> Self {
+    pub fn calendar(self, method: impl Into<Cow<'a, str>>, object: impl Into<Cow<'a, str>>) -> Self {
         self.only(Role::Calendar, NewPart::calendar(method, object))
     }
 
     /// A file, kept to the octet.
-    pub fn attach(self, filename: impl Into<String>, media_type: &str, octets: impl Into<Bytes>) -> Self {
+    pub fn attach(
+        self,
+        filename: impl Into<Cow<'a, str>>,
+        media_type: impl Into<Cow<'a, str>>,
+        octets: impl Into<Bytes>,
+    ) -> Self {
         self.attach_part(NewPart::octets(media_type, octets).attachment(filename))
     }
 
@@ -312,21 +342,33 @@ impl Builder {
     }
 
     /// A part behind the text.
-    pub fn attach_part(mut self, part: NewPart) -> Self {
-        self.draft.parts.push((Role::Attachment, part));
-        self
+    pub fn attach_part(self, part: NewPart<'a>) -> Self {
+        self.more(Role::Attachment, part)
     }
 
     /// The body as a tree of the caller. It stands where the text, the HTML, the calendar and the images would; attachments
     /// follow it.
-    pub fn body(self, part: NewPart) -> Self {
+    pub fn body(self, part: NewPart<'a>) -> Self {
         self.only(Role::Body, part)
     }
 
+    /// There may be many parts of this role.
+    fn more(mut self, role: Role, mut part: NewPart<'a>) -> Self {
+        part.role = role;
+        self.draft.parts.push(part);
+        self
+    }
+
     /// There is one part of this role.
-    fn only(mut self, role: Role, part: NewPart) -> Self {
-        self.draft.parts.retain(|(other, _)| *other != role);
-        self.draft.parts.push((role, part));
+    fn only(mut self, role: Role, mut part: NewPart<'a>) -> Self {
+        part.role = role;
+        match &mut self.draft.main {
+            Some(main) if main.role != role => {
+                self.draft.parts.retain(|other| other.role != role);
+                self.draft.parts.push(part);
+            }
+            main => *main = Some(part),
+        }
         self
     }
 
@@ -351,22 +393,21 @@ impl Builder {
     /// # Errors
     /// Where a contact has no address or one that needs UTF-8, and where there is no sender.
     pub fn envelope(&self) -> Result<(Address, Vec<Address>), BuildError> {
-        let (field, sender) = match self.draft.sender.first() {
-            Some(sender) => ("Sender", sender),
-            None => ("From", self.draft.from.first().ok_or(BuildError::Missing { field: "From" })?),
-        };
+        let mut senders = [("Sender", Place::Sender), ("From", Place::From)].into_iter();
+        let sender = senders.find_map(|(field, place)| Some((field, self.contacts_of(place).next()?)));
+        let (field, sender) = sender.ok_or(BuildError::Missing { field: "From" })?;
         let sender = sender.addresses().next().ok_or(BuildError::Group { field })?;
         let mut recipients = Vec::new();
         let mut known = std::collections::HashSet::new();
-        for (field, contacts) in [("To", &self.draft.to), ("Cc", &self.draft.cc), ("Bcc", &self.draft.bcc)] {
-            for address in contacts.iter().flat_map(Contact::addresses) {
-                let address = self.address(field, address)?.into_owned();
+        for (field, place) in [("To", Place::To), ("Cc", Place::Cc), ("Bcc", Place::Bcc)] {
+            for address in self.contacts_of(place).flat_map(Contact::addresses) {
+                let address = self.address(field, address)?;
                 if known.insert(address.clone()) {
                     recipients.push(address);
                 }
             }
         }
-        Ok((self.address(field, sender)?.into_owned(), recipients))
+        Ok((self.address(field, sender)?, recipients))
     }
 
     /// Writes the message. It is read anew only where it is looked into.
@@ -375,8 +416,8 @@ impl Builder {
     /// Where what was passed in cannot be written as a valid message; the error names the field.
     pub fn finish(mut self) -> Result<Message, BuildError> {
         let tree;
-        let root = match &self.draft.parts[..] {
-            [(Role::Body | Role::Text | Role::Html | Role::Calendar, part)] => part,
+        let root = match (&self.draft.main, &self.draft.parts[..]) {
+            (Some(part), []) => part,
             _ => {
                 tree = self.tree();
                 &tree
@@ -393,12 +434,12 @@ impl Builder {
     }
 
     /// mixed( alternative( text, related( html, images ), calendar ), attachments ), and of these only what is needed.
-    fn tree(&mut self) -> NewPart {
+    fn tree(&mut self) -> NewPart<'a> {
         let mut attachments = Vec::new();
         let mut inline = Vec::new();
         let [mut body, mut text, mut html, mut calendar] = [None, None, None, None];
-        for (role, part) in self.draft.parts.drain(..) {
-            match role {
+        for part in self.draft.main.take().into_iter().chain(self.draft.parts.drain(..)) {
+            match part.role {
                 Role::Body => body = Some(part),
                 Role::Text => text = Some(part),
                 Role::Html => html = Some(part),

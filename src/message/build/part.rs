@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::BuildError;
 use super::body::Care;
 use super::plan::Plan;
+use super::{BuildError, Role};
 use crate::message::{Encoding, Message};
 use crate::text::flowed::{self, Paragraph};
 
@@ -27,32 +27,34 @@ use crate::text::flowed::{self, Paragraph};
 /// # Ok::<(), facteur::message::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct NewPart {
-    pub(super) media_type: Cow<'static, str>,
-    pub(super) params: Vec<(String, String)>,
+pub struct NewPart<'a> {
+    pub(super) media_type: Cow<'a, str>,
+    pub(super) params: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub(super) disposition: Option<&'static str>,
-    pub(super) filename: Option<String>,
-    pub(super) id: Option<String>,
-    pub(super) fields: Vec<(String, String)>,
+    pub(super) filename: Option<Cow<'a, str>>,
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// What the caller wants; else it is chosen.
     pub(super) encoding: Option<Encoding>,
-    pub(super) content: Content,
+    pub(super) content: Content<'a>,
+    /// What it is to the message, where the builder chooses the tree.
+    pub(super) role: Role,
     pub(super) depth: usize,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Content {
-    Text(String),
+pub(super) enum Content<'a> {
+    Text(Cow<'a, str>),
     Octets(Bytes),
     Message(Message),
-    Parts(Vec<NewPart>),
+    Parts(Vec<NewPart<'a>>),
     /// With a header of its own.
     Ready(Bytes),
 }
 
-impl NewPart {
+impl<'a> NewPart<'a> {
     /// Text in UTF-8, `plain`, `html` or another subtype of `text`. Its line ends, LF or CRLF, are written as CRLF.
-    pub fn text(subtype: &str, text: impl Into<String>) -> Self {
+    pub fn text(subtype: &str, text: impl Into<Cow<'a, str>>) -> Self {
         let media_type = match subtype {
             "plain" => Cow::Borrowed("text/plain"),
             "html" => Cow::Borrowed("text/html"),
@@ -103,11 +105,12 @@ impl NewPart {
     /// assert!(message.part(&[2]).unwrap().raw_body().starts_with(b"Reporting-MTA: dns; mx.test\r\n\r\nFinal"));
     /// # Ok::<(), facteur::message::BuildError>(())
     /// ```
-    pub fn octets(media_type: &str, octets: impl Into<Bytes>) -> Self {
+    pub fn octets(media_type: impl Into<Cow<'a, str>>, octets: impl Into<Bytes>) -> Self {
+        let media_type = media_type.into();
         if media_type.eq_ignore_ascii_case("message/rfc822") {
             return Self::message(Message::parse(octets));
         }
-        Self::new(Cow::Owned(media_type.to_owned()), Content::Octets(octets.into()))
+        Self::new(media_type, Content::Octets(octets.into()))
     }
 
     /// A message in the message.
@@ -123,7 +126,7 @@ impl NewPart {
     }
 
     /// A multipart of `mixed`, `alternative`, `related` or another subtype; in a `digest` each part says what it is.
-    pub fn multipart(subtype: &str, parts: Vec<NewPart>) -> Self {
+    pub fn multipart(subtype: &str, parts: Vec<Self>) -> Self {
         let depth = parts.iter().map(|part| part.depth).max().unwrap_or(0);
         let media_type = match subtype {
             "mixed" => Cow::Borrowed("multipart/mixed"),
@@ -135,7 +138,7 @@ impl NewPart {
     }
 
     /// An iCalendar object (RFC 5545) with its iTIP method: `REQUEST`, `REPLY`, `CANCEL` (RFC 6047 §2.4).
-    pub fn calendar(method: &str, object: impl Into<String>) -> Self {
+    pub fn calendar(method: impl Into<Cow<'a, str>>, object: impl Into<Cow<'a, str>>) -> Self {
         Self::text("calendar", object).param("method", method)
     }
 
@@ -163,7 +166,7 @@ impl NewPart {
         Self::new(Cow::Borrowed(""), Content::Ready(octets.into()))
     }
 
-    fn new(media_type: Cow<'static, str>, content: Content) -> Self {
+    fn new(media_type: Cow<'a, str>, content: Content<'a>) -> Self {
         Self {
             media_type,
             params: Vec::new(),
@@ -173,14 +176,44 @@ impl NewPart {
             fields: Vec::new(),
             encoding: None,
             content,
+            role: Role::Body,
             depth: 0,
         }
     }
 
+    /// The same with memory of its own.
+    pub fn into_owned(self) -> NewPart<'static> {
+        fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+            text.into_owned().into()
+        }
+        let pairs = |pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>| {
+            pairs.into_iter().map(|(name, text)| (owned(name), owned(text))).collect()
+        };
+        NewPart {
+            media_type: owned(self.media_type),
+            params: pairs(self.params),
+            disposition: self.disposition,
+            filename: self.filename.map(owned),
+            id: self.id.map(owned),
+            fields: pairs(self.fields),
+            encoding: self.encoding,
+            content: match self.content {
+                Content::Text(text) => Content::Text(owned(text)),
+                Content::Octets(octets) => Content::Octets(octets),
+                Content::Message(message) => Content::Message(message),
+                Content::Parts(parts) => Content::Parts(parts.into_iter().map(Self::into_owned).collect()),
+                Content::Ready(octets) => Content::Ready(octets),
+            },
+            role: self.role,
+            depth: self.depth,
+        }
+    }
+
     /// Gives the media type a parameter; `boundary` is not for the caller to choose.
-    pub fn param(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.params.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        self.params.push((name.to_owned(), value.into()));
+    pub fn param(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        let name = name.into();
+        self.params.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+        self.params.push((name, value.into()));
         self
     }
 
@@ -189,7 +222,7 @@ impl NewPart {
     /// A name that needs the form of RFC 2231 stands a second time in the `name` parameter of Content-Type, in encoded words
     /// between quotes. RFC 2047 §5 does not allow that, but it is what readers without RFC 2231 read, and what most senders
     /// write.
-    pub fn attachment(mut self, filename: impl Into<String>) -> Self {
+    pub fn attachment(mut self, filename: impl Into<Cow<'a, str>>) -> Self {
         self.disposition = Some("attachment");
         self.filename = Some(filename.into());
         self
@@ -202,15 +235,15 @@ impl NewPart {
     }
 
     /// Names the part for `cid:` links: an identifier like `logo@example.org`, without brackets (RFC 2392).
-    pub fn id(mut self, id: impl Into<String>) -> Self {
+    pub fn id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.id = Some(id.into());
         self
     }
 
     /// Adds a field of text whose name begins with `Content-`, such as Content-Description, Content-Language or
     /// Content-Location.
-    pub fn field(mut self, name: &str, text: impl Into<String>) -> Self {
-        self.fields.push((name.to_owned(), text.into()));
+    pub fn field(mut self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        self.fields.push((name.into(), text.into()));
         self
     }
 

@@ -1,7 +1,5 @@
 //! Writing a tree of parts: the encoding of each, the boundaries between them, their headers and bodies.
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 use smallvec::SmallVec;
 
@@ -31,7 +29,13 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Chooses the encodings, and a tag for the boundaries that stands in no content.
-    pub(super) fn of(root: &NewPart, eight_bit: bool, utf8: bool, seed: u64, last: bool) -> Result<Self, BuildError> {
+    pub(super) fn of(
+        root: &NewPart<'_>,
+        eight_bit: bool,
+        utf8: bool,
+        seed: u64,
+        last: bool,
+    ) -> Result<Self, BuildError> {
         if root.depth > DEPTH {
             return Err(BuildError::TooDeep);
         }
@@ -49,7 +53,7 @@ impl Plan {
     /// As deep as `DEPTH`.
     fn choose(
         &mut self,
-        part: &NewPart,
+        part: &NewPart<'_>,
         eight_bit: bool,
         last: bool,
         mut taken: Option<&mut Vec<u64>>,
@@ -99,11 +103,11 @@ impl Plan {
     }
 
     /// About how many octets the tree takes, and seldom less.
-    pub(super) fn size(&self, part: &NewPart) -> usize {
+    pub(super) fn size(&self, part: &NewPart<'_>) -> usize {
         self.size_from(part, &mut 0)
     }
 
-    fn size_from(&self, part: &NewPart, index: &mut usize) -> usize {
+    fn size_from(&self, part: &NewPart<'_>, index: &mut usize) -> usize {
         let encoding = self.encodings.get(*index);
         *index += 1;
         let octets = part.octets_of().len();
@@ -118,11 +122,11 @@ impl Plan {
     }
 
     /// Writes the fields of the root, the blank line and everything below.
-    pub(super) fn write(&self, root: &NewPart, out: &mut Vec<u8>) -> Result<(), BuildError> {
+    pub(super) fn write(&self, root: &NewPart<'_>, out: &mut Vec<u8>) -> Result<(), BuildError> {
         self.part(root, &mut 0, self.last, out)
     }
 
-    fn part(&self, part: &NewPart, index: &mut usize, last: bool, out: &mut Vec<u8>) -> Result<(), BuildError> {
+    fn part(&self, part: &NewPart<'_>, index: &mut usize, last: bool, out: &mut Vec<u8>) -> Result<(), BuildError> {
         let number = *index;
         let encoding = self.encodings.get(number).unwrap_or(&Encoding::SevenBit); // there is one for each part
         *index += 1;
@@ -154,7 +158,7 @@ impl Plan {
         for (n, (name, text)) in part.fields.iter().enumerate() {
             check::part_field(name)?;
             if part.fields.iter().take(n).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-                return Err(BuildError::Repeated { field: name.clone() });
+                return Err(BuildError::Repeated { field: name.to_string() });
             }
             check::value(name, text)?;
             let mut fold = Fold::new(out, name, self.utf8);
@@ -188,13 +192,13 @@ impl Plan {
     }
 
     /// A message that is encoded is kept to the octet.
-    fn care(&self, part: &NewPart, encoding: &Encoding) -> Care {
+    fn care(&self, part: &NewPart<'_>, encoding: &Encoding) -> Care {
         if encoding.is_encoded() && matches!(part.content, Content::Message(_)) { Care::Octets } else { part.care() }
     }
 
     fn content_type(
         &self,
-        part: &NewPart,
+        part: &NewPart<'_>,
         number: usize,
         encoding: &Encoding,
         out: &mut Vec<u8>,
@@ -206,9 +210,8 @@ impl Plan {
         let allowed = |(kind, subtype): (&str, &str)| {
             sound(kind) && sound(subtype) && kind.eq_ignore_ascii_case("multipart") == multipart
         };
-        // Only a multipart has parts, whoever names it. What is borrowed is a name of ours.
-        let ours = global || matches!(part.media_type, Cow::Borrowed(_));
-        if !ours && !media_type.split_once('/').is_some_and(allowed) {
+        // Only a multipart has parts, whoever names it.
+        if !media_type.split_once('/').is_some_and(allowed) {
             return Err(BuildError::MediaType);
         }
         check::params(part)?;
@@ -242,7 +245,7 @@ impl Plan {
     }
 
     /// RFC 2183
-    fn disposition(&self, part: &NewPart, out: &mut Vec<u8>) -> Result<(), BuildError> {
+    fn disposition(&self, part: &NewPart<'_>, out: &mut Vec<u8>) -> Result<(), BuildError> {
         let Some(disposition) = part.disposition else { return Ok(()) };
         let mut fold = Fold::new(out, "Content-Disposition", self.utf8);
         let Some(filename) = &part.filename else {
@@ -268,7 +271,7 @@ impl Plan {
     }
 }
 
-impl NewPart {
+impl NewPart<'_> {
     /// Whether a boundary in it is the beginning of one that may be written around it, whatever its tag: a line of the one
     /// is a line of the other then (RFC 2046 §5.1.2), and what follows may be taken for a part of the wrong message. The
     /// tags of those that are as long go to `taken`.

@@ -31,15 +31,15 @@ const LONGEST: usize = 998;
 #[non_exhaustive]
 pub enum Content {
     /// A part to be written. A body of it that has a boundary of the message in it is written in base64.
-    New(Box<NewPart>),
+    New(Box<NewPart<'static>>),
     /// A part that is written already: header, blank line, body. A missing blank line is put in, line ends become those of
     /// the message unless a body says that it is `binary`, and else each octet stays.
     Raw(Bytes),
 }
 
-impl From<NewPart> for Content {
-    fn from(part: NewPart) -> Self {
-        Self::New(Box::new(part))
+impl From<NewPart<'_>> for Content {
+    fn from(part: NewPart<'_>) -> Self {
+        Self::New(Box::new(part.into_owned()))
     }
 }
 
@@ -382,7 +382,7 @@ fn is_lines(octets: &[u8], seven_bit: bool) -> bool {
 }
 
 /// A part in the form that the builder gives it, as a message of Content fields and body.
-fn built(part: &NewPart, ends_message: bool, seed: &str) -> Result<Message, EditError> {
+fn built(part: &NewPart<'_>, ends_message: bool, seed: &str) -> Result<Message, EditError> {
     // The builder draws its boundaries from the identifier.
     let builder =
         Builder::new().date(Timestamp::from_unix(0)).from("edit@invalid").message_id(format!("{seed}@invalid"));

@@ -6,6 +6,7 @@
 //! message. What was returned with it is [`Message::returned`]. Bounces in whatever form are read in [`bounce`].
 
 use crate::message::{BuildError, Message, NewPart, Part};
+use std::borrow::Cow;
 
 pub mod bounce;
 mod delivery;
@@ -189,7 +190,11 @@ impl Report {
     ///
     /// # Errors
     /// Where a field that its RFC demands is missing, or a value cannot be written on a line; the error names the field.
-    pub fn part(&self, words: impl Into<String>, returned: Option<&Returned>) -> Result<NewPart, BuildError> {
+    pub fn part<'a>(
+        &self,
+        words: impl Into<Cow<'a, str>>,
+        returned: Option<&Returned>,
+    ) -> Result<NewPart<'a>, BuildError> {
         let (fields, name, global) = match self {
             Self::Delivery(report) => (report.write()?, "delivery-status", "message/global-delivery-status"),
             Self::Disposition(report) => {
@@ -199,7 +204,7 @@ impl Report {
             Self::Feedback(report) => (report.write()?, "feedback-report", "message/feedback-report"),
         };
         let fields = if fields.is_ascii() {
-            NewPart::octets(&format!("message/{name}"), fields)
+            NewPart::octets(format!("message/{name}"), fields)
         } else {
             NewPart::octets(global, fields)
         };

@@ -104,7 +104,7 @@ impl Report {
     ///
     /// # Errors
     /// As [`file`](Self::file).
-    pub fn mail(&self, reporter: &Reporter) -> Result<Builder, WriteError> {
+    pub fn mail(&self, reporter: &Reporter) -> Result<Builder<'static>, WriteError> {
         let (name, octets) = self.file(reporter)?;
         let submitter = reporter.domain.to_ascii().unwrap_or_else(|| reporter.domain.to_string());
         let (domain, count) = (&self.policy.domain, self.messages());
@@ -115,7 +115,7 @@ impl Report {
             self.end.rfc3339(),
         );
         let builder = Message::build()
-            .from((reporter.organization.as_str(), reporter.email.clone()))
+            .from((reporter.organization.clone(), reporter.email.clone()))
             .subject(Subject::new(domain, submitter, &self.id).to_string())
             .auto_submitted(AutoSubmitted::Generated)
             .text(text);

@@ -268,7 +268,7 @@ impl Report {
     ///
     /// # Errors
     /// Where a value cannot be written on a line.
-    pub fn mail(&self, from: impl Into<Contact>) -> Result<Builder, BuildError> {
+    pub fn mail<'a>(&self, from: impl Into<Contact<'a>>) -> Result<Builder<'a>, BuildError> {
         let feedback = &self.feedback;
         let domain = feedback.reported_domains.first().map(String::as_str).unwrap_or_default();
         let text = |value: Option<String>| value.unwrap_or_else(|| "an unknown address".to_owned());
