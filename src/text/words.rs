@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::parse::octets_of;
+use crate::base::{eight::Eight, parse::octets_of};
 use crate::text::transfer::Set;
 use crate::text::{charset, transfer};
 
@@ -260,13 +260,17 @@ pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bo
         b'?' => before == b'=' || !plain_octet(b'?'),
         _ => !plain_octet(octet),
     };
-    let mut before = b' ';
-    let first = octets.iter().position(|octet| odd(std::mem::replace(&mut before, *octet), *octet));
-    let first = first.or_else(|| (before == b' ').then_some(octets.len()));
+    let usual = usual(octets.as_chunks().0.iter().map(|eight| u64::from_le_bytes(*eight)));
+    let (start, rest) = octets.split_at_checked(usual)?; // it is no longer
+    let mut before = start.last().copied().unwrap_or(b' ');
+    let first = rest.iter().position(|octet| odd(std::mem::replace(&mut before, *octet), *octet));
+    let first = first.map(|at| usual + at).or_else(|| (before == b' ').then_some(octets.len()));
     // From both ends, for what is between the first and the last is not asked for.
     let places = first.filter(|_| !text.is_empty()).map(|first| {
-        let mut octet = b' ';
-        let last = octets.iter().rposition(|before| odd(*before, std::mem::replace(&mut octet, *before)));
+        let usual = self::usual(octets.as_rchunks().1.iter().rev().map(|eight| u64::from_be_bytes(*eight)));
+        let (rest, end) = octets.split_at_checked(octets.len() - usual).unwrap_or_default();
+        let mut octet = end.first().copied().unwrap_or(b' ');
+        let last = rest.iter().rposition(|before| odd(*before, std::mem::replace(&mut octet, *before)));
         (first, last.map_or(0, |before| before + 1))
     });
     let long = (octets.len() > longest).then(|| long_words(octets, longest)).flatten();
@@ -283,6 +287,17 @@ pub(crate) fn unplain(text: &str, longest: usize, plain_octet: impl Fn(u8) -> bo
         Some(after) => Some((from, last + 1 + after.find(' ').unwrap_or(after.len()))),
         None => Some((text.get(..from - 1)?.rfind(' ').map_or(0, |at| at + 1), last)), // the text is not empty
     }
+}
+
+/// How many octets, in eights, are letters, digits and single spaces, which are plain everywhere.
+fn usual(eights: impl Iterator<Item = u64>) -> usize {
+    let mut space_before = 0x80;
+    let is_usual = |eight: &u64| {
+        let spaces = Eight(*eight).are(b' ');
+        let double = spaces & (spaces << 8 | std::mem::replace(&mut space_before, spaces >> 56));
+        Eight(*eight).are_alphanumeric() | spaces == Eight::ALL && double == 0
+    };
+    8 * eights.take_while(is_usual).count()
 }
 
 /// Where the first and the last of the words are that are too long.
@@ -447,8 +462,7 @@ mod tests {
 
     /// The rule of [`unplain`], word by word; only what an empty word does to its neighbours is not in it.
     fn slowly(text: &str, longest: usize) -> Option<(usize, usize)> {
-        let mut start = 0;
-        let mut found = None;
+        let (mut start, mut found) = (0, None);
         for word in text.split(' ') {
             let plain = word.bytes().all(|octet| octet.is_ascii_graphic()) && !word.contains("=?");
             if !text.is_empty() && (word.is_empty() || word.len() > longest || !plain) {
@@ -461,7 +475,7 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_is_found_from_both_ends() {
-        const PIECES: [&str; 6] = ["a", " ", "=", "?", "é", "bcd"];
+        const PIECES: [&str; 6] = ["a", " ", "=", "?", "é", "bcd efg"];
         for number in 0..PIECES.len().pow(6) {
             let text: String = (0..6).map(|n| PIECES[number / PIECES.len().pow(n) % PIECES.len()]).collect();
             for longest in [3, usize::MAX] {
