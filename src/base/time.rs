@@ -73,9 +73,14 @@ impl Timestamp {
     /// # Errors
     /// What was expected of the form of the RFC, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        if let Some(usual) = Self::parse_usual(text) {
-            return Ok(usual);
+        match Self::parse_usual(text) {
+            Some(usual) => Ok(usual),
+            None => Self::parse_unusual(text),
         }
+    }
+
+    #[inline(never)]
+    fn parse_unusual(text: &[u8]) -> Result<Self, ParseError> {
         Self::parse_mail(text).or_else(|error| {
             let other = Self::parse_month_first(text).or_else(|_| Self::parse_iso(text));
             other.map_err(|_| error)
@@ -87,31 +92,32 @@ impl Timestamp {
     fn parse_usual(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         let text = match text {
-            [a, b, c, b',', b' ', rest @ ..] => is_weekday([*a, *b, *c]).then_some(rest)?,
+            [a, b, c, b',', b' ', rest @ ..] => WEEKDAY_NAMES.number([*a, *b, *c]).map(|_| rest)?,
             _ => text,
         };
-        let (day, text) = match text {
-            [ones, b' ', rest @ ..] => (two_digits(b'0', *ones)?, rest),
-            [tens, ones, b' ', rest @ ..] => (two_digits(*tens, *ones)?, rest),
-            _ => return None,
-        };
-        let (fixed, after) = text.split_first_chunk::<23>()?;
+        // One digit or two: nobody can foretell which.
+        let [first, second, ..] = *text else { return None };
+        let (tens, ones, len) = if second == b' ' { (b'0', first, 1) } else { (first, second, 2) };
+        let day = two_digits(tens, ones)?;
+        let (fixed, after) = text.get(len..)?.split_first_chunk::<24>()?;
+        let [date, time, zone] = fixed.as_chunks::<8>().0 else { return None }; // three times eight
+        let ((year, odd_date), (clock, odd_time), (rest, odd_zone)) =
+            (DATE_FORM.pairs(*date), TIME_FORM.pairs(*time), ZONE_FORM.pairs(*zone));
         // What stands behind the zone is passed over, but it may be a digit or a colon of the zone.
-        if !is_fixed(fixed) || !matches!(after, [] | [b' ', b'(', ..]) {
+        if odd_date | odd_time | odd_zone != 0 || !matches!(after, [] | [b' ', b'(', ..]) {
             return None;
         }
-        let [m1, m2, m3, _, y1, y2, y3, y4, _, h1, h2, _, i1, i2, _, s1, s2, _, sign, z1, z2, z3, z4] = *fixed;
-        let number = |tens: u8, ones: u8| ((tens & 15) * 10 + (ones & 15)) as i8; // of digits, at most 99
-        let month = month_of([m1, m2, m3])?;
-        let year = i16::from(number(y1, y2)) * 100 + i16::from(number(y3, y4));
-        let (hours, minutes) = (number(z1, z2), number(z3, z4));
+        let [_, m1, m2, m3, ..] = *date;
+        let month = MONTH_NAMES.number([m1, m2, m3])?;
+        let ([.., century, _, decade], [last, _, hour, _, _, minute, ..], [second, .., hours, _, minutes, _]) =
+            (year, clock, rest);
+        let year = i16::from(century) * 100 + i16::from(decade + last / 10);
         let east = i16::from(hours) * 60 + i16::from(minutes);
-        let offset = match sign {
-            b'+' => Some(east),
-            b'-' => Some(-east).filter(|west| *west != 0),
+        let offset = match zone {
+            [_, _, _, b'+', ..] => Some(east),
+            [_, _, _, b'-', ..] => Some(-east).filter(|west| *west != 0),
             _ => return None,
         };
-        let (hour, minute, second) = (number(h1, h2), number(i1, i2), number(s1, s2));
         // The last year is not whole.
         if minutes >= 60 || east > MOST_OFFSET || year == 9999 || hour >= 24 || minute >= 60 || second >= 60 {
             return None;
@@ -443,7 +449,7 @@ impl<'a> Words<'a> {
         let before = self.at;
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         // In asctime form a month may stand where the weekday was left out.
-        if name.first_chunk().is_some_and(|name| month_of(*name).is_some()) {
+        if name.first_chunk().is_some_and(|name| MONTH_NAMES.number(*name).is_some()) {
             self.at = before;
             return;
         }
@@ -474,7 +480,7 @@ impl<'a> Words<'a> {
         let at = self.at;
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         self.skip(b"-");
-        name.first_chunk().and_then(|name| month_of(*name)).ok_or(ParseError { expected: "a month", at })
+        name.first_chunk().and_then(|name| MONTH_NAMES.number(*name)).ok_or(ParseError { expected: "a month", at })
     }
 
     /// RFC 5322 §4.3: two digits 00 to 49 are 20xx, two digits from 50 and three digits are 19xx.
@@ -578,57 +584,79 @@ const fn letters([a, b, c]: [u8; 3]) -> u32 {
     u32::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0])
 }
 
-/// The number from 1 of the month whose name begins with these letters, in any case of them.
-#[inline]
-fn month_of(name: [u8; 3]) -> Option<i8> {
-    const NAMES: [u32; 12] = {
-        let (mut names, mut n) = ([0; 12], 0);
-        while n < names.len() {
-            names[n] = letters(*MONTHS[n].as_bytes().first_chunk().unwrap()); // within the loop; all have three
-            n += 1;
-        }
-        names
-    };
-    let name = letters(name);
-    // By its second and third letter, which no two of them have the same sum of; nobody can guess which of them it is.
-    const PLACES: [u8; 32] = {
-        let (mut places, mut n) = ([0; 32], 0);
-        while n < NAMES.len() {
-            let place = &mut places[place(NAMES[n])]; // below 32; within the loop
-            assert!(*place == 0 && n < 12, "two names in one place");
-            *place = n as u8 + 1; // at most 12
-            n += 1;
-        }
-        places
-    };
-    const fn place(name: u32) -> usize {
-        ((name >> 8) + (name >> 16)) as usize & 31 // no bits but those of the two
-    }
-    let number = PLACES[place(name)]; // below 32
-    let known = NAMES.get(usize::from(number).wrapping_sub(1))?;
-    (*known == name).then_some(number as i8) // at most 12
+/// Names of three letters, one of which is found by one look at a table: nobody can foretell which it is.
+struct Names<const N: usize> {
+    names: [u32; N],
+    /// By a few bits that no two of the names have alike, their numbers from 1.
+    places: [u8; 32],
 }
 
-/// Whether it is month, year, time and zone as they stand in nearly all dates, the letters of the month and the sign aside.
-#[inline]
-fn is_fixed(text: &[u8; 23]) -> bool {
-    const FORM: &[u8; 23] = b"xxx 0000 00:00:00 x0000";
-    // How far from the form an octet may be: one digit from another, letters from all.
-    const FAR: [u8; 23] = {
-        let (mut far, mut n) = ([0; 23], 0);
-        while n < FORM.len() {
-            far[n] = match FORM[n] {
-                b'0' => 9,
-                b'x' => u8::MAX,
-                _ => 0,
-            }; // within the loop
+static MONTH_NAMES: Names<12> = Names::of(&MONTHS);
+static WEEKDAY_NAMES: Names<7> = Names::of(&WEEKDAYS);
+
+impl<const N: usize> Names<N> {
+    const fn of(all: &[&str; N]) -> Self {
+        let (mut names, mut places, mut n) = ([0; N], [0; 32], 0);
+        while n < N {
+            names[n] = letters(*all[n].as_bytes().first_chunk().unwrap()); // within the loop; all have three
+            let place = &mut places[Self::place(names[n])]; // below 32; within the loop
+            assert!(*place == 0, "two names in one place");
+            n += 1;
+            *place = n as u8; // at most 12
+        }
+        Self { names, places }
+    }
+
+    const fn place(name: u32) -> usize {
+        (name.wrapping_mul(0xa24) >> 27) as usize // five bits
+    }
+
+    /// The number from 1 of the one that begins with these letters, in any case of them.
+    #[inline]
+    fn number(&self, name: [u8; 3]) -> Option<i8> {
+        let name = letters(name);
+        let number = self.places[Self::place(name)]; // below 32
+        let known = self.names.get(usize::from(number).wrapping_sub(1))?;
+        (*known == name).then_some(number as i8) // at most 12
+    }
+}
+
+/// What stands in eight octets of nearly all dates: digits where the form has them, all else as there, anything for an `x`.
+struct Form {
+    octets: u64,
+    looked_at: u64,
+    /// What added to the difference from the form sets the highest bit of an octet that differs too much.
+    slack: u64,
+}
+
+static DATE_FORM: Form = Form::of(b" xxx 000");
+static TIME_FORM: Form = Form::of(b"0 00:00:");
+static ZONE_FORM: Form = Form::of(b"00 x0000");
+
+impl Form {
+    const fn of(form: &[u8; 8]) -> Self {
+        let (mut looked_at, mut slack, mut n) = ([0; 8], [0; 8], 0);
+        while n < 8 {
+            if form[n] != b'x' {
+                looked_at[n] = u8::MAX; // within the loop
+                slack[n] = if form[n] == b'0' { 0x80 - 10 } else { 0x80 - 1 }; // within the loop
+            }
             n += 1;
         }
-        far
-    };
-    // All of them: sixteen are compared at once.
-    let is_near = |n: usize| text[n] ^ FORM[n] <= FAR[n]; // below 23
-    (0..16).fold(true, |near, n| near & is_near(n)) && (7..23).fold(true, |near, n| near & is_near(n))
+        let looked_at = u64::from_le_bytes(looked_at);
+        Self { octets: u64::from_le_bytes(*form) & looked_at, looked_at, slack: u64::from_le_bytes(slack) }
+    }
+
+    /// At the place of each digit the number that it is with the one behind it, a 0 where none is; and bits where something is
+    /// not in the form.
+    #[inline]
+    fn pairs(&self, octets: [u8; 8]) -> ([u8; 8], u64) {
+        let digits = (u64::from_le_bytes(octets) & self.looked_at) ^ self.octets;
+        // Only what has its highest bit carries something to the next octet.
+        let odd = (digits.wrapping_add(self.slack) | digits) & u64::from_le_bytes([0x80; 8]);
+        // At most 99, where nothing is odd.
+        (digits.wrapping_mul(10).wrapping_add(digits >> 8).to_le_bytes(), odd)
+    }
 }
 
 /// Days from 1970-01-01 to this one of a month from 1 to 12; `None` where there is none. As jiff has it, which takes four times as
@@ -647,19 +675,6 @@ fn days(year: i16, month: i8, day: i8) -> Option<i64> {
     let months = i64::from(month) + if early { 9 } else { -3 };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + i64::from(day) - 1;
     (1..=last).contains(&day).then_some(days - 719_468 - 146_097)
-}
-
-fn is_weekday(name: [u8; 3]) -> bool {
-    const NAMES: [u32; 7] = {
-        let (mut names, mut n) = ([0; 7], 0);
-        while n < names.len() {
-            names[n] = letters(*WEEKDAYS[n].as_bytes().first_chunk().unwrap()); // within the loop; all have three
-            n += 1;
-        }
-        names
-    };
-    let name = letters(name);
-    NAMES.iter().fold(false, |found, known| found | (*known == name))
 }
 
 /// The zones of RFC 5322 §4.3; the military letters were defined wrongly once and say nothing now.
