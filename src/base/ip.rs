@@ -6,25 +6,26 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// `192.0.2.1`: the `ip4-network` of RFC 7208 §5.6
 #[inline]
 pub(crate) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut dots) = (0_u32, 0);
-    // The part that is read, and how many digits it has so far.
-    let (mut part, mut digits) = (0_u32, 0);
-    for octet in text {
-        match octet {
-            // No digit follows a zero at the start.
-            b'0'..=b'9' if digits == 0 || (1..=25).contains(&part) => {
-                part = part * 10 + u32::from(octet - b'0');
-                digits += 1;
-            }
-            b'.' if digits > 0 && part <= 255 && dots < 3 => {
-                address = address << 8 | part;
-                dots += 1;
-                (part, digits) = (0, 0);
-            }
-            _ => return None,
+    let (first, rest) = decimal(text)?;
+    let (second, rest) = decimal(rest.strip_prefix(b".")?)?;
+    let (third, rest) = decimal(rest.strip_prefix(b".")?)?;
+    let (fourth, rest) = decimal(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then_some(Ipv4Addr::new(first, second, third, fourth))
+}
+
+/// A number up to 255 without zeros before it, and what is behind it: a digit where the number is a longer one.
+#[inline]
+fn decimal(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |octet: &u8| octet.wrapping_sub(b'0');
+    match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            let number = u16::from(digit(a)) * 100 + u16::from(digit(b) * 10 + digit(c));
+            Some((u8::try_from(number).ok()?, rest))
         }
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => Some((digit(a) * 10 + digit(b), rest)),
+        [a @ b'0'..=b'9', rest @ ..] => Some((digit(a), rest)),
+        _ => None,
     }
-    (digits > 0 && part <= 255 && dots == 3).then_some(Ipv4Addr::from_bits(address << 8 | part))
 }
 
 /// An IPv6 address in any of its text forms (RFC 4291 §2.2), without a zone.
