@@ -62,6 +62,12 @@ impl Eight {
         }
     }
 
+    /// All of them with the letters in lower case, and others changed.
+    #[inline(always)]
+    pub(crate) const fn lower(self) -> u64 {
+        self.0 | each(0x20)
+    }
+
     /// All of them, as a [`word`].
     #[inline(always)]
     pub(crate) const fn word(self) -> u64 {

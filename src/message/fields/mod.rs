@@ -46,8 +46,9 @@ use compact_str::CompactString;
 
 use super::header::Field;
 use super::scan::key;
-use crate::address::Mailboxes;
+use crate::address::{Mailboxes, list};
 use crate::base::Timestamp;
+use crate::base::eight::Eight;
 use crate::text::charset;
 use crate::text::params::{self, Params, comment_end, is_token, skip_cfws};
 use crate::text::transfer::Set;
@@ -173,24 +174,34 @@ impl Form {
         }
         let place = PLACES[slot(name)]; // below 4096
         let (known, form) = FORMS.get(usize::from(place))?;
-        // Letters and hyphens, to which no other printable octet becomes by this.
-        let differ = |differ, (octet, known): (&u8, &u8)| differ | (octet | 0x20) ^ known;
-        (name.len() == known.len() && name.iter().zip(*known).fold(0, differ) == 0).then_some(*form)
+        (name.len() == known.len() && is_alike(name, known)).then_some(*form)
     }
+}
+
+/// Whether a name is this one, as long and in lower case, in any case of letters.
+fn is_alike(name: &[u8], known: &[u8]) -> bool {
+    let (mut name, mut known, mut differ) = (name, known, 0);
+    while !known.is_empty() {
+        let (octets, (these, behind)) = (Eight::split(name), Eight::split(known));
+        // Letters and hyphens, to which no other printable octet becomes by this.
+        differ |= octets.0.lower() ^ these.lower();
+        (name, known) = (octets.1, behind);
+    }
+    differ == 0
 }
 
 impl<'a> Field<'a> {
     /// The value in the form that the name of the field asks for, decoded; text, where it is not in that form.
     pub fn read(self) -> Value<'a> {
-        let text = || Value::Text(self.text());
+        let (value, text) = (self.value(), || Value::Text(self.text()));
         match Form::of(self.name_octets()) {
             None => text(),
-            Some(Form::Mailboxes) => Value::Mailboxes(self.mailboxes()),
+            Some(Form::Mailboxes) => Value::Mailboxes(list::mailboxes(value)),
             Some(Form::Date) => self.date().map_or_else(text, Value::Date),
-            Some(Form::Ids) => Value::Ids(self.ids()),
-            Some(Form::Received) => Value::Received(self.received()),
-            Some(Form::ContentType) => self.content_type().map_or_else(text, Value::ContentType),
-            Some(Form::Disposition) => self.disposition().map_or_else(text, Value::Disposition),
+            Some(Form::Ids) => Value::Ids(Ids::new(value)),
+            Some(Form::Received) => Value::Received(Received::parse(value)),
+            Some(Form::ContentType) => ContentType::parse(value).map_or_else(text, Value::ContentType),
+            Some(Form::Disposition) => Disposition::parse(value).map_or_else(text, Value::Disposition),
         }
     }
 }
