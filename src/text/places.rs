@@ -29,17 +29,12 @@ impl<'a> Places<'a> {
                 }
                 at = self.base + 64;
             }
-            if !self.look(at) {
+            let rest = self.text.get(at..).unwrap_or_default();
+            if rest.is_empty() {
                 return self.text.len();
             }
+            (self.base, self.mask) = (at, self.set.among(rest));
         }
-    }
-
-    #[inline(never)]
-    fn look(&mut self, at: usize) -> bool {
-        let rest = self.text.get(at..).unwrap_or_default();
-        (self.base, self.mask) = (at, self.set.among(rest));
-        !rest.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::tokens::{Piece, Span, Text, Token, Tokens, one_line};
+use super::tokens::{Piece, Text, Token, Tokens, one_line};
 use crate::base::ip;
 use crate::text::transfer::Set;
 
@@ -74,7 +74,7 @@ impl<'a> ReceivedHost<'a> {
 
     /// The comments behind it, outer brackets removed.
     pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        self.text.comments(self.found.comments)
+        self.text.comments_in(self.found.comments)
     }
 }
 
@@ -102,22 +102,14 @@ pub(super) struct Found {
     /// Fetchmail has no comment around the address: `from a.test [192.0.2.1] by`.
     outside: Piece,
     /// From its first comment to its last.
-    comments: Span,
-}
-
-/// Whether a word may hold an address, or more than a name.
-#[inline]
-fn is_odd(word: &[u8]) -> bool {
-    static ODD: Set = Set::of(b"@[:");
-    ODD.find(word).is_some() || word.first().is_some_and(u8::is_ascii_digit)
+    comments: Piece,
 }
 
 impl Found {
-    /// A word of the clause.
+    /// A word of the clause that may be an address.
     #[inline]
     pub fn word(&mut self, piece: Piece, octets: &[u8]) {
-        let word = piece.of(octets);
-        if is_odd(word) && self.outside.is_empty() && address(word).is_some() {
+        if self.outside.is_empty() && address(piece.of(octets)).is_some() {
             self.outside = piece;
         }
     }
@@ -125,10 +117,11 @@ impl Found {
     /// A comment, which was just read.
     #[inline]
     pub fn comment(&mut self, comment: Piece, octets: &[u8], tokens: &mut Tokens<'_>) {
-        self.comments.extend(comment.from - 1, tokens); // behind its bracket
+        // With its brackets.
+        self.comments = Piece { to: comment.to + 1, ..self.comments.or(Piece { from: comment.from - 1, ..comment }) };
         let mut first = true;
         let mut said = false;
-        tokens.words_in(comment, |piece| {
+        tokens.words_in(comment, |piece, odd| {
             let word = piece.of(octets);
             if std::mem::take(&mut said) {
                 self.helo = self.helo.or(piece);
@@ -140,7 +133,7 @@ impl Found {
                     // Its end.
                     self.helo = self.helo.or(Piece { from: piece.to - name.len() as u32, ..piece });
                 }
-                _ if is_odd(word) => self.place(word, piece, first),
+                _ if odd => self.place(word, piece, first),
                 _ if first && self.reverse.is_empty() && is_domain(word) => self.reverse = piece,
                 _ => {}
             }
@@ -177,28 +170,24 @@ fn verb(word: &[u8]) -> Option<&[u8]> {
 
 /// A name with a dot in it, or localhost; `unknown` and words of prose are none.
 fn is_domain(word: &[u8]) -> bool {
-    const LABEL: [bool; 256] = {
-        let (mut table, mut octet) = ([false; 256], 0);
-        while octet < 256 {
-            let one = octet as u8; // below 256
-            table[octet] = one.is_ascii_alphanumeric() || one >= 0x80 || matches!(one, b'-' | b'_' | b'.');
+    /// All of ASCII that no label has in it.
+    static FOREIGN: Set = Set::of(&{
+        let (mut foreign, mut octet) = ([0; 128], 0_u8);
+        while octet < 128 {
+            if !octet.is_ascii_alphanumeric() && !matches!(octet, b'-' | b'_' | b'.') {
+                foreign[octet as usize] = octet; // below 128
+            }
             octet += 1;
         }
-        table
-    };
+        foreign
+    });
     let mut core = word;
     while let [rest @ .., b'.'] = core {
         core = rest;
     }
-    let mut dots = false;
-    for octet in core {
-        // Any octet is in it.
-        if !LABEL[usize::from(*octet)] {
-            return false;
-        }
-        dots |= *octet == b'.';
-    }
-    dots && core.first() != Some(&b'.') || word.eq_ignore_ascii_case(b"localhost")
+    let [first, rest @ ..] = core else { return false };
+    let has_dot = *first != b'.' && rest.iter().any(|octet| *octet == b'.');
+    has_dot && FOREIGN.find(core).is_none() || word.eq_ignore_ascii_case(b"localhost")
 }
 
 /// `[192.0.2.1]`, `[IPv6:2001:db8::1]`, either without brackets, `[192.0.2.1]:25`, `192.0.2.1:25`

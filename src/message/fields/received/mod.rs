@@ -17,7 +17,7 @@ mod tokens;
 pub use host::ReceivedHost;
 
 use host::Found;
-use tokens::{Piece, Span, Text, Token, Tokens};
+use tokens::{Piece, Text, Token, Tokens};
 
 /// The value of a Received field.
 ///
@@ -41,6 +41,8 @@ pub struct Received<'a> {
     /// What stands before the date.
     text: Text<'a>,
     clauses: [Clause; CLAUSES],
+    /// Which of them there are, a bit for each.
+    begun: u8,
     /// Of the first two, which name hosts.
     hosts: [Found; 2],
     recipients: Cow<'a, [u8]>,
@@ -62,15 +64,12 @@ struct Clause {
     /// Its first word, empty where it has none, and where its last word ends.
     first: Piece,
     end: u32,
-    /// Whether quotes count in it.
-    quotes: bool,
-    begun: bool,
 }
 
 impl Clause {
     /// From its first word to its last.
-    fn words(self) -> Span {
-        Span { piece: Piece { to: self.end, ..self.first }, quotes: self.quotes }
+    fn words(self) -> Piece {
+        Piece { to: self.end, ..self.first }
     }
 
     /// All that there is of it, where that is one word or none.
@@ -84,9 +83,9 @@ impl<'a> Received<'a> {
     /// Reads the value of the field. Of one of 4 GB and more the end is passed over.
     pub fn parse(value: &'a [u8]) -> Self {
         let (octets, date) = cut_date(value);
-        let text = Text::new(octets);
-        let (mut clauses, mut hosts) = ([Clause::default(); CLAUSES], [Found::default(); 2]);
-        let mut open = CLAUSES;
+        let (mut clauses, mut hosts, mut begun) = ([Clause::default(); CLAUSES], [Found::default(); 2], 0_u8);
+        // That which is read, put among the others when it ends; none before the first.
+        let (mut open, mut clause) = (CLAUSES, Clause::default());
         let mut tokens = Tokens::new(octets);
         while let Some(token) = tokens.token() {
             match token {
@@ -98,26 +97,31 @@ impl<'a> Received<'a> {
                 }
                 Token::Word(word) => {
                     // Each clause once: `with cipher` further on is no second protocol.
-                    if let Some(known) = clause(word.of(octets))
-                        && let Some(clause) = clauses.get_mut(known)
-                        && !clause.begun
+                    if let Some(next) = clause_of(word.of(octets))
+                        && begun >> next & 1 == 0
                     {
-                        clause.begun = true;
-                        open = known;
-                    } else if let Some(clause) = clauses.get_mut(open) {
-                        if clause.first.is_empty() {
-                            (clause.first, clause.quotes) = (word, tokens.quotes);
+                        if let Some(place) = clauses.get_mut(open) {
+                            *place = clause;
                         }
-                        clause.end = word.to;
-                        if let Some(found) = hosts.get_mut(open) {
-                            found.word(word, octets);
-                        }
+                        begun |= 1 << next; // fewer than eight
+                        (open, clause) = (next, Clause::default());
+                        continue;
+                    }
+                    clause = Clause { first: clause.first.or(word), end: word.to };
+                    if tokens.odd
+                        && let Some(found) = hosts.get_mut(open)
+                    {
+                        found.word(word, octets);
                     }
                 }
             }
         }
+        if let Some(place) = clauses.get_mut(open) {
+            *place = clause;
+        }
+        let text = Text::new(octets, tokens.unquoted);
         let [.., recipients, _] = clauses;
-        Self { text, clauses, hosts, recipients: words(text, recipients), date }
+        Self { text, clauses, begun, hosts, recipients: words(text, recipients), date }
     }
 
     /// The client: `from`.
@@ -175,12 +179,12 @@ impl<'a> Received<'a> {
 
     /// All comments in their order, outer brackets removed; those of `from` and `by` are among them.
     pub fn comments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        self.text.comments(Span::whole(self.text.octets.len()))
+        self.text.comments()
     }
 
     #[inline]
     fn host(&self, which: usize) -> Option<ReceivedHost<'a>> {
-        let clause = self.clauses.get(which).filter(|clause| clause.begun)?;
+        let clause = self.clauses.get(which).filter(|_| self.begun >> which & 1 == 1)?;
         Some(ReceivedHost::new(self.text, clause.first, *self.hosts.get(which)?))
     }
 
@@ -224,7 +228,7 @@ impl std::fmt::Debug for Received<'_> {
 }
 
 /// Which clause a word begins.
-fn clause(word: &[u8]) -> Option<usize> {
+fn clause_of(word: &[u8]) -> Option<usize> {
     // In lower case: no other octet than its capital becomes a small letter by this.
     match *word {
         [a, b] => match [a | 0x20, b | 0x20] {
@@ -283,11 +287,18 @@ fn cut_date(value: &[u8]) -> (&[u8], Option<Timestamp>) {
 
 /// The last semicolon, where what follows shows that no comment and no quoted string holds it.
 fn plain_semicolon(value: &[u8]) -> Option<usize> {
-    static QUOTING: Set = Set::of(b"()\"\\");
+    static MARKS: Set = Set::of(b";()\"\\");
+    // Mostly it is the last of them, with nothing but a date behind it.
+    let from = value.len().saturating_sub(64);
+    let last = MARKS.among(value.get(from..)?).checked_ilog2().map_or(from, |bit| from + bit as usize); // below 64
+    if value.get(last) == Some(&b';') {
+        return Some(last);
+    }
     let at = memchr::memrchr(b';', value)?;
-    let mut marks = Places::new(value, &QUOTING);
-    let (mut depth, mut at_mark) = (0_usize, marks.next(at));
-    while let Some(octet) = value.get(at_mark) {
+    let behind = value.get(at + 1..)?;
+    let mut marks = Places::new(behind, &MARKS);
+    let (mut depth, mut at_mark) = (0_usize, marks.next(0));
+    while let Some(octet) = behind.get(at_mark) {
         match octet {
             b'(' => depth += 1,
             b')' => depth = depth.checked_sub(1)?,

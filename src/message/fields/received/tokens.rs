@@ -38,41 +38,19 @@ impl Piece {
     }
 }
 
-/// From one token to another, to be read again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    pub piece: Piece,
-    /// Whether quotes count in it.
-    pub quotes: bool,
-}
-
-impl Span {
-    /// The first `end` octets, of a text that has no more.
-    pub fn whole(end: usize) -> Self {
-        Self { piece: Piece::new(0, end), quotes: true }
-    }
-
-    /// Goes on to the token that was just read, which began at `from`.
-    #[inline]
-    pub fn extend(&mut self, from: u32, tokens: &Tokens<'_>) {
-        if self.piece.to == 0 {
-            (self.piece.from, self.quotes) = (from, tokens.quotes);
-        }
-        self.piece.to = tokens.at as u32; // as all places
-    }
-}
-
 /// The clauses of a field, and what they are as text: looked at once, for all their pieces.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Text<'a> {
     pub octets: &'a [u8],
     /// `None` where it is not UTF-8.
     text: Option<&'a str>,
+    /// Where the word begins from which on quotes are ordinary octets.
+    unquoted: usize,
 }
 
 impl<'a> Text<'a> {
-    pub fn new(octets: &'a [u8]) -> Self {
-        Self { octets, text: charset::utf8_text(octets) }
+    pub fn new(octets: &'a [u8], unquoted: usize) -> Self {
+        Self { octets, text: charset::utf8_text(octets), unquoted }
     }
 
     /// As [`charset::guess`] has it.
@@ -84,16 +62,25 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The words in a piece.
-    pub fn words(self, span: Span) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let octets = span.piece.of(self.octets);
-        Tokens::again(octets, span).filter_map(Token::word).map(|word| word.of(octets))
+    /// The words in a piece that goes from one token to another.
+    pub fn words(self, piece: Piece) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let octets = piece.of(self.octets);
+        self.again(piece).filter_map(Token::word).map(|word| word.of(octets))
     }
 
-    /// The comments in a piece, outer brackets removed, each on one line.
-    pub fn comments(self, span: Span) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        let octets = span.piece.of(self.octets);
-        Tokens::again(octets, span).filter_map(Token::comment).map(|comment| one_line(comment.of(octets)))
+    /// All comments, outer brackets removed, each on one line.
+    pub fn comments(self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        Tokens::new(self.octets).comments()
+    }
+
+    /// The comments in such a piece.
+    pub fn comments_in(self, piece: Piece) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.again(piece).comments()
+    }
+
+    fn again(self, piece: Piece) -> Tokens<'a> {
+        let unquoted = if (piece.from as usize) < self.unquoted { usize::MAX } else { 0 };
+        Tokens { unquoted, ..Tokens::new(piece.of(self.octets)) }
     }
 }
 
@@ -126,83 +113,99 @@ impl Token {
     }
 }
 
-/// What may end a word, a comment, or a word in a comment.
-static MARKS: Set = Set::of(b";()\"\\, \t\r\n\x0c");
+/// What may end a word, a comment, or a word in a comment; and what makes a word odd.
+static MARKS: Set = Set::of(b";()\"\\, \t\r\n\x0c@[:");
 
 pub(super) struct Tokens<'a> {
     text: &'a [u8],
     pub at: usize,
     marks: Places<'a>,
-    /// Once one was found without an end, brackets and quotes are ordinary octets: time stays linear.
+    /// Once one was found without an end, brackets are ordinary octets: time stays linear.
     comments: bool,
-    pub quotes: bool,
+    /// So are quotes, from the word on that begins here.
+    pub unquoted: usize,
+    /// Whether the word that was just read may hold an address, or more than a name.
+    pub odd: bool,
 }
 
 impl<'a> Tokens<'a> {
     /// Of 32 bits of octets at the most.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, marks: Places::new(text, &MARKS), comments: true, quotes: true }
-    }
-
-    /// Of a piece that was read before.
-    fn again(text: &'a [u8], span: Span) -> Self {
-        Self { quotes: span.quotes, ..Self::new(text) }
+        Self { text, at: 0, marks: Places::new(text, &MARKS), comments: true, unquoted: usize::MAX, odd: false }
     }
 
     /// The next one. Inlined into the one place where it counts, the rest has the iterator.
     #[inline(always)]
     pub fn token(&mut self) -> Option<Token> {
+        let mut from = self.at;
         loop {
-            let from = self.at;
-            match self.text.get(from)? {
-                b' ' | b'\t' | b'\r' | b'\n' | b'\x0c' => self.at += 1,
-                b';' => {
-                    self.at += 1;
-                    return Some(Token::Semicolon);
-                }
-                b'(' if self.comments => match self.comment_end(from) {
-                    Some(end) => {
-                        self.at = end;
-                        return Some(Token::Comment(Piece::new(from + 1, end - 1))); // between its brackets
+            let octet = *self.text.get(from)?;
+            if !is_among(WHITE, octet) {
+                match octet {
+                    b';' => {
+                        self.at = from + 1;
+                        return Some(Token::Semicolon);
                     }
-                    None => self.comments = false,
-                },
-                // A bracket that nothing closes is passed over: `(by a.test`.
-                b'(' => self.at += 1,
-                _ => break,
+                    b'(' if self.comments => match self.comment_end(from) {
+                        Some(end) => {
+                            self.at = end;
+                            return Some(Token::Comment(Piece::new(from + 1, end - 1))); // between its brackets
+                        }
+                        // A bracket that nothing closes is passed over: `(by a.test`.
+                        None => self.comments = false,
+                    },
+                    b'(' => {}
+                    _ => break,
+                }
             }
+            from += 1;
         }
-        let from = self.at;
+        let mut at = from;
+        self.odd = begins_odd(self.text.get(from));
         loop {
-            self.at = self.marks.next(self.at);
-            match self.text.get(self.at) {
-                None | Some(b';' | b' ' | b'\t' | b'\r' | b'\n' | b'\x0c') => break,
-                Some(b'(') if self.comments && self.at > from => break,
-                Some(b'"') if self.quotes => match self.quoted_end(self.at) {
-                    Some(end) => self.at = end,
-                    None => self.quotes = false,
-                },
-                Some(_) => self.at += 1,
+            at = self.marks.next(at);
+            let Some(mark) = self.text.get(at).copied() else { break };
+            if is_among(WHITE | bit(b';'), mark) || mark == b'(' && self.comments && at > from {
+                break;
             }
+            if mark == b'"' && from < self.unquoted {
+                match quoted_end(self.text, at) {
+                    Some(end) => at = end,
+                    None => self.unquoted = from,
+                }
+                continue;
+            }
+            self.odd |= is_odd(mark);
+            at += 1;
         }
-        Some(Token::Word(Piece::new(from, self.at)))
+        self.at = at;
+        Some(Token::Word(Piece::new(from, at)))
     }
 
-    /// The words in a comment, which was just read.
+    fn comments(self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        let text = self.text;
+        self.filter_map(Token::comment).map(|comment| one_line(comment.of(text)))
+    }
+
+    /// The words in a comment, which was just read, and whether each may hold an address, or more than a name.
     #[inline]
-    pub fn words_in(&mut self, comment: Piece, mut found: impl FnMut(Piece)) {
+    pub fn words_in(&mut self, comment: Piece, mut found: impl FnMut(Piece, bool)) {
         let (mut from, mut at, to) = (comment.from as usize, comment.from as usize, comment.to as usize);
+        let mut odd = false;
         while from < to {
             at = self.marks.next(at).min(to);
-            if at < to && matches!(self.text.get(at), Some(b'"' | b'\\')) {
+            if at < to
+                && let Some(mark @ (b'"' | b'\\' | b'@' | b'[' | b':')) = self.text.get(at)
+            {
+                odd |= is_odd(*mark);
                 at += 1;
                 continue;
             }
             if from < at {
-                found(Piece::new(from, at));
+                found(Piece::new(from, at), odd | begins_odd(self.text.get(from)));
             }
             at += 1;
-            from = at;
+            (from, odd) = (at, false);
         }
     }
 
@@ -227,19 +230,44 @@ impl<'a> Tokens<'a> {
             at += 1;
         }
     }
+}
 
-    /// Behind the quoted string that begins at `at`.
-    fn quoted_end(&self, at: usize) -> Option<usize> {
-        let mut octets = self.text.iter().enumerate().skip(at + 1);
-        while let Some((n, octet)) = octets.next() {
-            match octet {
-                b'"' => return Some(n + 1),
-                b'\\' => drop(octets.next()),
-                _ => {}
-            }
+/// Behind the quoted string that begins at `at`.
+#[inline(never)]
+fn quoted_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut octets = text.iter().enumerate().skip(at + 1);
+    while let Some((n, octet)) = octets.next() {
+        match octet {
+            b'"' => return Some(n + 1),
+            b'\\' => drop(octets.next()),
+            _ => {}
         }
-        None
     }
+    None
+}
+
+const WHITE: u64 = bit(b' ') | bit(b'\t') | bit(b'\r') | bit(b'\n') | bit(b'\x0c');
+
+/// Of one of the first 64 octets.
+const fn bit(octet: u8) -> u64 {
+    1 << octet // as the callers say
+}
+
+/// Whether an octet is one of these; a `match` would become a jump that nobody can foretell.
+#[inline]
+fn is_among(bits: u64, octet: u8) -> bool {
+    octet < 64 && bits >> octet & 1 == 1
+}
+
+/// What addresses have in them, and places.
+#[inline]
+fn is_odd(mark: u8) -> bool {
+    matches!(mark, b'@' | b'[' | b':')
+}
+
+#[inline]
+fn begins_odd(first: Option<&u8>) -> bool {
+    first.is_some_and(u8::is_ascii_digit)
 }
 
 impl Iterator for Tokens<'_> {

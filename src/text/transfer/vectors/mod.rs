@@ -288,7 +288,8 @@ impl Set {
         Self(table)
     }
 
-    /// Which of the first 64 octets are in it, a bit for each.
+    /// Which of the first 64 octets are in it, a bit for each. A call, so that what looks for places can hold them in registers.
+    #[inline(never)]
     pub(crate) fn among(&self, octets: &[u8]) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if avx512::is_here() {
