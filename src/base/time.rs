@@ -68,7 +68,7 @@ impl Timestamp {
     ///
     /// Of what programs write instead it reads the forms that mean one thing only: asctime (`Tue Jul  1 10:52:37 2003`), ISO
     /// 8601 (`2003-07-01T10:52:37Z`), `July 1, 2003 10:52 PM`, a month by its number in the order of the RFC, hours of a zone
-    /// without minutes (`+02`, `+02:00`, `GMT+2`). What stands behind the zone is passed over.
+    /// without minutes (`+02`, `+02:00`, `GMT+2`), a zone without its plus (`0200`). What stands behind the zone is passed over.
     ///
     /// # Errors
     /// What was expected of the form of the RFC, and where.
@@ -532,13 +532,19 @@ impl<'a> Words<'a> {
     fn zone(&mut self) -> Option<i16> {
         let name = self.take(|octet| octet.is_ascii_alphabetic());
         let named = named_zone(name);
-        // `GMT+2`, but `EST -0500` and `Z` stand for themselves.
-        if !matches!(self.peek(), Some(b'+' | b'-')) || !name.is_empty() && named != Some(0) {
-            self.skip(b"");
-            return named;
-        }
-        let sign = if self.peek() == Some(b'+') { 1 } else { -1 };
-        self.at += 1;
+        let (sign, most) = match self.peek() {
+            // `GMT+2`, but `EST -0500` and `Z` stand for themselves.
+            Some(b'+') if name.is_empty() || named == Some(0) => (1, MOST_OFFSET),
+            Some(b'-') if name.is_empty() || named == Some(0) => (-1, MOST_OFFSET),
+            // Some leave out the plus: `0200`. No clock is farther east than this.
+            Some(b'0'..=b'9') if name.is_empty() => (1, 14 * 60),
+            _ => {
+                self.skip(b"");
+                return named;
+            }
+        };
+        let signed = !self.at_digit();
+        self.at += usize::from(signed);
         let mut digits = self.take(|octet| octet.is_ascii_digit()).to_vec();
         if self.peek() == Some(b':') && digits.len() <= 2 {
             self.at += 1;
@@ -547,11 +553,11 @@ impl<'a> Words<'a> {
         self.skip(b"");
         let value: i16 = std::str::from_utf8(&digits).ok()?.parse().ok()?;
         let minutes = match digits.len() {
-            1 | 2 => value * 60,
+            1 | 2 if signed => value * 60,
             3 | 4 if value % 100 < 60 => value / 100 * 60 + value % 100,
             _ => return None,
         };
-        (minutes <= MOST_OFFSET && (sign, minutes) != (-1, 0)).then_some(sign * minutes)
+        (minutes <= most && (sign, minutes) != (-1, 0)).then_some(sign * minutes)
     }
 
     fn stamp(
@@ -783,6 +789,9 @@ mod tests {
             ("Tue, 1 Jul 2003 10:52:37 +2", AT, Some(120)),
             ("Tue, 1 Jul 2003 10:52:37 GMT+0200 (CEST)", AT, Some(120)),
             ("Tue, 1 Jul 2003 10:52:37 UTC+2", AT, Some(120)),
+            ("Tue, 1 Jul 2003 10:52:37 0200", AT, Some(120)),
+            ("Tue, Jul 1 03 10:52:37 200", AT, Some(120)),
+            ("Tue, 1 Jul 2003 08:52:37 2003", AT, None),
             ("Tue, 1 Jul 2003 10:52:37+0200", AT, Some(120)),
             ("Tue, 1 Jul 2003 10:52:37.123 +0200", AT, Some(120)),
             ("Tue, 1 Jul 2003, 10:52:37 +0200", AT, Some(120)),
