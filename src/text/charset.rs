@@ -5,17 +5,20 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::legacy::Legacy;
 use super::transfer::{decode_latin1, text, utf8};
 
 /// Labels seen in mail that the Encoding Standard does not list, of which only letters, in lower case, and digits are left.
-const ALIASES: [(&str, &str); 42] = [
+const ALIASES: [(&str, &str); 45] = [
     ("ansi", "windows-1252"),
     ("big5eten", "big5"),
     ("big5hkscs", "big5"),
+    ("cngb", "gbk"),
     ("cp1250win", "windows-1250"),
+    ("cp20866", "koi8-r"),
+    ("cp21866", "koi8-u"),
     ("cp50220", "iso-2022-jp"),
     ("cp50221", "iso-2022-jp"),
     ("cp50222", "iso-2022-jp"),
@@ -35,20 +38,20 @@ const ALIASES: [(&str, &str); 42] = [
     ("iso2022jp3", "iso-2022-jp"),
     ("iso2022jp2004", "iso-2022-jp"),
     ("iso2022jpms", "iso-2022-jp"),
+    ("junet", "iso-2022-jp"),
     ("koi8r", "koi8-r"),
     ("koi8ru", "koi8-u"),
     ("koi8u", "koi8-u"),
     ("ksc5601", "euc-kr"),
+    ("ksc56011987", "euc-kr"),
     ("latin0", "iso-8859-15"),
     ("latin7", "iso-8859-13"),
     ("latin8", "iso-8859-14"),
     ("latin9", "iso-8859-15"),
     ("latin10", "iso-8859-16"),
     ("macroman", "macintosh"),
-    ("ms932", "shift_jis"),
-    ("ms936", "gbk"),
-    ("ms949", "euc-kr"),
-    ("ms950", "big5"),
+    ("mskanji", "shift_jis"),
+    ("shiftjis", "shift_jis"),
     ("sjis", "shift_jis"),
     ("tis620", "windows-874"),
     ("uhc", "euc-kr"),
@@ -97,6 +100,7 @@ fn decode_found<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
         Some(Charset::Web(encoding)) if encoding == WINDOWS_1252 && Encoding::for_bom(octets).is_none() => {
             windows_1252(octets)
         }
+        Some(Charset::Web(encoding)) if encoding == ISO_2022_JP => iso_2022_jp(octets),
         Some(Charset::Web(encoding)) => encoding.decode(octets).0,
     }
 }
@@ -110,6 +114,7 @@ pub(crate) fn decode_piece<'a>(label: &str, octets: &'a [u8]) -> Cow<'a, str> {
     }
     match find(label) {
         None | Some(Charset::Ascii) => guess_piece(octets),
+        Some(Charset::Web(encoding)) if encoding == ISO_2022_JP => iso_2022_jp(octets),
         Some(Charset::Web(encoding)) => encoding.decode_without_bom_handling(octets).0,
         _ => decode(label, octets),
     }
@@ -189,6 +194,26 @@ fn utf16(octets: &[u8]) -> Cow<'_, str> {
     UTF_16BE.decode(octets).0
 }
 
+/// Of two escapes in a row the first has no effect (RFC 1468), but to the Encoding Standard it is an error. Programs write
+/// them between each two characters, and where lines or encoded words are joined there are some.
+fn iso_2022_jp(octets: &[u8]) -> Cow<'_, str> {
+    let escape =
+        |at| matches!(octets.get(at..at + 3), Some([0x1b, b'(', b'B' | b'I' | b'J'] | [0x1b, b'$', b'@' | b'B']));
+    let mut needed = Vec::with_capacity(octets.len());
+    let mut rest = octets;
+    while let Some(octet) = rest.first() {
+        let at = octets.len() - rest.len();
+        let len = if escape(at) && escape(at + 3) {
+            3
+        } else {
+            needed.push(*octet);
+            1
+        };
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    Cow::Owned(ISO_2022_JP.decode_without_bom_handling(&needed).0.into_owned())
+}
+
 fn find(label: &str) -> Option<Charset> {
     let label = label.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\''));
     // The standard names some encodings only to refuse them.
@@ -197,7 +222,8 @@ fn find(label: &str) -> Option<Charset> {
         return Some(Charset::Ascii);
     }
     if let Some(encoding) = web(label) {
-        let open = encoding == UTF_16LE && label.eq_ignore_ascii_case("utf-16");
+        let open = encoding == UTF_16LE
+            && ["utf-16", "ucs-2", "iso-10646-ucs-2"].iter().any(|open| label.eq_ignore_ascii_case(open));
         return Some(if open { Charset::Utf16 } else { Charset::Web(encoding) });
     }
     // However it is spelt: no label is longer than this.
@@ -210,14 +236,18 @@ fn find(label: &str) -> Option<Charset> {
     if matches!(key, "utf16" | "ucs2" | "iso10646ucs2") {
         return Some(Charset::Utf16);
     }
-    let alias = || ALIASES.iter().find(|(alias, _)| key == *alias).map(|(_, standard)| *standard);
-    if let Some(encoding) = web(key).or_else(|| web(alias()?)).or_else(|| web(&numbered(key)?)) {
+    let alias = |key: &str| ALIASES.iter().find(|(alias, _)| key == *alias).map(|(_, standard)| *standard);
+    // `windows-932`, `ms936`, `x-ms-cp949`, `dos-866`: the code page of that number.
+    let page = ["windows", "mscp", "ms", "ibm", "dos"].iter().find_map(|prefix| key.strip_prefix(prefix));
+    let page = page.map(|number| format!("cp{number}")).unwrap_or_default();
+    let found = web(key).or_else(|| web(alias(key)?)).or_else(|| web(&numbered(key)?));
+    if let Some(encoding) = found.or_else(|| web(&page)).or_else(|| web(alias(&page)?)) {
         return Some(Charset::Web(encoding));
     }
-    Legacy::of(key).map(Charset::Legacy)
+    Legacy::of(key).or_else(|| Legacy::of(&page)).map(Charset::Legacy)
 }
 
-/// `iso88591`, `iso885911987`, `win1251`, `cp1252`, `ibm1250`: the standard label.
+/// `iso88591`, `iso885911987`, `win1251`, `cp1252`, `ibm1250`, `1251`: the standard label.
 fn numbered(key: &str) -> Option<String> {
     if let Some(number) = key.strip_prefix("iso8859") {
         // A year may follow: ISO_8859-1:1987.
@@ -226,7 +256,7 @@ fn numbered(key: &str) -> Option<String> {
             year.filter(|(_, year)| year.starts_with("19") || year.starts_with("20")).map_or(number, |(n, _)| n);
         return Some(format!("iso-8859-{number}"));
     }
-    let number = ["windows", "win", "cp", "ms", "ibm"].iter().find_map(|prefix| key.strip_prefix(prefix))?;
+    let number = ["windows", "win", "cp", "ms", "ibm", ""].iter().find_map(|prefix| key.strip_prefix(prefix))?;
     Some(format!("windows-{number}"))
 }
 
@@ -267,6 +297,8 @@ mod tests {
             ("", b"\x80", "€"),
             ("no-such-charset", b"\xe9", "é"),
             ("iso-2022-jp", b"\x1b$B8@8l\x1b(B", "言語"),
+            // RFC 1468: an escape before an escape says nothing.
+            ("iso-2022-jp", b"\x1b(J\x1b$B8@\x1b(J\x1b(B\x1b$B8l\x1b(B\x1b(J", "言語"),
             ("koi8-r", b"\xf0\xd2", "Пр"),
             ("utf-16", b"\0a\0b", "ab"),
             ("utf-16", b"\xff\xfea\0b\0", "ab"),
@@ -318,16 +350,22 @@ mod tests {
                 "é",
             ),
             (&["iso-8859-15", "ISO885915", "latin-9", "latin9", "iso8859_15"], b"\xa4", "€"),
-            (&["windows-1251", "win-1251", "cp1251", "cp-1251", "x-cp1251", "WINDOWS1251", "ms-1251"], b"\xcf", "П"),
-            (&["koi8-r", "KOI8R", "koi8_r", "cskoi8r"], b"\xf0", "П"),
+            (
+                &["windows-1251", "win-1251", "cp1251", "cp-1251", "x-cp1251", "WINDOWS1251", "ms-1251", "1251"],
+                b"\xcf",
+                "П",
+            ),
+            (&["koi8-r", "KOI8R", "koi8_r", "cskoi8r", "cp20866"], b"\xf0", "П"),
+            (&["cp866", "ibm866", "dos-866", "866"], b"\x8f", "П"),
             (&["gb2312", "GBK", "cp936", "x-gbk", "EUC-CN", "gb_2312-80", "gb18030", "ms936"], b"\xbc\xba", "己"),
-            (&["big5", "BIG5-HKSCS", "cp950", "x-x-big5", "big-5"], b"\xa4\xa4", "中"),
+            (&["big5", "BIG5-HKSCS", "cp950", "x-x-big5", "big-5", "x-windows-950"], b"\xa4\xa4", "中"),
             (&["shift_jis", "Shift-JIS", "x-sjis", "MS932", "windows-31j", "cp932", "sjis"], b"\x82\xa0", "あ"),
+            (&["windows-932", "x-ms-cp932", "ibm932", "ms-kanji", "x-shift-jis"], b"\x82\xa0", "あ"),
             (&["euc-jp", "EUCJP", "x-euc-jp", "ujis", "eucJP-ms"], b"\xa4\xa2", "あ"),
             (&["iso-2022-jp", "ISO-2022-JP-2", "cp50221", "csiso2022jp"], b"\x1b$B$\"\x1b(B", "あ"),
-            (&["euc-kr", "ks_c_5601-1987", "cp949", "uhc", "ksc5601"], b"\xb0\xa1", "가"),
+            (&["euc-kr", "ks_c_5601-1987", "ks-c-5601-1987", "cp949", "uhc", "ksc5601"], b"\xb0\xa1", "가"),
             (&["tis-620", "windows-874", "cp874", "iso-8859-11"], b"\xa1", "ก"),
-            (&["utf-16", "UTF16", "utf-16be"], b"\0a", "a"),
+            (&["utf-16", "UTF16", "utf-16be", "ucs-2", "ISO-10646-UCS-2"], b"\0a", "a"),
             (&["utf-7", "UTF7", "x-utf-7", "unicode-1-1-utf-7"], b"+AOk-", "é"),
             (&["macintosh", "x-mac-roman", "MacRoman"], b"\x8e", "é"),
             (&["cp850", "ibm850", "CP-850", "IBM-850"], b"\x94", "ö"),

@@ -113,15 +113,7 @@ impl<'a> Decoded<'a> {
             self.settle();
             self.pending = Some((word.charset, self.text.len()));
         }
-        let joint = self.text.len();
         word.decode_into(&mut self.text);
-        // Words of ISO-2022 end in ASCII and the next one leaves it again; two escapes in a row are an error to decoders.
-        let start = self.pending.map_or(joint, |(_, start)| start);
-        let before = self.text.get(start..joint).unwrap_or_default();
-        let after = self.text.get(joint..).unwrap_or_default();
-        if after.starts_with(b"\x1b") && before.ends_with(b"\x1b(B") {
-            self.text.drain(joint - 3..joint);
-        }
     }
 
     /// Makes text of what is pending.
