@@ -57,6 +57,7 @@ impl<'a> Contact<'a> {
         })
     }
 
+    #[inline] // as `written`
     fn mailbox(name: Cow<'a, str>, written: Result<Cow<'a, str>, ParseError>) -> Self {
         Self(Kind::Mailbox(Named { name, written }))
     }
@@ -124,6 +125,7 @@ impl<'a> From<&'a Entry<'_>> for Contact<'a> {
 
 /// `ada@example.org`, `Ada Lovelace <ada@example.org>`, or a group: `team: ada@example.org, Charles <c@example.org>;`.
 impl<'a> From<&'a str> for Contact<'a> {
+    #[inline] // as `written`
     fn from(text: &'a str) -> Self {
         match written(text.into()) {
             Err(error) => named(text, error),
@@ -165,10 +167,13 @@ impl<'a, N: Into<Cow<'a, str>>> From<(N, Address)> for Contact<'a> {
 }
 
 /// An address as it is written: as it came, for nearly all have neither quotes nor a literal.
+#[inline] // to be made where it stays: it is too large to be handed on from function to function
 fn written(text: Cow<'_, str>) -> Result<Cow<'_, str>, ParseError> {
-    if is_plain_mailbox(&text) {
-        return Ok(text);
-    }
+    if is_plain_mailbox(&text) { Ok(text) } else { written_anew(&text) }
+}
+
+#[cold]
+fn written_anew(text: &str) -> Result<Cow<'static, str>, ParseError> {
     Address::parse(text.as_bytes()).map(|address| address.to_string().into())
 }
 

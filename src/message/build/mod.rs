@@ -192,6 +192,7 @@ impl<'a> Builder<'a> {
         self.contact(Place::Bcc, contact.into())
     }
 
+    #[inline] // what it is given is large
     fn contact(mut self, place: Place, contact: Contact<'a>) -> Self {
         self.draft.contacts.push((place, contact));
         self

@@ -207,11 +207,11 @@ impl Plan {
         let global = encoding.is_encoded() && matches!(part.content, Content::Message(_));
         let media_type = if global { "message/global" } else { &*part.media_type };
         let sound = |token: &str| !token.is_empty() && token.len() <= 127 && token.bytes().all(is_token);
-        let allowed = |(kind, subtype): (&str, &str)| {
-            sound(kind) && sound(subtype) && kind.eq_ignore_ascii_case("multipart") == multipart
-        };
+        let slash = media_type.bytes().position(|octet| octet == b'/').unwrap_or_default();
+        let (kind, subtype) =
+            (media_type.get(..slash).unwrap_or_default(), media_type.get(slash + 1..).unwrap_or_default());
         // Only a multipart has parts, whoever names it.
-        if !media_type.split_once('/').is_some_and(allowed) {
+        if !sound(kind) || !sound(subtype) || kind.eq_ignore_ascii_case("multipart") != multipart {
             return Err(BuildError::MediaType);
         }
         check::params(part)?;
