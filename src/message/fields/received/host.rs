@@ -186,7 +186,7 @@ fn is_domain(word: &[u8]) -> bool {
         core = rest;
     }
     let [first, rest @ ..] = core else { return false };
-    let has_dot = *first != b'.' && rest.iter().any(|octet| *octet == b'.');
+    let has_dot = *first != b'.' && rest.contains(&b'.');
     has_dot && FOREIGN.find(core).is_none() || word.eq_ignore_ascii_case(b"localhost")
 }
 

@@ -237,6 +237,36 @@ fn load(octets: &[u8; 64]) -> Vector {
     Vector([load_half(first), load_half(second)])
 }
 
+/// Of 32 octets and more.
+#[target_feature(enable = "avx2")]
+pub(super) fn among(set: &[u8; 16], octets: &[u8]) -> u64 {
+    let octets = octets.get(..64).unwrap_or(octets);
+    let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) else { return 0 };
+    let mask = |octets| u64::from(_mm256_movemask_epi8(are_among(set, load_half(octets))).cast_unsigned());
+    // The halves may overlap.
+    mask(first) | mask(last) << (octets.len() - 32)
+}
+
+/// Whether all are ASCII and none is in the set, of 32 octets and more.
+#[target_feature(enable = "avx2")]
+pub(super) fn is_ascii_without(set: &[u8; 16], octets: &[u8]) -> bool {
+    let odd = |octets| _mm256_movemask_epi8(_mm256_or_si256(are_among(set, load_half(octets)), load_half(octets)));
+    octets.as_chunks().0.iter().chain(octets.last_chunk()).all(|octets| odd(octets) == 0)
+}
+
+/// The highest bit of each octet that is in the set: for the lower four bits of it there is a bit for the higher ones.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn are_among(set: &[u8; 16], octets: __m256i) -> __m256i {
+    // None where the highest is set.
+    static BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0];
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(octets), all(15));
+    let bit = _mm256_shuffle_epi8(table(&BITS), high);
+    let bits = _mm256_shuffle_epi8(table(set), _mm256_and_si256(octets, all(15)));
+    let both = _mm256_and_si256(bit, bits);
+    _mm256_cmpeq_epi8(_mm256_min_epu8(both, all(1)), all(1))
+}
+
 /// Where the highest bit of an octet is set.
 #[inline]
 #[target_feature(enable = "avx2")]

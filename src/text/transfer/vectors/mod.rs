@@ -275,17 +275,24 @@ fn is_ascii_plain(octets: &[u8]) -> bool {
 }
 
 /// A set of ASCII characters, looked for 64 octets at a time.
-pub(crate) struct Set([[u8; 64]; 2]);
+pub(crate) struct Set {
+    /// The highest bit of each octet that is one of them.
+    table: [[u8; 64]; 2],
+    /// For the lower four bits of an octet, with which higher ones it is one of them: a bit for each.
+    nibbles: [u8; 16],
+}
 
 impl Set {
     /// These, which are all ASCII.
     pub(crate) const fn of(characters: &[u8]) -> Self {
-        let (mut table, mut n) = ([[0; 64]; 2], 0);
+        let (mut table, mut nibbles, mut n) = ([[0; 64]; 2], [0; 16], 0);
         while n < characters.len() {
-            table[(characters[n] >> 6) as usize][(characters[n] & 63) as usize] = 0x80; // below 128, below 64
+            let character = characters[n]; // within the loop
+            table[(character >> 6) as usize][(character & 63) as usize] = 0x80; // below 128, below 64
+            nibbles[(character & 15) as usize] |= 1 << (character >> 4); // below 16, below 8
             n += 1;
         }
-        Self(table)
+        Self { table, nibbles }
     }
 
     /// Which of the first 64 octets are in it, a bit for each. A call, so that what looks for places can hold them in registers.
@@ -294,7 +301,10 @@ impl Set {
         #[cfg(target_arch = "x86_64")]
         if avx512::is_here() {
             // SAFETY: the processor has what the function is compiled for.
-            return unsafe { avx512::among(&self.0, octets) };
+            return unsafe { avx512::among(&self.table, octets) };
+        } else if octets.len() >= 32 && avx2::is_here() {
+            // SAFETY: as above.
+            return unsafe { avx2::among(&self.nibbles, octets) };
         }
         self.among_plain(octets)
     }
@@ -305,7 +315,7 @@ impl Set {
     }
 
     fn has(&self, octet: u8) -> bool {
-        let Self([low, high]) = self;
+        let [low, high] = &self.table;
         match octet {
             0..64 => low[usize::from(octet)] != 0,         // below 64
             64..128 => high[usize::from(octet) - 64] != 0, // below 64
@@ -315,20 +325,9 @@ impl Set {
 
     /// Where the first octet is that is in it: for what is short as a rule, of which `memchr` would make more ado.
     pub(crate) fn find(&self, octets: &[u8]) -> Option<usize> {
-        #[cfg(target_arch = "x86_64")]
-        if avx512::is_here() {
-            let mut at = 0;
-            while let Some(rest) = octets.get(at..).filter(|rest| !rest.is_empty()) {
-                // SAFETY: the processor has what the function is compiled for.
-                let mask = unsafe { avx512::among(&self.0, rest) };
-                if mask != 0 {
-                    return Some(at + mask.trailing_zeros() as usize);
-                }
-                at += 64;
-            }
-            return None;
-        }
-        octets.iter().position(|octet| self.has(*octet))
+        let blocks = octets.chunks(64).map(|block| self.among(block)).enumerate();
+        let mut found = blocks.filter(|(_, mask)| *mask != 0);
+        found.next().map(|(n, mask)| n * 64 + mask.trailing_zeros() as usize)
     }
 
     /// The octets as text, where they are ASCII and none of them is in it. It may say no of long ones for which there are no
@@ -345,7 +344,10 @@ impl Set {
         #[cfg(target_arch = "x86_64")]
         if avx512::is_here() {
             // SAFETY: the processor has what the function is compiled for.
-            return unsafe { avx512::is_ascii_without(&self.0, octets) };
+            return unsafe { avx512::is_ascii_without(&self.table, octets) };
+        } else if octets.len() >= 32 && avx2::is_here() {
+            // SAFETY: as above.
+            return unsafe { avx2::is_ascii_without(&self.nibbles, octets) };
         }
         is_ascii_plain(octets) && !octets.iter().any(|octet| self.has(*octet))
     }

@@ -49,10 +49,18 @@ fn sets_have_their_characters() {
     for from in 0..256 {
         let expected = |n: usize| octets.get(from + n).is_some_and(|octet| b" ;@\x7f\0".contains(octet));
         let expected = (0..64).filter(|n| expected(*n)).fold(0_u64, |mask, n| mask | 1 << n);
-        assert_eq!((set.among(&octets[from..]), set.among_plain(&octets[from..])), (expected, expected), "{from}");
-        let expected = octets[from..].iter().position(|octet| set.has(*octet));
-        assert_eq!(set.find(&octets[from..]), expected, "{from}");
+        let first = octets[from..].iter().position(|octet| set.has(*octet));
+        for level in [Level::Plain, Level::Avx2, Level::Avx512] {
+            LIMIT.set(level);
+            assert_eq!(set.among(&octets[from..]), expected, "{level:?} {from}");
+            assert_eq!(set.find(&octets[from..]), first, "{level:?} {from}");
+            for to in from..from.saturating_add(70).min(256) {
+                let there = u64::MAX.checked_shl((to - from) as u32).map_or(u64::MAX, |behind| !behind);
+                assert_eq!(set.among(&octets[from..to]), expected & there, "{level:?} {from} {to}");
+            }
+        }
     }
+    LIMIT.set(Level::Avx512);
     assert_eq!(set.among(b""), 0);
 }
 
@@ -64,7 +72,7 @@ fn text_has_none_of_a_set() {
             for at in [0, 1, len / 2, len] {
                 let octets = [&vec![b'a'; at.min(len)][..], odd, &vec![b'b'; len - at.min(len)]].concat();
                 let expected = std::str::from_utf8(&octets).ok().filter(|_| odd.is_empty());
-                for level in [Level::Plain, Level::Avx512] {
+                for level in [Level::Plain, Level::Avx2, Level::Avx512] {
                     LIMIT.set(level);
                     let found = set.none_in(&octets);
                     // Without vectors what is long is left to others.
