@@ -185,15 +185,19 @@ impl<'a> Field<'a> {
 
     /// What follows the colon, as it stands but for the line end: with folds, and with the white space at both ends.
     pub fn value(self) -> &'a [u8] {
+        match self.behind_colon() {
+            [value @ .., b'\r', b'\n'] | [value @ .., b'\n' | b'\r'] | value => value,
+        }
+    }
+
+    fn behind_colon(self) -> &'a [u8] {
         let from = if self.colon == 0 { 0 } else { self.colon + 1 };
-        let value = self.raw.get(from..).unwrap_or_default();
-        let value = value.strip_suffix(b"\n").unwrap_or(value);
-        value.strip_suffix(b"\r").unwrap_or(value)
+        self.raw.get(from..).unwrap_or_default()
     }
 
     /// The value on one line: line ends before white space taken away (RFC 5322 §2.2.3), white space at both ends too.
     pub fn unfolded(self) -> Cow<'a, [u8]> {
-        let value = self.value().trim_ascii();
+        let value = self.behind_colon().trim_ascii();
         if LINE_END.find(value).is_none() {
             return Cow::Borrowed(value);
         }
@@ -202,7 +206,7 @@ impl<'a> Field<'a> {
 
     /// The value as text: unfolded, encoded words decoded (RFC 2047), UTF-8 as it is (RFC 6532).
     pub fn text(self) -> Cow<'a, str> {
-        let value = self.value().trim_ascii();
+        let value = self.behind_colon().trim_ascii();
         if let Some(text) = FOLD_OR_WORD.none_in(value) {
             return Cow::Borrowed(text);
         }

@@ -193,15 +193,16 @@ fn is_alike(name: &[u8], known: &[u8]) -> bool {
 impl<'a> Field<'a> {
     /// The value in the form that the name of the field asks for, decoded; text, where it is not in that form.
     pub fn read(self) -> Value<'a> {
-        let (value, text) = (self.value(), || Value::Text(self.text()));
-        match Form::of(self.name_octets()) {
-            None => text(),
-            Some(Form::Mailboxes) => Value::Mailboxes(list::mailboxes(value)),
-            Some(Form::Date) => self.date().map_or_else(text, Value::Date),
-            Some(Form::Ids) => Value::Ids(Ids::new(value)),
-            Some(Form::Received) => Value::Received(Received::parse(value)),
-            Some(Form::ContentType) => ContentType::parse(value).map_or_else(text, Value::ContentType),
-            Some(Form::Disposition) => Disposition::parse(value).map_or_else(text, Value::Disposition),
+        let text = || Value::Text(self.text());
+        let Some(form) = Form::of(self.name_octets()) else { return text() };
+        let value = self.value();
+        match form {
+            Form::Mailboxes => Value::Mailboxes(list::mailboxes(value)),
+            Form::Date => self.date().map_or_else(text, Value::Date),
+            Form::Ids => Value::Ids(Ids::new(value)),
+            Form::Received => Value::Received(Received::parse(value)),
+            Form::ContentType => ContentType::parse(value).map_or_else(text, Value::ContentType),
+            Form::Disposition => Disposition::parse(value).map_or_else(text, Value::Disposition),
         }
     }
 }

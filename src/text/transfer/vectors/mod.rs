@@ -325,9 +325,15 @@ impl Set {
 
     /// Where the first octet is that is in it: for what is short as a rule, of which `memchr` would make more ado.
     pub(crate) fn find(&self, octets: &[u8]) -> Option<usize> {
-        let blocks = octets.chunks(64).map(|block| self.among(block)).enumerate();
-        let mut found = blocks.filter(|(_, mask)| *mask != 0);
-        found.next().map(|(n, mask)| n * 64 + mask.trailing_zeros() as usize)
+        let mut at = 0;
+        loop {
+            let rest = octets.get(at..)?;
+            let mask = self.among(rest);
+            if mask != 0 {
+                return Some(at + mask.trailing_zeros() as usize);
+            }
+            at += 64;
+        }
     }
 
     /// The octets as text, where they are ASCII and none of them is in it. It may say no of long ones for which there are no
