@@ -143,7 +143,9 @@ pub fn convert(input: &[u8]) {
         assert_eq!(before.subject(), after.subject());
         for (before, after) in before.fields().zip(after.fields()) {
             assert!(after.is(before.name()));
-            assert!(!before.raw().is_ascii() || before == after, "what is ASCII stays");
+            // A header that was cut off ends its last line.
+            let stays = before.value().trim_ascii_end() == after.value().trim_ascii_end();
+            assert!(!before.raw().is_ascii() || stays, "what is ASCII stays");
         }
         let names = |message: &Message| {
             message.header().from().map(|from| from.name().unwrap_or_default().trim().to_owned()).collect::<Vec<_>>()
@@ -151,7 +153,11 @@ pub fn convert(input: &[u8]) {
         assert_eq!(names(&message), names(&converted.message));
         let again = converted.message.with_ascii_header().expect("what is in ASCII can go");
         assert_eq!((again.fields, again.message.raw()), (0, converted.message.raw()));
-        let contents = |message: &Message| message.parts().map(|part| part.decode().into_owned()).collect::<Vec<_>>();
+        let contents = |message: &Message| -> Vec<Vec<u8>> {
+            // Embedded messages have headers of their own.
+            let parts = message.parts().filter(|part| part.embedded().is_none());
+            parts.map(|part| part.decode().into_owned()).collect()
+        };
         assert_eq!(contents(&message), contents(&converted.message));
     }
     for to in [Transport::SevenBit, Transport::EightBit] {
