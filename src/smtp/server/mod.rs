@@ -1,33 +1,34 @@
 //! The server's side of SMTP and LMTP, as a [`Machine`].
 //!
 //! The state table is in `table`: which command means what in which state; what the extensions announce and refuse is in
-//! `offers`; how a message is read in `incoming`. This file has what is around them: the events, the answers to them, time, and
-//! the reading of lines.
+//! `offers`, AUTH in `login`; how a message is read in `incoming`. What the application is asked is in `event`, what it answers in
+//! `answers`. This file has what is around them: time, and the reading of lines.
 //!
 //! Left out on purpose: fetching the URL of BURL, which is a client's work, and the conversions of CONPERM.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::data::{Chunk, DataFault};
-use super::{Enhanced, Envelope, Error, Fault, ForwardPath, MailParams, RcptParams, Reply, ReversePath};
-use super::{Session, Waiting};
+use super::data::Chunk;
+use super::{Enhanced, Envelope, Error, Fault, Reply, Session};
 use crate::address::Domain;
 use crate::base::proxy::Proxied;
 use crate::base::wire::Ending;
 use crate::base::{Machine, ParseError, Step, Timestamp, Tls, Wire};
-use crate::sasl::{self, Credentials, Identity, ServerExchange};
+use crate::sasl::ServerExchange;
 
+mod answers;
 mod config;
+mod event;
 mod incoming;
+mod login;
 mod offers;
 mod table;
 
 pub use super::trace::{Hello, HelloVerb};
 pub use config::{AuthPolicy, Content, Protocol, ProxyHeader, Screen, ServerConfig, StartTls};
+pub use event::{Mail, ServerEvent};
 use incoming::Incoming;
 use table::State;
 
@@ -76,104 +77,6 @@ struct Counts {
     messages: u32,
     /// Those of recipients, as far as they are limited.
     domains: Vec<Domain>,
-}
-
-/// What a client wants. All but [`Chunk`](Self::Chunk), [`Discarded`](Self::Discarded), [`AuthFailed`](Self::AuthFailed),
-/// [`Resumed`](Self::Resumed) and [`TurnedAround`](Self::TurnedAround) are questions: answer with [`Server::accept`],
-/// [`Server::reply`] or [`Server::wait`], then poll again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// It has connected; nothing was said yet. Only with [`Screen::connect`]. A [`wait`](Server::wait) here ends early where the
-    /// client talks before it is greeted, see [`Session::early`].
-    Connect,
-    /// It greets. Only with [`Screen::hello`]. If refused, it is as before.
-    Hello(Hello),
-    /// It says who it is.
-    Auth {
-        /// Who.
-        identity: Identity,
-        /// How it proves that.
-        credentials: Credentials,
-    },
-    /// A mechanism of AUTH must know something of a user: answer with [`Server::tell`], or refuse with [`Server::reply`]
-    /// where it cannot be known now.
-    Ask(sasl::Question),
-    /// No question: somebody could not prove to be this user, and was told so.
-    AuthFailed(Identity),
-    /// It begins a message.
-    Mail {
-        /// The reverse-path.
-        from: ReversePath,
-        /// What follows it.
-        params: MailParams,
-    },
-    /// It names a recipient.
-    Rcpt {
-        /// The forward-path.
-        to: ForwardPath,
-        /// What follows it.
-        params: RcptParams,
-    },
-    /// It asks whether there is such a user. Only with [`Screen::vrfy`].
-    Vrfy {
-        /// A user name, a mailbox, or both.
-        text: String,
-        /// The reply may be in UTF-8.
-        smtputf8: bool,
-    },
-    /// It asks who is on a list. Only with [`Screen::expn`].
-    Expn {
-        /// The name of the list.
-        text: String,
-        /// The reply may be in UTF-8.
-        smtputf8: bool,
-    },
-    /// It asks to be sent, over another connection, what waits (RFC 1985). Only with [`ServerConfig::etrn`]. Refused with 458
-    /// or 459.
-    Etrn(Waiting),
-    /// It asks to be sent, over this very connection, what waits for these domains, or all that is its own (RFC 2645). Only with
-    /// [`ServerConfig::atrn`]. Where that is accepted, [`TurnedAround`](Self::TurnedAround) follows; refused with 450 or
-    /// 453.
-    Atrn(Vec<Domain>),
-    /// No question: the client is a server from here on, and whoever drives this connection is to be its client. Once what is
-    /// outgoing was sent a [`Client`](crate::smtp::Client) takes the stream over; what lies unread in the [`Wire`] is the first
-    /// that came for it.
-    TurnedAround,
-    /// It is about to send the text of a message. Only with [`Screen::data`].
-    Data,
-    /// No question: a piece of the message. Only with [`Content::Stream`].
-    Chunk(Bytes),
-    /// The header of the message has come, with the empty line after it, or the whole message where there is none. It stands
-    /// here with [`Content::Collect`]; with [`Content::Stream`] it is what the pieces so far hold. Only with
-    /// [`Screen::header`]. Where it is refused the rest of the message is read and dropped, and the refusal said at its end.
-    Header(Bytes),
-    /// It wants the server to fetch a piece of the message from there (RFC 4468). Only with [`ServerConfig::burl`]. Answered by
-    /// [`Server::fetched`], or refused with 554; pieces that came before are to be thrown away then.
-    Burl {
-        /// From where.
-        url: String,
-    },
-    /// No question, and no new one: the wait is over that was the answer to the last question, which is open again.
-    Resumed,
-    /// The message is whole: whoever accepts it is responsible for it from then on (RFC 5321 §4.2.5).
-    Message(Mail),
-    /// No question: the message will not come, for this reason, and the client knows. Pieces of it that were handed over are to
-    /// be thrown away.
-    Discarded(DataFault),
-}
-
-/// A message with its envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Mail {
-    /// Who sent it, to whom. Its `BODY=` is `8BITMIME` where the message turned out to hold octets beyond ASCII and nothing
-    /// was said of that, or the contrary: the next host must know.
-    pub envelope: Envelope,
-    /// The message; empty with [`Content::Stream`].
-    pub content: Bytes,
-    /// Its size, in octets.
-    pub size: u64,
 }
 
 /// A question that was put to the application, with all that its answer needs.
@@ -277,165 +180,6 @@ impl Server {
     /// the machine is done.
     pub fn shutdown(&mut self) {
         self.shutdown = true;
-    }
-
-    /// Accepts what the last event asked. A message that is accepted must be in safe keeping by then.
-    pub fn accept(&mut self) {
-        self.answer(Ok(None));
-    }
-
-    /// Accepts [`ServerEvent::Auth`] under the name by which the application knows the client, for
-    /// [`Session::identity`]: that of a certificate, or an account of which the client gave an alias.
-    pub fn accept_as(&mut self, name: impl Into<String>) {
-        match &mut self.state {
-            State::Asking(Question::Auth { name: known, .. }) => {
-                *known = name.into();
-                self.answer(Ok(None));
-            }
-            _ => self.misuse("a name for what is no authentication"),
-        }
-    }
-
-    /// Answers [`ServerEvent::Ask`].
-    pub fn tell(&mut self, answer: sasl::Answer) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Asking(Question::Known(exchange)) => {
-                self.since = None;
-                self.state = State::Told(exchange, answer);
-            }
-            other => {
-                self.state = other;
-                self.misuse("what is known of a user where it was not asked");
-            }
-        }
-    }
-
-    /// Answers what the last event asked: 2yz accepts it in other words, 4yz and 5yz refuse it, 421 also ends the session.
-    pub fn reply(&mut self, reply: Reply) {
-        self.answer(if reply.code() < 400 { Ok(Some(reply)) } else { Err(reply) });
-    }
-
-    /// Puts the answer to the last question off: nothing is read for so long, then [`ServerEvent::Resumed`] says that the question
-    /// is open again. To slow down a client that guesses, or to hold back the banner.
-    pub fn wait(&mut self, pause: Duration) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Asking(question) => {
-                self.since = None;
-                self.wire.hold(!matches!(question, Question::Connect));
-                self.state = State::Waiting { question, until: self.now.checked_add(pause) };
-            }
-            other => {
-                self.state = other;
-                self.misuse("a wait where nothing was asked");
-            }
-        }
-    }
-
-    /// Answers [`ServerEvent::Burl`] with what stands there. It becomes part of the message as a chunk of BDAT does; with
-    /// [`Content::Stream`] it comes back piece by piece.
-    pub fn fetched(&mut self, octets: &[u8]) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Asking(Question::Burl { incoming, last }) => {
-                self.since = None;
-                self.take_fetched(incoming, last, octets);
-            }
-            other => {
-                self.state = other;
-                self.misuse("a piece of a message that was not asked for");
-            }
-        }
-    }
-
-    /// Answers [`ServerEvent::Message`] of LMTP for each recipient by itself, in their order (RFC 2033 §4.2).
-    pub fn reply_each(&mut self, replies: impl IntoIterator<Item = Reply>) {
-        let replies: Vec<_> = replies.into_iter().collect();
-        match self.state {
-            State::Asking(Question::Message { replies: wanted }) if wanted == replies.len() => {
-                self.since = None;
-                self.state = State::Idle;
-                replies.iter().for_each(|reply| self.say(reply));
-            }
-            _ => self.misuse("not as many replies as recipients"),
-        }
-    }
-
-    /// `Ok` accepts, in the words of the reply where there is one; `Err` refuses.
-    fn answer(&mut self, verdict: Result<Option<Reply>, Reply>) {
-        let question = match std::mem::replace(&mut self.state, State::Done) {
-            State::Asking(question) => question,
-            other => {
-                self.state = other;
-                return self.misuse("an answer to no question");
-            }
-        };
-        self.since = None;
-        match (question, verdict) {
-            (Question::Connect, Ok(reply)) => self.welcome(reply),
-            (Question::Connect, Err(reply)) => self.welcome(Some(reply)),
-            // What the extensions are is for the machine to say.
-            (Question::Hello { hello, .. }, Ok(_)) => self.greet(hello),
-            (Question::Hello { back, .. } | Question::Lookup { back, .. } | Question::Atrn { back }, Err(reply)) => {
-                self.settle(*back, &reply);
-            }
-            (Question::Lookup { back, standard }, Ok(reply)) => self.settle(*back, &reply.unwrap_or(standard)),
-            (Question::Atrn { .. }, Ok(reply)) => {
-                let standard = || Reply::new(250, Enhanced(2, 0, 0), "OK, now reversing the connection");
-                self.settle(State::Turning, &reply.unwrap_or_else(standard));
-            }
-            (Question::Auth { name, .. }, Ok(reply)) => {
-                self.session.identity = Some(name);
-                let standard = || Reply::new(235, Enhanced(2, 7, 0), "authenticated");
-                self.settle(State::Idle, &reply.unwrap_or_else(standard));
-            }
-            (Question::Auth { mut exchange, .. } | Question::Known(mut exchange), Err(reply)) => {
-                self.counts.auth_failures += 1;
-                match exchange.refusal() {
-                    Some(challenge) => self.settle(State::AuthRefused(reply), &table::challenge(&challenge)),
-                    None => self.settle(State::Idle, &reply),
-                }
-            }
-            (Question::Known(_), Ok(_)) => {
-                self.fail(Error::Misuse("accept where something must be known"));
-            }
-            (Question::Mail { envelope, standard }, Ok(reply)) => {
-                self.settle(State::Transaction(envelope), &reply.unwrap_or(standard));
-            }
-            (Question::Mail { .. }, Err(reply)) => self.settle(State::Idle, &reply),
-            (Question::Rcpt { envelope }, Ok(reply)) => {
-                let standard = || Reply::new(250, Enhanced(2, 1, 5), "OK");
-                self.settle(State::Transaction(envelope), &reply.unwrap_or_else(standard));
-            }
-            (Question::Rcpt { mut envelope }, Err(reply)) => {
-                envelope.recipients.pop();
-                let errors = self.counts.errors;
-                self.settle(State::Transaction(envelope), &reply);
-                self.counts.errors = errors; // a list may have many dead members
-            }
-            (Question::Data { envelope, chunk: None }, Ok(reply)) => self.go_ahead(*envelope, reply),
-            (Question::Data { envelope, chunk: None }, Err(reply)) => {
-                self.settle(State::Transaction(envelope), &reply);
-            }
-            // RFC 3030 §2: "the receiver-SMTP MUST accept and discard the associated message data before".
-            (Question::Data { envelope, chunk: Some(chunk) }, Err(reply)) => {
-                self.skip(State::Transaction(envelope), chunk, reply);
-            }
-            (Question::Data { envelope, chunk }, Ok(_)) => {
-                self.state = State::Incoming(Box::new(Incoming::new(*envelope, &self.config, chunk)));
-            }
-            (Question::Header(mut incoming), verdict) => {
-                incoming.refuse(verdict.err());
-                self.state = State::Incoming(incoming);
-            }
-            (Question::Burl { incoming, last }, Err(reply)) => self.fail_message(incoming, last, &reply),
-            (Question::Burl { .. }, Ok(_)) => {
-                self.fail(Error::Misuse("accepted where a piece of a message was to be fetched"));
-            }
-            (Question::Message { replies }, verdict) => {
-                let standard = || Reply::new(250, Enhanced(2, 0, 0), "OK");
-                let reply = verdict.map_or_else(|reply| reply, |reply| reply.unwrap_or_else(standard));
-                self.settle_each(replies, &reply);
-            }
-        }
     }
 
     /// Moves to `state` and says `reply`; 421 moves on to the end.

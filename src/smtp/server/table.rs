@@ -2,13 +2,9 @@
 
 use std::time::Instant;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use super::{Hello, HelloVerb, Incoming, Protocol, Question, Server, ServerEvent, StartTls};
 use crate::address::Domain;
-use crate::base::Secret;
-use crate::sasl::{Answer, Channel, ServerExchange, ServerStep};
+use crate::sasl::{Answer, ServerExchange};
 use crate::smtp::data::{Chunk, DataFault};
 use crate::smtp::trace::in_ascii;
 use crate::smtp::{
@@ -102,7 +98,7 @@ impl Server {
     }
 
     /// RFC 6531 §3.7.1: domain names in the EHLO response "MUST be in the form of LDH labels or A-labels".
-    fn name(&self) -> Domain {
+    pub(super) fn name(&self) -> Domain {
         in_ascii(&self.config.name).unwrap_or_else(|| self.config.name.clone())
     }
 
@@ -285,77 +281,6 @@ impl Server {
         }
     }
 
-    fn auth(&mut self, mechanism: &str, initial: Option<Secret>) -> Option<ServerEvent> {
-        let extended = self.session.hello.as_ref().is_some_and(|hello| hello.verb != HelloVerb::Helo);
-        let known = self.config.auth.mechanisms.iter().any(|known| known.name().eq_ignore_ascii_case(mechanism));
-        let refusal = match mechanism {
-            _ if self.config.auth.is_empty() => not_implemented(),
-            _ if !extended => out_of_order("AUTH is an extension: say EHLO"),
-            // RFC 4954 §4: after a successful AUTH another gets 503.
-            _ if self.session.identity.is_some() => out_of_order("authenticated already"),
-            _ if known && !self.auth_allowed() => {
-                // RFC 4954 §6: 538 with 5.7.11.
-                Reply::new(538, Enhanced(5, 7, 11), "encryption required for authentication")
-            }
-            _ => match self.config.auth.find(mechanism, self.session.tls.as_ref()) {
-                Some(mechanism) => {
-                    let mut channel = Channel::new("smtp", self.session.tls.as_ref());
-                    channel.host = self.name().to_string();
-                    let mut exchange = self.config.auth.begin(mechanism, &channel);
-                    let step = exchange.respond(initial);
-                    return self.auth_step(exchange, step);
-                }
-                // RFC 4954 §4: "If the requested authentication mechanism is invalid [...] 504".
-                None => Reply::new(504, Enhanced(5, 5, 4), "no such mechanism"),
-            },
-        };
-        self.no(State::Idle, &refusal)
-    }
-
-    /// A line of the exchange (RFC 4954 §4): base64, or `*` to cancel. White space at its end says nothing, as in commands (RFC 5321
-    /// §4.1.1).
-    fn response(&mut self, mut exchange: ServerExchange, line: &[u8]) -> Option<ServerEvent> {
-        let line = line.trim_ascii_end();
-        if line == b"*" {
-            return self.no(State::Idle, &Reply::new(501, Enhanced(5, 7, 0), "authentication cancelled"));
-        }
-        // Curl says nothing by `=` here, too, where §4 has it for an initial response only. It can mean nothing else.
-        let Ok(octets) = BASE64_STANDARD.decode(if line == b"=" { b"" } else { line }) else {
-            return self.no(State::Idle, &Reply::new(501, Enhanced(5, 5, 2), "expected base64"));
-        };
-        let step = exchange.respond(Some(Secret::from(octets)));
-        self.auth_step(exchange, step)
-    }
-
-    /// Takes an exchange on with what was told of a user.
-    pub(super) fn go_on_auth(&mut self) -> Option<ServerEvent> {
-        let State::Told(mut exchange, answer) = std::mem::replace(&mut self.state, State::Done) else {
-            return None; // only called there
-        };
-        let step = exchange.answer(answer);
-        self.auth_step(exchange, step)
-    }
-
-    fn auth_step(&mut self, exchange: ServerExchange, step: ServerStep) -> Option<ServerEvent> {
-        match step {
-            ServerStep::Challenge(octets) => self.no(State::Auth(exchange), &challenge(&octets)),
-            ServerStep::Ask(question) => self.ask(Question::Known(exchange), ServerEvent::Ask(question)),
-            ServerStep::Judge { identity, credentials } => {
-                let name = identity.name().to_owned();
-                self.ask(Question::Auth { name, exchange }, ServerEvent::Auth { identity, credentials })
-            }
-            ServerStep::Wrong(identity) | ServerStep::NotAllowed(identity) => {
-                self.counts.auth_failures += 1;
-                // RFC 4954 §6: 535 with 5.7.8.
-                self.no(State::Idle, &Reply::new(535, Enhanced(5, 7, 8), "authentication failed"));
-                Some(ServerEvent::AuthFailed(identity))
-            }
-            ServerStep::Malformed(error) => {
-                self.no(State::Idle, &Reply::new(501, Enhanced(5, 5, 2), format!("expected {}", error.expected)))
-            }
-        }
-    }
-
     /// DATA, or the first BDAT.
     fn data(&mut self, envelope: Box<Envelope>, chunk: Option<Chunk>) -> Option<ServerEvent> {
         if envelope.recipients.is_empty() {
@@ -463,11 +388,6 @@ impl Server {
     }
 }
 
-/// A challenge of AUTH.
-pub(super) fn challenge(octets: &[u8]) -> Reply {
-    Reply::new(334, None, BASE64_STANDARD.encode(octets))
-}
-
 /// Whether a client that has no TLS yet needs the command to get it.
 fn leads_to_tls(command: &Command<'_>) -> bool {
     matches!(command, Command::Helo(_) | Command::Ehlo(_) | Command::Lhlo(_) | Command::StartTls)
@@ -493,7 +413,7 @@ fn ok() -> Reply {
     Reply::new(250, Enhanced(2, 0, 0), "OK")
 }
 
-fn out_of_order(text: &'static str) -> Reply {
+pub(super) fn out_of_order(text: &'static str) -> Reply {
     Reply::new(503, Enhanced(5, 5, 1), text)
 }
 
@@ -501,7 +421,7 @@ fn bye() -> Reply {
     Reply::new(221, Enhanced(2, 0, 0), "bye")
 }
 
-fn not_implemented() -> Reply {
+pub(super) fn not_implemented() -> Reply {
     Reply::new(502, Enhanced(5, 5, 1), "command not implemented")
 }
 
