@@ -164,6 +164,12 @@ pub enum CommandError {
     /// The verb is known, what follows it is malformed. Octets are counted from the start of what was parsed.
     #[error(transparent)]
     Syntax(#[from] ParseError),
+    /// What stands behind `MAIL FROM:` is no address. Octets are counted as above.
+    #[error(transparent)]
+    Sender(ParseError),
+    /// What stands behind `RCPT TO:` is no address. Octets are counted as above.
+    #[error(transparent)]
+    Recipient(ParseError),
     /// A parameter of MAIL or RCPT that is not known.
     #[error("no such parameter, at octet {at}")]
     Parameter {
@@ -180,6 +186,9 @@ impl CommandError {
             // RFC 5321 §4.2.4: 500 where the command "was not recognized".
             Self::Verb => Reply::new(500, Enhanced(5, 5, 1), "command not recognized"),
             Self::Syntax(error) => Reply::new(501, Enhanced(5, 5, 4), error.to_string()),
+            // RFC 3463 §3.2: bad sender's mailbox address syntax, and bad destination mailbox address syntax; a bounce has it.
+            Self::Sender(error) => Reply::new(501, Enhanced(5, 1, 7), error.to_string()),
+            Self::Recipient(error) => Reply::new(501, Enhanced(5, 1, 3), error.to_string()),
             // RFC 5321 §4.1.1.11: 555 for parameters "not recognized or not implemented".
             Self::Parameter { .. } => Reply::new(555, Enhanced(5, 5, 4), "parameter not recognized"),
         }
@@ -187,9 +196,12 @@ impl CommandError {
 
     /// The same error in a piece of text that begins so many octets later.
     fn later(self, by: usize) -> Self {
+        let moved = |error: ParseError| ParseError { at: error.at + by, ..error };
         match self {
             Self::Verb => Self::Verb,
-            Self::Syntax(error) => Self::Syntax(ParseError { at: error.at + by, ..error }),
+            Self::Syntax(error) => Self::Syntax(moved(error)),
+            Self::Sender(error) => Self::Sender(moved(error)),
+            Self::Recipient(error) => Self::Recipient(moved(error)),
             Self::Parameter { at } => Self::Parameter { at: at + by },
         }
     }
@@ -273,6 +285,7 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::Enhanced;
 
     fn parse(line: &str) -> Result<Command<'_>, CommandError> {
         Command::parse(line.as_bytes(), &Quirks::default())
@@ -403,7 +416,9 @@ mod tests {
             ("XFORWARD NAME=a+0", 9),
         ] {
             match parse(line) {
-                Err(CommandError::Syntax(error)) => assert_eq!(error.at, at, "{line}: {error}"),
+                Err(CommandError::Syntax(error) | CommandError::Sender(error) | CommandError::Recipient(error)) => {
+                    assert_eq!(error.at, at, "{line}: {error}");
+                }
                 other => panic!("{line}: {other:?}"),
             }
         }
@@ -413,6 +428,24 @@ mod tests {
             assert_eq!(parse(line), Err(CommandError::Verb), "{line:?}");
         }
         assert_eq!(parse("MAIL FROM:<a@b> SIZE=1 XYZ=2"), Err(CommandError::Parameter { at: 23 }));
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_apart() {
+        for (line, status) in [
+            ("MAIL", Enhanced(5, 5, 4)),
+            ("MAIL TO:<a@b>", Enhanced(5, 5, 4)),
+            ("MAIL FROM:", Enhanced(5, 1, 7)),
+            ("MAIL FROM:<a", Enhanced(5, 1, 7)),
+            ("MAIL FROM:<a@b>x", Enhanced(5, 1, 7)),
+            ("MAIL FROM:<a@b> SIZE=x", Enhanced(5, 5, 4)),
+            ("RCPT FROM:<a@b>", Enhanced(5, 5, 4)),
+            ("RCPT TO:<>", Enhanced(5, 1, 3)),
+            ("RCPT TO:<a@b> NOTIFY=x", Enhanced(5, 5, 4)),
+        ] {
+            let reply = parse(line).unwrap_err().reply();
+            assert_eq!((reply.code(), reply.enhanced()), (501, Some(status)), "{line}");
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl<'a> Command<'a> {
         match path::reverse(args, quirks) {
             Ok(([], from)) => Ok(Self::Mail { from, params: MailParams::default() }),
             Ok((rest, from)) => Self::mail_with(from, rest, 5 + args.len() - rest.len()),
-            Err(fault) => Err(in_path(fault, args)),
+            Err(fault) => Err(in_path(fault, args, CommandError::Sender)),
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Command<'a> {
         match path::forward(args, quirks) {
             Ok(([], to)) => Ok(Self::Rcpt { to, params: RcptParams::default() }),
             Ok((rest, to)) => Self::rcpt_with(to, rest, 5 + args.len() - rest.len()),
-            Err(fault) => Err(in_path(fault, args)),
+            Err(fault) => Err(in_path(fault, args, CommandError::Recipient)),
         }
     }
 
@@ -130,12 +130,13 @@ impl<'a> Command<'a> {
     }
 }
 
-/// What is wrong with a path, and where.
+/// What is wrong with a path, and where; or with the word before it, with which all begins.
 #[cold]
-fn in_path(fault: nom::Err<Expected<'_>>, args: &[u8]) -> CommandError {
+fn in_path(fault: nom::Err<Expected<'_>>, args: &[u8], of: fn(ParseError) -> CommandError) -> CommandError {
     match fault {
         nom::Err::Error(fault) | nom::Err::Failure(fault) => {
-            behind_verb(ParseError { expected: fault.expected, at: args.len() - fault.rest.len() })
+            let error = ParseError { expected: fault.expected, at: args.len() - fault.rest.len() };
+            if error.at == 0 { behind_verb(error) } else { of(error).later(5) }
         }
         nom::Err::Incomplete(_) => CommandError::Verb, // complete mode: never
     }
