@@ -281,6 +281,30 @@ async fn turns_at_strangers_are_counted_before_they_are_used() {
     drop(third.await.unwrap());
 }
 
+#[tokio::test(start_paused = true)]
+async fn hosts_that_are_new_wait_for_none_that_was_silent() {
+    let pool = pool(|config| config.connections = 8);
+    let mut routes = Vec::new();
+    // Nobody listens there.
+    for host in ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"] {
+        routes.push(Route::to(host).await.unwrap());
+    }
+    for route in &routes[..3] {
+        drop(pool.turn(route).await.unwrap().deliver(mail()).await);
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let turns = [pool.turn(&routes[0]).await.unwrap(), pool.turn(&routes[1]).await.unwrap()];
+    let third = tokio::spawn({
+        let (pool, route) = (pool.clone(), routes[2].clone());
+        async move { pool.turn(&route).await.unwrap() }
+    });
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(!third.is_finished(), "a quarter of eight");
+    drop(pool.turn(&routes[3]).await.unwrap());
+    drop(turns);
+    drop(third.await.unwrap());
+}
+
 #[tokio::test]
 async fn all_connections_together_are_limited_and_idle_ones_make_place() {
     let (one, _) = Host::default().start().await;

@@ -6,7 +6,8 @@
 //! not asked again for a while, and those who would are told so at once.
 //!
 //! A host that is silent holds up those who want to speak to it, and nobody else: until it has let us in there is one place at
-//! it, and hosts that have not let us in have no more than half of all connections among them.
+//! it, and hosts that have not let us in have no more than half of all connections among them. Of those, hosts that did not let us
+//! in the last time have no more than half, so that new ones wait for none that is known to be silent.
 //!
 //! What counts as one host is its name with its port; all its addresses are tried for it. Sessions of a pool are all by the same
 //! [`Sender`]: another login, another idea of TLS is another pool.
@@ -27,8 +28,10 @@ use crate::net::session::{Attempt, Opened, Reason, Session, unopened};
 use crate::net::submit::{SendError, Sender};
 use crate::smtp::{Enhanced, Envelope, Outcome, Outgoing, Recipient, Reply, Stage};
 
+mod config;
 mod table;
 
+pub use config::PoolConfig;
 use table::{Admission, Failed, Table};
 
 /// How long a host may take to say that it is still there. A connection that a router has forgotten never answers.
@@ -54,35 +57,6 @@ const ALIVE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Pool(Arc<Shared>);
 
-/// The limits of a [`Pool`].
-///
-/// ```
-/// use facteur::net::PoolConfig;
-///
-/// let mut config = PoolConfig::default();
-/// config.per_host = 2;
-/// assert_eq!(config.connections, 100);
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PoolConfig {
-    /// How many connections there may be at once, those that are idle among them. Default 100, as Postfix has it for processes.
-    pub connections: usize,
-    /// How many of them to one host, once it has let us in. Default 5: few hosts mind so many, and a queue for one of them is worked off quickly, as
-    /// each takes many messages.
-    pub per_host: usize,
-    /// After how many messages a session ends. Default 100: by then what its beginning cost is of no account, and load balancers
-    /// on the other side like to share anew. A server's LIMITS (RFC 9422) may end it earlier.
-    pub messages: u32,
-    /// For how long a session is kept for the next message. Default 10 seconds: while there is a queue the next comes at once,
-    /// and others need the places of that host.
-    pub idle: Duration,
-    /// How long a host that could not be reached is left alone. It doubles with each time in a row. Default 30 seconds.
-    pub pause: Duration,
-    /// The longest such pause. Default 10 minutes.
-    pub longest_pause: Duration,
-}
-
 /// A place at a host, ready to be used; dropped it is free for the next.
 #[derive(Debug)]
 pub struct Turn {
@@ -93,11 +67,12 @@ pub struct Turn {
     place: Place,
 }
 
-/// A place at a host. As long as nobody knows whether the host answers, it takes one of those for all such hosts.
+/// A place at a host. As long as nobody knows whether the host answers, it takes one of those for all such hosts, too, and one for
+/// all that did not.
 #[derive(Debug)]
 struct Place {
     host: OwnedSemaphorePermit,
-    stranger: Option<OwnedSemaphorePermit>,
+    doubts: Vec<OwnedSemaphorePermit>,
 }
 
 /// What came of a [`Turn`].
@@ -128,6 +103,8 @@ struct Shared {
     connections: Arc<Semaphore>,
     /// One for each connection that may wait for a host of which nobody knows whether it answers.
     strangers: Arc<Semaphore>,
+    /// One for each of those that did not answer the last time.
+    silent: Arc<Semaphore>,
     /// How many wait for a connection, whichever host it is to.
     wanting: AtomicUsize,
     state: Mutex<State>,
@@ -149,19 +126,6 @@ struct Open {
     _host: Arc<()>,
 }
 
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            connections: 100,
-            per_host: 5,
-            messages: 100,
-            idle: Duration::from_secs(10),
-            pause: Duration::from_secs(30),
-            longest_pause: Duration::from_secs(600),
-        }
-    }
-}
-
 impl Pool {
     /// A pool without sessions.
     pub fn new(sender: Sender, config: PoolConfig) -> Self {
@@ -171,6 +135,7 @@ impl Pool {
             config,
             connections: Arc::new(Semaphore::new(many)),
             strangers: Arc::new(Semaphore::new(many.div_ceil(2))),
+            silent: Arc::new(Semaphore::new(many.div_ceil(4))),
             wanting: AtomicUsize::new(0),
             state: Mutex::new(State { table: Table::new(), watched: false, closed: false }),
         }))
@@ -264,11 +229,11 @@ impl Pool {
             };
             // Nobody closes these semaphores.
             let Ok(host) = places.acquire_owned().await else { continue };
-            let stranger = match shared.strangers(&stop) {
-                Some(strangers) => strangers.acquire_owned().await.ok(),
-                None => None,
-            };
-            let place = Place { host, stranger };
+            let mut doubts = Vec::new();
+            for among in shared.doubts(&stop) {
+                doubts.extend(among.acquire_owned().await);
+            }
+            let place = Place { host, doubts };
             match shared.enter(&stop) {
                 Ok(()) => return Ok(Turn { pool: self.clone(), route: route.clone(), skip, place }),
                 Err(reason) => why = reason,
@@ -343,16 +308,19 @@ impl Shared {
         state.table.admission(&stop.key, &self.config, Instant::now().into_std())
     }
 
-    /// Where to ask for one of the places of all strangers, where the host is one.
-    fn strangers(&self, stop: &Stop) -> Option<Arc<Semaphore>> {
-        self.lock().table.is_stranger(&stop.key).then(|| Arc::clone(&self.strangers))
+    /// Where to ask for one of the places of all strangers, where the host is one; before that for one of those that were silent.
+    fn doubts(&self, stop: &Stop) -> Vec<Arc<Semaphore>> {
+        let state = self.lock();
+        let silent = state.table.is_silent(&stop.key).then_some(&self.silent);
+        let stranger = state.table.is_stranger(&stop.key).then_some(&self.strangers);
+        silent.into_iter().chain(stranger).map(Arc::clone).collect()
     }
 
     /// A place that is free now.
     fn place(&self, stop: &Stop, places: Arc<Semaphore>) -> Result<Place, TryAcquireError> {
         let host = places.try_acquire_owned()?;
-        let stranger = self.strangers(stop).map(Semaphore::try_acquire_owned).transpose()?;
-        Ok(Place { host, stranger })
+        let doubts = self.doubts(stop).into_iter().map(Semaphore::try_acquire_owned).collect::<Result<_, _>>()?;
+        Ok(Place { host, doubts })
     }
 
     fn enter(&self, stop: &Stop) -> Result<(), Reason> {
@@ -365,14 +333,14 @@ impl Shared {
 
     /// Sends a message to one host, over a session that is idle or a new one.
     async fn attempt(self: &Arc<Self>, stop: &Stop, mut message: Outgoing, place: Place) -> Result<Attempt, SendError> {
-        let Place { host: place, stranger } = place;
+        let Place { host: place, doubts } = place;
         let began = Instant::now();
         let demand = self.sender.demand(stop, &message.envelope);
         let opened = match self.take_idle(stop, &demand, &message.envelope).await {
             Some(open) => Ok(open),
             None => self.open(stop, &demand).await,
         };
-        drop(stranger); // it has answered, or never will
+        drop(doubts); // it has answered, or never will
         message.age = message.age.saturating_add(began.elapsed());
         match opened {
             Ok(mut open) => {

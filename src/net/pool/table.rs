@@ -107,6 +107,11 @@ impl<S> Table<S> {
         self.hosts.get(host).is_none_or(|host| !host.met || host.down.is_some())
     }
 
+    /// Whether it did not let us in the last time.
+    pub(super) fn is_silent(&self, host: &str) -> bool {
+        self.hosts.get(host).is_some_and(|host| host.down.is_some())
+    }
+
     /// A host could not be reached, or did not let us in. Of several who fail together the first counts.
     pub(super) fn failed(&mut self, host: &str, config: &PoolConfig, now: Instant, why: Reason) -> Failed {
         let host = self.host(host, config, now);
@@ -274,12 +279,13 @@ mod tests {
         let mut table = Table::<u32>::new();
         let Admission::Place(places) = table.admission("mx", &config, now) else { panic!() };
         assert_eq!((places.available_permits(), table.is_stranger("mx")), (1, true));
+        assert!(!table.is_silent("mx"));
         for _ in 0..3 {
             drop(table.reached("mx", &config, now));
             assert_eq!((places.available_permits(), table.is_stranger("mx")), (config.per_host, false));
         }
         table.failed("mx", &config, now, why("silent"));
-        assert!(table.is_stranger("mx"));
+        assert!(table.is_stranger("mx") && table.is_silent("mx"));
         drop(table.reached("mx", &config, now));
         assert_eq!((places.available_permits(), table.is_stranger("mx")), (config.per_host, false));
         assert!(table.is_stranger("mx2"));
