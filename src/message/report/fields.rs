@@ -11,6 +11,7 @@ use crate::message::BuildError;
 use crate::message::fold::Fold;
 use crate::text::charset;
 use crate::text::params::is_token;
+use crate::text::transfer::decode_base64;
 
 /// Names longer than this would leave no room on their line.
 const LONGEST_NAME: usize = 76;
@@ -67,7 +68,24 @@ impl Fields {
     }
 
     /// Reads the groups of fields that empty lines part, at most `most` fields in all.
+    ///
+    /// A gateway that put what follows the first group in base64 said so in that group.
     pub(super) fn read_groups(octets: &[u8], most: usize) -> Vec<Self> {
+        let mut groups = Self::read_plain_groups(octets, most);
+        let encoded = |group: &Self| {
+            group.get("content-transfer-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"))
+        };
+        if let [first] = &groups[..]
+            && encoded(first)
+            && let Some(at) = end_of_first_group(octets)
+        {
+            let rest = decode_base64(octets.get(at..).unwrap_or_default());
+            groups.extend(Self::read_plain_groups(&rest, most.saturating_sub(first.0.len())));
+        }
+        groups
+    }
+
+    fn read_plain_groups(octets: &[u8], most: usize) -> Vec<Self> {
         let mut groups = Vec::new();
         let mut group = Self::default();
         let mut count = 0;
@@ -114,6 +132,14 @@ impl Fields {
 }
 
 const WHITE: [char; 2] = [' ', '\t'];
+
+/// Where the empty line behind the first group begins.
+fn end_of_first_group(octets: &[u8]) -> Option<usize> {
+    let start = octets.iter().position(|octet| !octet.is_ascii_whitespace())?;
+    let rest = octets.get(start..)?;
+    let ends = [&b"\n\n"[..], b"\n\r\n"].into_iter();
+    ends.filter_map(|end| rest.windows(end.len()).position(|window| window == end)).min().map(|at| start + at)
+}
 
 /// A line without the white space around it.
 struct Line<'a> {
@@ -302,6 +328,12 @@ mod tests {
             ("A: b\r\n\r\n--boundary\r\nC: d\r\n\r\nE: f\r\n", vec!["A=b", "E=f"]),
             (" indented\r\n", vec![]),
             ("A: \u{e9}\r\n", vec!["A=\u{e9}"]),
+            // Qzog… is "C: d\nE: f\n\nG: h".
+            (
+                "A: b\r\nContent-Transfer-Encoding: Base64\r\n\r\nQzogZApF\r\nOiBmCgpHOiBo\r\n",
+                vec!["A=b Content-Transfer-Encoding=Base64", "C=d E=f", "G=h"],
+            ),
+            ("Content-Transfer-Encoding: base64\n\nC: d", vec!["Content-Transfer-Encoding=base64", "C=d"]),
         ] {
             let groups = Fields::read_groups(text.as_bytes(), 100);
             let shown = |group: &Fields| {

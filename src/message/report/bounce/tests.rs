@@ -81,6 +81,7 @@ fn mailers_say_it_in_their_own_words() {
             "It could not be delivered.\n\nFinal-Recipient: rfc822; a@b.test\nAction: failed\nStatus: 5.2.2\n",
             vec!["a@b.test MailboxFull ReportInText soft"],
         ),
+        ("", "User's mailbox is full: <a@b.test>\nUnable to deliver mail.\n", vec!["a@b.test MailboxFull Text soft"]),
         (
             "Content-Type: text/html\n",
             "<p>Your message was not delivered to:<br>a@b.test<br>because: user unknown</p>",

@@ -182,11 +182,16 @@ fn recipient(line: &str, opened: bool) -> Option<(Address, &str)> {
     })
 }
 
-/// The address at the start of a text, in brackets or quotes or bare, and what follows it.
+/// The address at the start of a text, in brackets of either kind or quotes or bare, and what follows it.
 fn address(text: &str) -> Option<(Address, &str)> {
     if let Some(inner) = text.strip_prefix('<') {
         let (inner, rest) = inner.split_once('>')?;
         let inner = inner.strip_prefix("mailto:").unwrap_or(inner);
+        return Some((inner.trim().parse().ok()?, rest));
+    }
+    if let Some(inner) = text.strip_prefix('[') {
+        let (inner, rest) = inner.split_once(']')?;
+        let inner = inner.strip_prefix("SMTP:").unwrap_or(inner);
         return Some((inner.trim().parse().ok()?, rest));
     }
     if let Some((inner, rest)) = text.strip_prefix(['"', '\'']).and_then(|inner| inner.split_once(['"', '\''])) {
@@ -231,6 +236,16 @@ mod tests {
                 false,
                 vec!["a@b.test|There was an error delivering your mail to <a@b.test>."],
             ),
+            (" * [a@b.test]: 550 full\n", true, vec!["a@b.test|550 full"]),
+            ("Recipient: [SMTP:a@b.test]\nno\n", false, vec!["a@b.test|Recipient: [SMTP:a@b.test] no"]),
+            ("(Originally addressed to a@b.test)\n", false, vec!["a@b.test|(Originally addressed to a@b.test)"]),
+            (
+                "c=US;a= ;p=X;dda:SMTP=a@b.test; on Fri\n",
+                false,
+                vec!["a@b.test|c=US;a= ;p=X;dda:SMTP=a@b.test; on Fri"],
+            ),
+            ("Error-for:  a@b.test\n", false, vec!["a@b.test|Error-for:  a@b.test"]),
+            ("Local mailbox a@b.test is unavailable\n", false, vec!["a@b.test|Local mailbox a@b.test is unavailable"]),
             ("A@b.test x\na@B.test y\n", true, vec!["A@b.test|x y"]),
             (">>> MAIL From:<a@b.test>\nplease write to <a@b.test>\n", true, vec![]),
         ] {
