@@ -46,7 +46,8 @@ use compact_str::CompactString;
 
 use super::header::Field;
 use super::scan::key;
-use crate::address::{Mailboxes, list};
+
+use crate::address::{Mailboxes, is_atext, list};
 use crate::base::Timestamp;
 use crate::base::eight::Eight;
 use crate::text::charset;
@@ -296,9 +297,12 @@ pub struct Disposition {
 }
 
 impl Disposition {
-    /// Reads `disposition-type *(";" disposition-parm)`; `None` where the field is empty.
+    /// Reads `disposition-type *(";" disposition-parm)`, the type in quotes too; `None` where there is no type.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let (kind, _) = token(value)?;
+        let mut at = 0;
+        skip_cfws(value, &mut at);
+        let rest = value.get(at..).unwrap_or_default();
+        let (kind, _) = token(rest.strip_prefix(b"\"").unwrap_or(rest))?;
         Some(Self { kind: lower(kind), params: Params::parse(value) })
     }
 
@@ -533,8 +537,17 @@ impl<'a> Ids<'a> {
             let from = self.at;
             self.at += 1;
             match (octet, &mut id) {
-                (b'(', _) if self.comments => match comment_end(self.value, from) {
-                    Some(end) => self.at = end,
+                (b'(', id) if self.comments => match comment_end(self.value, from) {
+                    Some(end) => {
+                        self.at = end;
+                        // RFC 5322 §4.5.4 has comments around atoms and dots, none within an atom: `<photo(1)_x.jpg>`.
+                        let within = |at: Option<&u8>| at.is_some_and(|octet| is_atext(*octet));
+                        let atom = within(self.value.get(from.wrapping_sub(1))) && within(self.value.get(end));
+                        let comment = self.value.get(from..end).unwrap_or_default();
+                        if let Some(id) = id.as_mut().filter(|_| atom && !comment.iter().any(|o| b"<>".contains(o))) {
+                            id.extend(comment.iter().filter(|octet| !octet.is_ascii_whitespace()));
+                        }
+                    }
                     // An ordinary octet, here and further on.
                     None => (self.comments, self.at) = (false, from),
                 },
@@ -695,6 +708,7 @@ mod tests {
             // RFC 5322 §A.6.3
             ("<1234   @   local(blah)  .machine .example>", vec!["1234@local.machine.example"]),
             ("(<no@id>) <a(b@c>", vec!["a(b@c"]),
+            ("<photo(1)_x.jpg> <a(1).b@c(d)> <e(>)f@g>", vec!["photo(1)_x.jpg", "a.b@c", "ef@g"]),
             ("<\"a b\" @c> <\"d\r\n e\"@f>", vec!["\"a b\"@c", "\"d e\"@f"]),
             ("<a \"b@c> <d\"e@f>", vec!["a\"b@c", "d\"e@f"]),
             (" a@b, c@d", vec!["a@b", "c@d"]),
