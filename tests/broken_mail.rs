@@ -191,6 +191,27 @@ fn content_types_however_malformed() {
     }
 }
 
+/// A filter that knows of no name where another reader shows one lets it pass.
+#[test]
+fn names_of_files_are_found_in_malformed_fields() {
+    for header in [
+        "Content-Disposition: ; filename=a.exe",
+        "Content-Disposition: filename=a.exe",
+        "Content-Disposition: \"attachment\"; filename=a.exe",
+        "Content-Disposition: attachment, filename=a.exe",
+        "Content-Disposition: =?utf-8?q?attachment?=; filename*=utf-8''a%2Eexe",
+        "Content-Disposition: attachment; filename=\"\"\nContent-Type: x-exe; name=a.exe",
+        "Content-Type: application; name=\"a.exe\"",
+        "Content-Type: ; name=a.exe",
+        "Content-Type: \"application/zip\"; name=a.exe",
+        "Content-Type: application/zip name=a.exe",
+    ] {
+        let message = Message::parse(format!("{header}\n\n"));
+        assert_eq!(message.root().filename().as_deref(), Some("a.exe"), "{header}");
+        assert!(message.defects().iter().any(|defect| defect.is_ambiguous()), "{header}");
+    }
+}
+
 #[test]
 fn dispositions_however_malformed() {
     for (value, expected) in [
@@ -204,7 +225,7 @@ fn dispositions_however_malformed() {
         ("filename=a", Some(("filename", true))),
         ("", None),
         ("; filename=a", None),
-        ("\"inline\"", None),
+        ("\"inline\"", Some(("inline", false))),
     ] {
         let message = Message::parse(format!("Content-Disposition: {value}\n\n"));
         let read = message.root().disposition();

@@ -362,10 +362,12 @@ impl<'a> Part<'a> {
     /// decoded (RFC 2231, RFC 2047). It is what the sender wrote: it may hold slashes, or be `..`.
     pub fn filename(self) -> Option<String> {
         let header = self.header();
-        let disposition = header.get("content-disposition").and_then(|field| field.disposition());
-        let name = disposition.and_then(|disposition| disposition.param("filename"));
-        let name = name.filter(|name| !name.is_empty());
-        name.or_else(|| header.get("content-type")?.content_type()?.param("name").filter(|name| !name.is_empty()))
+        // Whether or not a type stands before it: other readers look for no such thing.
+        let named = |field: &str, param: &str| {
+            let params = Params::parse(header.get(field)?.value());
+            params.value(param).filter(|name| !name.is_empty())
+        };
+        named("content-disposition", "filename").or_else(|| named("content-type", "name"))
     }
 }
 

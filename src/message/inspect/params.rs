@@ -141,7 +141,10 @@ impl Strict<'_, '_> {
     /// `None` where it had to stop.
     fn run(mut self) -> Option<()> {
         self.cfws()?;
-        self.take(is_token);
+        let before = self.at;
+        if self.take(is_token) == 0 && self.peek() == Some(b';') {
+            return self.loose(before);
+        }
         self.cfws()?;
         if self.peek() == Some(b'/') {
             self.at += 1;
@@ -275,6 +278,8 @@ mod tests {
             ("Content-Type: text/html; charset=¶(a)utf-8 ¶(b)\n\n", &[Comment, Comment]),
             ("Content-Type: text/html; ¶(open\n\n", &[LooseParam]),
             ("Content-Disposition: ¶(a) inline\n\n", &[Comment]),
+            ("Content-Disposition: ¶; filename=a\n\n", &[LooseParam]),
+            ("Content-Disposition: ¶\"attachment\"; filename=a\n\n", &[LooseParam]),
             ("A: b\n¶Content-Type: text\n\n", &[NoMediaType]),
             ("¶Content-Type:\n\n", &[NoMediaType]),
         ]);
