@@ -3,39 +3,39 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{BorrowedAddress, BorrowedDomain};
-use crate::base::eight::Eight;
-use crate::base::parse::{Parsed, fail, quoted};
+use super::{BorrowedAddress, BorrowedDomain, MAX_LABEL};
+use crate::base::parse::{Parsed, fail, octets_of, quoted};
+use crate::base::sixteen::Sixteen;
 use crate::text::transfer::text;
 
 /// `atext` of RFC 5322 §3.2.3, with the octets of UTF-8 beyond ASCII (RFC 6532 §3.2).
 pub(crate) fn is_atext(octet: u8) -> bool {
-    CLASSES[usize::from(octet)] & ATEXT != 0 // 256 classes
+    const SPECIAL: [bool; 256] = octets_of(&SPECIALS);
+    octet > b' ' && octet != b'.' && octet != 0x7f && !SPECIAL[usize::from(octet)] // 256 octets
 }
 
-/// `Mailbox = Local-part "@" ( Domain / address-literal )`, and whether its domain may have A-labels.
-#[inline(always)] // what it returns is too large to be handed on from function to function
-pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, (BorrowedAddress<'_>, bool)> {
+/// `Mailbox = Local-part "@" ( Domain / address-literal )`
+pub(crate) fn mailbox(input: &[u8]) -> Parsed<'_, BorrowedAddress<'_>> {
     match plain_mailbox(input) {
         Some(read) => Ok(read),
         None => mailbox_beyond(input),
     }
 }
 
-/// `Dot-string "@" Domain`, which is what nearly all are.
-#[inline(always)]
-fn plain_mailbox(input: &[u8]) -> Option<(&[u8], (BorrowedAddress<'_>, bool))> {
+/// `Dot-string "@" Domain` where the domain can have no A-labels and none that are too long, which is what nearly all are.
+#[inline(always)] // what it returns is too large to be handed on from function to function
+pub(crate) fn plain_mailbox(input: &[u8]) -> Option<(&[u8], BorrowedAddress<'_>)> {
     let local = local(input);
     let (_, [b'@', rest @ ..]) = input.split_at_checked(local.len)? else { return None };
     let name = labels(rest);
+    if local.odd | name.odd || name.len > MAX_LABEL {
+        return None;
+    }
     // Both in one look: they lie beside each other, the at sign between them.
     let (octets, rest) = input.split_at_checked(local.len + 1 + name.len)?;
-    let octets = text(octets)?;
-    let address = BorrowedAddress {
-        local: Cow::Borrowed(octets.get(..local.len)?),
-        domain: BorrowedDomain::Name(octets.get(local.len + 1..)?),
-    };
-    (local.sound && name.sound).then_some((rest, (address, name.has_two_hyphens)))
+    let (local, domain) = text(octets)?.split_at_checked(local.len)?;
+    let domain = BorrowedDomain::Name(domain.get(1..)?);
+    Some((rest, BorrowedAddress { local: Cow::Borrowed(local), domain }))
 }
 
 /// Whether it is a `Dot-string "@" Domain` as a whole, which is written as it is read.
@@ -43,15 +43,15 @@ pub(crate) fn is_plain_mailbox(text: &str) -> bool {
     let octets = text.as_bytes();
     let local = local(octets);
     let Some([b'@', name @ ..]) = octets.get(local.len..) else { return false };
-    let name_run = labels(name);
-    local.sound && name_run.sound && name_run.len == name.len()
+    let run = labels(name);
+    !local.odd && run.len == name.len() && (!run.odd || are_sub_domains(name))
 }
 
 const LOCAL: &str = "a local part";
 
 /// `Mailbox` that is quoted, or has a literal, or is none.
 #[cold]
-fn mailbox_beyond(input: &[u8]) -> Parsed<'_, (BorrowedAddress<'_>, bool)> {
+fn mailbox_beyond(input: &[u8]) -> Parsed<'_, BorrowedAddress<'_>> {
     let plain = local(input);
     let (rest, local) = match input {
         [b'"', ..] => {
@@ -59,7 +59,7 @@ fn mailbox_beyond(input: &[u8]) -> Parsed<'_, (BorrowedAddress<'_>, bool)> {
             let Ok(local) = String::from_utf8(local) else { return fail(input, LOCAL) };
             (rest, Cow::Owned(local))
         }
-        _ if !plain.sound => return fail(input, LOCAL),
+        _ if plain.odd => return fail(input, LOCAL),
         _ => {
             let (local, rest) = input.split_at_checked(plain.len).unwrap_or_default();
             let Some(local) = text(local) else { return fail(input, LOCAL) };
@@ -77,120 +77,123 @@ fn mailbox_beyond(input: &[u8]) -> Parsed<'_, (BorrowedAddress<'_>, bool)> {
     if name.get(..name.len() - rest.len()).is_some_and(|name| name.ends_with(b".")) {
         return fail(rest, "a label");
     }
-    Ok((rest, (BorrowedAddress { local, domain }, true)))
+    Ok((rest, BorrowedAddress { local, domain }))
 }
 
 /// `Domain = sub-domain *("." sub-domain)`, or `address-literal`. One dot at its end is read and dropped.
 #[inline(always)] // as above
 pub(crate) fn domain(input: &[u8]) -> Parsed<'_, BorrowedDomain<'_>> {
-    let run = labels(input);
-    let (name, rest) = input.split_at_checked(run.len).unwrap_or_default();
-    if run.sound
-        && let Some(name) = text(name)
-    {
-        return Ok((rest, BorrowedDomain::Name(name)));
+    match plain_domain(input) {
+        Some(read) => Ok(read),
+        None => domain_beyond(input),
     }
-    domain_beyond(input, name, rest)
 }
 
-/// `Domain` with the dot of the root, or an address literal, or none.
+/// `Domain` of which no two hyphens or dots stand side by side, which is what nearly all are.
+#[inline(always)]
+pub(crate) fn plain_domain(input: &[u8]) -> Option<(&[u8], BorrowedDomain<'_>)> {
+    let run = labels(input);
+    if run.odd {
+        return None;
+    }
+    let (name, rest) = input.split_at_checked(run.len)?;
+    Some((rest, BorrowedDomain::Name(text(name)?)))
+}
+
+/// `Domain` with the dot of the root, or two hyphens, or an address literal, or none.
 #[cold]
-fn domain_beyond<'a>(input: &'a [u8], name: &'a [u8], rest: &'a [u8]) -> Parsed<'a, BorrowedDomain<'a>> {
+fn domain_beyond(input: &[u8]) -> Parsed<'_, BorrowedDomain<'_>> {
     if input.first() == Some(&b'[') {
         return address_literal(input);
     }
+    let (name, rest) = input.split_at_checked(labels(input).len).unwrap_or_default();
     // The dot of the root.
-    let Some(name) = name.strip_suffix(b".") else { return fail(input, "a domain") };
+    let name = name.strip_suffix(b".").unwrap_or(name);
     match text(name) {
-        Some(name) if labels(name.as_bytes()).sound => Ok((rest, BorrowedDomain::Name(name))),
+        Some(text) if are_sub_domains(name) => Ok((rest, BorrowedDomain::Name(text))),
         _ => fail(input, "a domain"),
     }
+}
+
+/// Of octets of [`labels`], whether no label begins or ends with a hyphen and none is empty.
+fn are_sub_domains(name: &[u8]) -> bool {
+    name.split(|octet| *octet == b'.').all(|label| !matches!(label, [] | [b'-', ..] | [.., b'-']))
 }
 
 /// Whether it is a `Dot-string` as a whole.
 pub(crate) fn is_dot_string(text: &str) -> bool {
     let run = local(text.as_bytes());
-    run.sound && run.len == text.len()
+    !run.odd && run.len == text.len()
 }
 
-/// How far octets of one kind go, and whether they stand as they may.
+/// How far octets of one kind go.
 #[derive(Clone, Copy)]
 struct Run {
     len: usize,
-    sound: bool,
-    /// One behind the other, as A-labels have them (RFC 5890 §2.3.1).
-    has_two_hyphens: bool,
+    /// A dot (or what else stands between others) is at the beginning, at the end, or beside another, or there is nothing.
+    odd: bool,
 }
 
-/// `Dot-string = Atom *("."  Atom)`
+/// `Dot-string = Atom *("."  Atom)`, unless it is odd.
 #[inline(always)]
 fn local(input: &[u8]) -> Run {
-    let (mut len, mut before, mut pairs) = (0, DOT, 0);
-    for octet in input {
-        let class = CLASSES[usize::from(*octet)]; // 256 classes
-        if class & (ATEXT | DOT) == 0 {
-            break;
-        }
-        pairs |= before & class;
-        before = class;
-        len += 1;
-    }
-    Run { len, sound: (pairs | before) & DOT == 0, has_two_hyphens: false }
+    run(input, |octets| {
+        let controls = octets.are_among(0, b' ') | octets.are(0x7f);
+        let ends = SPECIALS.iter().fold(controls, |all, special| all | octets.are(*special));
+        (ends.bits(), octets.are(b'.').bits())
+    })
 }
 
-/// `sub-domain *("." sub-domain)`, where no label begins or ends with a hyphen and none is empty. A label has letters, digits,
-/// hyphens, underscores, and UTF-8 beyond ASCII.
+/// `sub-domain *("." sub-domain)`, unless it is odd: where no label begins or ends with a hyphen and none is empty. A label has
+/// letters, digits, hyphens, underscores, and UTF-8 beyond ASCII.
 #[inline(always)]
 fn labels(input: &[u8]) -> Run {
-    // The beginning and the end are to hyphens and dots what a dot is.
-    let (mut len, mut dot_before, mut hyphen_before) = (0, 0x80, 0);
-    let (mut misplaced, mut two_hyphens) = (0, 0);
-    let mut rest = input;
-    loop {
-        let (octets, behind) = Eight::split(rest);
-        let (dots, hyphens) = (octets.are(b'.'), octets.are(b'-'));
+    run(input, |octets| {
+        let between = octets.are(b'.') | octets.are(b'-');
         let others = octets.are_alphanumeric() | octets.are(b'_') | octets.are_beyond_ascii();
-        let ends = Eight::ALL & !(dots | hyphens | others);
-        let end = ends & ends.wrapping_neg();
-        // All of it below the end.
-        let here = end.wrapping_sub(1);
-        let (dots, hyphens) = (dots & here, hyphens & here);
-        let after_dot = dots << 8 | dot_before;
-        let after_hyphen = hyphens << 8 | hyphen_before;
-        misplaced |= after_dot & (dots | hyphens | end) | after_hyphen & (dots | end);
-        two_hyphens |= after_hyphen & hyphens;
-        if end != 0 {
-            return Run { len: len + Eight::place(end), sound: misplaced == 0, has_two_hyphens: two_hyphens != 0 };
-        }
-        (dot_before, hyphen_before) = (dots >> 56, hyphens >> 56);
-        (rest, len) = (behind, len + 8);
+        ((others | between).others(), between.bits())
+    })
+}
+
+/// Up to the first octet that is of another kind. `look` says which are, and which stand between others.
+#[inline(always)]
+fn run(input: &[u8], look: impl Fn(Sixteen) -> (u32, u32)) -> Run {
+    let (octets, rest) = Sixteen::split(input);
+    // The beginning is what stands between.
+    let (end, last, odd) = step(look(octets), 1);
+    match end {
+        Some(len) => Run { len, odd: odd != 0 },
+        None => run_on(rest, look, last, odd),
     }
 }
 
-/// Octets of an atom.
-const ATEXT: u8 = 1;
-/// The dot between them.
-const DOT: u8 = 2;
-
-/// What each octet may be part of.
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let it = octet as u8; // below 256
-        if it.is_ascii_alphanumeric() || it >= 0x80 {
-            classes[octet] = ATEXT;
+/// The same behind the first sixteen, which are all of most.
+#[inline(never)]
+fn run_on(mut rest: &[u8], look: impl Fn(Sixteen) -> (u32, u32), mut last: u32, mut odd: u32) -> Run {
+    let mut len = 16;
+    loop {
+        let (octets, behind) = Sixteen::split(rest);
+        let (end, next, more) = step(look(octets), last);
+        odd |= more;
+        if let Some(end) = end {
+            return Run { len: len + end, odd: odd != 0 };
         }
-        octet += 1;
+        (rest, len, last) = (behind, len + 16, next);
     }
-    let mut rest: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
-    while let [octet, others @ ..] = rest {
-        classes[*octet as usize] |= ATEXT;
-        rest = others;
-    }
-    classes[b'.' as usize] = DOT;
-    classes
-};
+}
+
+/// Of sixteen octets, of which some may be of another kind and some stand between others: where the end is, whether the last one
+/// stands between (1, or 0), and which stand wrong. `before` says whether the one before them stands between.
+#[inline(always)]
+fn step((ends, between): (u32, u32), before: u32) -> (Option<usize>, u32, u32) {
+    let end = ends & ends.wrapping_neg();
+    let between = between & end.wrapping_sub(1); // below the end
+    let odd = (between << 1 | before) & (between | end);
+    ((end != 0).then(|| Sixteen::place(end)), between >> 15, odd)
+}
+
+/// What of the printable characters stands in no atom, but for the dot.
+const SPECIALS: [u8; 12] = *b"\"(),:;<>@[\\]";
 
 /// `address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]"`
 #[cold]
@@ -229,15 +232,6 @@ mod tests {
     use super::*;
     use crate::address::Address;
 
-    /// The rule of [`labels`], octet by octet.
-    fn slowly(input: &[u8]) -> (usize, bool, bool) {
-        let is_label = |octet: u8| octet.is_ascii_alphanumeric() || octet >= 0x80 || matches!(octet, b'-' | b'_');
-        let len = input.iter().position(|octet| !is_label(*octet) && *octet != b'.').unwrap_or(input.len());
-        let sound = |label: &[u8]| !label.is_empty() && !label.starts_with(b"-") && !label.ends_with(b"-");
-        let name = &input[..len];
-        (len, name.split(|octet| *octet == b'.').all(sound), name.windows(2).any(|two| two == b"--"))
-    }
-
     #[test]
     fn what_is_plain_is_what_is_written_as_it_is_read() {
         const OCTETS: [&str; 7] = ["a", ".", "-", "@", "\"", "[", "é"];
@@ -248,22 +242,61 @@ mod tests {
         }
     }
 
-    #[test]
-    fn labels_are_read_eight_octets_at_a_time_as_they_are_one_by_one() {
-        const OCTETS: [u8; 6] = [b'a', b'.', b'-', b'_', b'>', 0xc3];
-        for start in 0..9 {
-            for number in 0..OCTETS.len().pow(5) {
+    /// All pieces of four octets that stand for the kinds there are, behind so many others.
+    fn pieces(mut check: impl FnMut(&[u8])) {
+        const OCTETS: [u8; 7] = [b'a', b'.', b'-', b'_', b'+', b'>', 0xc3];
+        for start in (0..3).chain(12..19).chain([30, 32]) {
+            for number in 0..OCTETS.len().pow(4) {
                 let mut input = vec![b'x'; start];
                 let mut digits = number;
-                for _ in 0..5 {
+                for _ in 0..4 {
                     input.push(OCTETS[digits % OCTETS.len()]);
                     digits /= OCTETS.len();
                 }
-                let run = labels(&input);
-                let (len, sound, two_hyphens) = slowly(&input);
-                assert_eq!((run.len, run.sound), (len, sound), "{}", input.escape_ascii());
-                assert_eq!(run.has_two_hyphens, two_hyphens, "{}", input.escape_ascii());
+                check(&input);
             }
+        }
+    }
+
+    #[test]
+    fn runs_are_read_sixteen_octets_at_a_time_as_they_are_one_by_one() {
+        let is_label = |octet: u8| octet.is_ascii_alphanumeric() || octet >= 0x80 || matches!(octet, b'-' | b'_');
+        pieces(|input| {
+            let length = |is: fn(u8) -> bool| input.iter().position(|octet| !is(*octet)).unwrap_or(input.len());
+            let run = local(input);
+            assert_eq!(run.len, length(|octet| is_atext(octet) || octet == b'.'), "{}", input.escape_ascii());
+            assert_eq!(run.odd, input[..run.len].split(|octet| *octet == b'.').any(<[u8]>::is_empty));
+            let run = labels(input);
+            assert_eq!(
+                run.len,
+                input.iter().position(|octet| !is_label(*octet) && *octet != b'.').unwrap_or(input.len())
+            );
+            let odd = input[..run.len].split(|octet| matches!(octet, b'.' | b'-')).any(<[u8]>::is_empty);
+            assert_eq!(run.odd, odd, "{}", input.escape_ascii());
+        });
+    }
+
+    #[test]
+    fn what_is_plain_is_read_as_what_is_not() {
+        pieces(|input| {
+            if let Some(plain) = plain_domain(input) {
+                assert_eq!(domain_beyond(input), Ok(plain), "{}", input.escape_ascii());
+            }
+            for address in [[input, b"@x.test>"].concat(), [b"x@", input].concat()] {
+                if let Some(plain) = plain_mailbox(&address) {
+                    assert_eq!(mailbox_beyond(&address), Ok(plain), "{}", address.escape_ascii());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn atoms_are_of_the_octets_of_the_rfc() {
+        for octet in 0..=255_u8 {
+            // RFC 5322 §3.2.3, RFC 6532 §3.2
+            let expected = octet.is_ascii_alphanumeric() || octet >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&octet);
+            assert_eq!(is_atext(octet), expected, "{octet}");
+            assert_eq!(local(&[octet]).len == 1, expected || octet == b'.', "{octet}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) mod unitext;
 
 use borrowed::tagged;
 pub use borrowed::{BorrowedAddress, BorrowedDomain};
-pub(crate) use grammar::{domain, is_atext, is_dot_string, is_plain_mailbox, mailbox};
+pub(crate) use grammar::{domain, is_atext, is_dot_string, is_plain_mailbox, mailbox, plain_domain, plain_mailbox};
 pub use list::Mailboxes;
 pub use mailbox::{Entry, Group, Mailbox};
 
@@ -31,6 +31,8 @@ pub use mailbox::{Entry, Group, Mailbox};
 pub const MAX_LOCAL: usize = 64;
 /// RFC 5321 §4.5.3.1.2: 255 octets.
 pub const MAX_DOMAIN: usize = 255;
+/// RFC 1035 §2.3.4: 63 octets.
+pub(crate) const MAX_LABEL: usize = 63;
 
 /// A mail address: `local-part "@" domain`.
 ///
@@ -112,7 +114,7 @@ impl Address {
     /// # Errors
     /// What was expected, and where.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
-        whole(mailbox, text).map(|(address, _)| address.into())
+        whole(mailbox, text).map(Self::from)
     }
 
     /// The part before the `@`, its quoting removed.
@@ -139,7 +141,7 @@ impl Address {
     /// the domain, 63 for each of its labels (RFC 1035 §2.3.4), 256 for the whole with its brackets.
     pub fn fits_smtp(&self) -> bool {
         let (written, domain) = (self.to_string(), self.domain.to_string());
-        let labels = !matches!(self.domain, Domain::Name(_)) || domain.split('.').all(|label| label.len() <= 63);
+        let labels = !matches!(self.domain, Domain::Name(_)) || domain.split('.').all(|label| label.len() <= MAX_LABEL);
         written.len() - domain.len() - 1 <= MAX_LOCAL && domain.len() <= MAX_DOMAIN && labels && written.len() <= 254
     }
 }
@@ -210,6 +212,13 @@ impl std::hash::Hash for Domain {
                 (tag.to_ascii_lowercase(), content).hash(state);
             }
         }
+    }
+}
+
+impl Name {
+    /// One that is part of the program.
+    pub(crate) const fn fixed(text: &'static str) -> Self {
+        Self(CompactString::const_new(text))
     }
 }
 

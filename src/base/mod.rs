@@ -30,6 +30,7 @@ pub mod network;
 pub mod parse;
 pub mod proxy;
 pub mod secret;
+pub(crate) mod sixteen;
 pub mod time;
 pub mod wire;
 

@@ -122,15 +122,17 @@ pub fn wsp(input: &[u8]) -> Parsed<'_, &[u8]> {
 
 /// `1*DIGIT` that fits; a number that does not fit is an error, never cut or wrapped.
 pub fn number<T: TryFrom<u64>>(input: &[u8]) -> Parsed<'_, T> {
-    let (mut rest, mut number) = (input, Some(0_u64));
+    let (mut rest, mut number) = (input, 0_u64);
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        number = number.and_then(|number| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         rest = after;
     }
-    if rest.len() == input.len() {
-        return fail(input, "a number");
-    }
-    match number.and_then(|number| number.try_into().ok()) {
+    let fits = match input.len() - rest.len() {
+        0 => return fail(input, "a number"),
+        1..=19 => Some(number), // below 10 to the 19th, and so below 2 to the 64th
+        len => std::str::from_utf8(input.get(..len).unwrap_or_default()).ok().and_then(|digits| digits.parse().ok()),
+    };
+    match fits.and_then(|number| number.try_into().ok()) {
         Some(number) => Ok((rest, number)),
         None => fail(input, "a smaller number"),
     }

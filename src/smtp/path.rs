@@ -5,7 +5,7 @@
 
 use super::command::upper;
 use super::{ForwardPath, Quirks, ReversePath};
-use crate::address::{self, BorrowedAddress, BorrowedDomain, Domain, MAX_DOMAIN};
+use crate::address::{self, BorrowedAddress, BorrowedDomain, Domain, MAX_DOMAIN, MAX_LABEL};
 use crate::base::parse::{Expected, Parsed, fail};
 
 const FROM: u32 = upper(*b"FROM");
@@ -20,8 +20,25 @@ enum Opening {
     None,
 }
 
+/// What stands between brackets where it is a `Mailbox` in its plainest form, and what follows the bracket and one space: so nearly
+/// all paths are. Of others it says nothing.
+#[inline(always)] // what it returns is too large to be handed on from function to function
+pub(super) fn plain(input: &[u8]) -> Option<(&[u8], BorrowedAddress<'_>)> {
+    let (rest, address) = address::plain_mailbox(input)?;
+    Some((behind_bracket(rest)?, address))
+}
+
+/// What follows the bracket, and one space.
+#[inline(always)]
+pub(super) fn behind_bracket(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [b'>'] => Some(&[]),
+        [b'>', b' ', rest @ ..] if !matches!(rest, [b' ', ..]) => Some(rest),
+        _ => None,
+    }
+}
+
 /// `Reverse-path = Path / "<>"` behind `FROM:`, and what comes after it and its space.
-#[inline(always)] // what these return is too large to be handed on from function to function
 pub(super) fn reverse<'a>(args: &'a [u8], quirks: &Quirks) -> Parsed<'a, ReversePath<BorrowedAddress<'a>>> {
     let (rest, opening) = match args.split_first_chunk() {
         Some((word, [b':', rest @ ..])) if upper(*word) == FROM => begin(rest, quirks)?,
@@ -39,7 +56,6 @@ pub(super) fn reverse<'a>(args: &'a [u8], quirks: &Quirks) -> Parsed<'a, Reverse
 }
 
 /// `Forward-path = Path`, or `Postmaster` (RFC 5321 §4.1.1.3), behind `TO:`, and what comes after it and its space.
-#[inline(always)]
 pub(super) fn forward<'a>(args: &'a [u8], quirks: &Quirks) -> Parsed<'a, ForwardPath<BorrowedAddress<'a>>> {
     let (rest, opening) = match args {
         [b'T' | b't', b'O' | b'o', b':', rest @ ..] => begin(rest, quirks)?,
@@ -62,7 +78,6 @@ fn postmaster(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// The bracket where there is one, and a source route.
-#[inline(always)]
 fn begin<'a>(mut rest: &'a [u8], quirks: &Quirks) -> Parsed<'a, Opening> {
     if quirks.space_after_colon {
         while let [b' ', after @ ..] = rest {
@@ -79,7 +94,6 @@ fn begin<'a>(mut rest: &'a [u8], quirks: &Quirks) -> Parsed<'a, Opening> {
 }
 
 /// The closing bracket, where there was an opening one.
-#[inline(always)]
 fn end(rest: &[u8], opening: Opening) -> Result<&[u8], nom::Err<Expected<'_>>> {
     match rest {
         [b'>', rest @ ..] if opening != Opening::None => Ok(rest),
@@ -89,7 +103,6 @@ fn end(rest: &[u8], opening: Opening) -> Result<&[u8], nom::Err<Expected<'_>>> {
 }
 
 /// What follows the space behind a path; a second one says nothing.
-#[inline(always)]
 fn behind_spaces(rest: &[u8]) -> Result<&[u8], nom::Err<Expected<'_>>> {
     let mut rest = match rest {
         [] => return Ok(rest),
@@ -120,11 +133,9 @@ fn source_route(input: &[u8]) -> Parsed<'_, ()> {
 /// `Mailbox`, its domain no longer than RFC 5321 §4.5.3.1.2 allows, its labels no longer than the DNS has them (RFC 1035 §2.3.4),
 /// and those that say they are A-labels such as there are. Local parts beyond 64 octets are out there, in the reverse-paths of
 /// mailing lists, and do no harm.
-#[inline(always)]
 fn mailbox(input: &[u8]) -> Parsed<'_, BorrowedAddress<'_>> {
-    let (rest, (address, may_have_a_labels)) = address::mailbox(input)?;
+    let (rest, address) = address::mailbox(input)?;
     if let BorrowedDomain::Name(name) = address.domain()
-        && (may_have_a_labels || name.len() > MAX_LABEL)
         && let Some(wanted) = fault(name)
     {
         return fail(input, wanted);
@@ -133,7 +144,6 @@ fn mailbox(input: &[u8]) -> Parsed<'_, BorrowedAddress<'_>> {
 }
 
 /// What should be there instead of that name.
-#[cold]
 fn fault(name: &str) -> Option<&'static str> {
     if name.len() > MAX_DOMAIN {
         return Some("a domain of at most 255 octets");
@@ -146,9 +156,6 @@ fn fault(name: &str) -> Option<&'static str> {
     let sound = !has_a_label || Domain::Name(name.into()).to_ulabels().is_some();
     (!sound).then_some("a domain with sound A-labels")
 }
-
-/// RFC 1035 §2.3.4, in octets.
-const MAX_LABEL: usize = 63;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::{Command, CommandError, Quirks, Waiting};
-use crate::address::{BorrowedAddress, BorrowedDomain, Domain, MAX_DOMAIN, domain};
+use crate::address::{BorrowedDomain, Domain, MAX_DOMAIN, domain, plain_domain};
 use crate::base::parse::{Expected, fail, is_wsp, number, quoted, whole};
 use crate::base::{ParseError, Secret};
 use crate::smtp::{Attributes, ForwardPath, MailParams, RcptParams, ReversePath, path};
@@ -26,7 +26,7 @@ macro_rules! verbs {
     };
 }
 
-verbs!(MAIL RCPT DATA RSET QUIT NOOP BDAT HELO EHLO LHLO AUTH VRFY EXPN HELP BURL ETRN ATRN LAST);
+verbs!(FROM MAIL RCPT DATA RSET QUIT NOOP BDAT HELO EHLO LHLO AUTH VRFY EXPN HELP BURL ETRN ATRN LAST);
 
 impl<'a> Command<'a> {
     /// Reads a line without its end.
@@ -80,33 +80,53 @@ impl<'a> Command<'a> {
 
     #[inline(never)]
     fn mail(args: &'a [u8], quirks: &Quirks) -> Result<Self, CommandError> {
-        match path::reverse(args, quirks) {
-            Ok(([], from)) => Ok(Self::Mail { from, params: MailParams::default() }),
-            Ok((rest, from)) => Self::mail_with(from, rest, 5 + args.len() - rest.len()),
-            Err(fault) => Err(in_path(fault, args, CommandError::Sender)),
+        let plain = match args.split_first_chunk() {
+            Some((word, [b':', b'<', rest @ ..])) if upper(*word) == FROM => match rest {
+                [b'>', ..] => path::behind_bracket(rest).map(|rest| (rest, ReversePath::Null)),
+                _ => path::plain(rest).map(|(rest, from)| (rest, ReversePath::Address(from))),
+            },
+            _ => None,
+        };
+        let Some((rest, from)) = plain else { return Self::mail_beyond(args, quirks) };
+        if rest.is_empty() {
+            return Ok(Self::Mail { from, params: MailParams::default() });
+        }
+        match MailParams::read(rest) {
+            Ok(params) => Ok(Self::Mail { from, params }),
+            Err(error) => Err(error.later(5 + args.len() - rest.len())),
         }
     }
 
-    #[inline(never)]
-    fn mail_with(from: ReversePath<BorrowedAddress<'a>>, rest: &[u8], at: usize) -> Result<Self, CommandError> {
-        let mut params = MailParams::default();
-        params.read(rest).map_err(|error| error.later(at))?;
+    /// With any path.
+    #[cold]
+    fn mail_beyond(args: &'a [u8], quirks: &Quirks) -> Result<Self, CommandError> {
+        let (rest, from) = path::reverse(args, quirks).map_err(|fault| in_path(fault, args, CommandError::Sender))?;
+        let params = MailParams::parse(rest).map_err(|error| error.later(5 + args.len() - rest.len()))?;
         Ok(Self::Mail { from, params })
     }
 
     #[inline(never)]
     fn rcpt(args: &'a [u8], quirks: &Quirks) -> Result<Self, CommandError> {
-        match path::forward(args, quirks) {
-            Ok(([], to)) => Ok(Self::Rcpt { to, params: RcptParams::default() }),
-            Ok((rest, to)) => Self::rcpt_with(to, rest, 5 + args.len() - rest.len()),
-            Err(fault) => Err(in_path(fault, args, CommandError::Recipient)),
+        let plain = match args {
+            [b'T' | b't', b'O' | b'o', b':', b'<', rest @ ..] => path::plain(rest),
+            _ => None,
+        };
+        let Some((rest, to)) = plain else { return Self::rcpt_beyond(args, quirks) };
+        let to = ForwardPath::Address(to);
+        if rest.is_empty() {
+            return Ok(Self::Rcpt { to, params: RcptParams::default() });
+        }
+        match RcptParams::read(rest) {
+            Ok(params) => Ok(Self::Rcpt { to, params }),
+            Err(error) => Err(error.later(5 + args.len() - rest.len())),
         }
     }
 
-    #[inline(never)]
-    fn rcpt_with(to: ForwardPath<BorrowedAddress<'a>>, rest: &[u8], at: usize) -> Result<Self, CommandError> {
-        let mut params = RcptParams::default();
-        params.read(rest).map_err(|error| error.later(at))?;
+    /// With any path.
+    #[cold]
+    fn rcpt_beyond(args: &'a [u8], quirks: &Quirks) -> Result<Self, CommandError> {
+        let (rest, to) = path::forward(args, quirks).map_err(|fault| in_path(fault, args, CommandError::Recipient))?;
+        let params = RcptParams::parse(rest).map_err(|error| error.later(5 + args.len() - rest.len()))?;
         Ok(Self::Rcpt { to, params })
     }
 
@@ -158,7 +178,10 @@ fn hello(args: &[u8]) -> Result<BorrowedDomain<'_>, ParseError> {
     if args.len() > MAX_DOMAIN {
         return Err(ParseError { expected: "a domain of at most 255 octets", at: 0 });
     }
-    whole(domain, args)
+    match plain_domain(args) {
+        Some(([], domain)) => Ok(domain),
+        _ => whole(domain, args),
+    }
 }
 
 /// `bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CR LF`

@@ -10,8 +10,9 @@ use values::{auth, body, by, envid, hold_for, hold_until, notify, orcpt, priorit
 use super::command::CommandError;
 use super::{MailParams, RcptParams};
 use crate::base::ParseError;
-use crate::base::eight::{Eight, up_to, word};
+use crate::base::eight::word;
 use crate::base::parse::{Parsed, fail, number, whole};
+use crate::base::sixteen::{Sixteen, up_to};
 
 mod rare;
 mod values;
@@ -37,30 +38,34 @@ impl MailParams {
     /// # Errors
     /// [`CommandError::Parameter`] for one that is not known here, [`CommandError::Syntax`] for what is malformed.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
-        let mut params = Self::default();
-        params.read(text)?;
-        Ok(params)
+        Self::read(text)
     }
 
-    /// Adds what stands in the text: in its place, for moving so many fields about takes longer than reading the usual two.
-    pub(super) fn read(&mut self, text: &[u8]) -> Result<(), CommandError> {
-        each(text, |Param { word, keyword, value, at }| {
-            match word {
-                SIZE => once(&mut self.size, whole(number, value), at)?,
-                BODY => once(&mut self.body, body(value), at)?,
-                SMTPUTF8 => flag(&mut self.smtputf8, value, at)?,
-                RET => once(&mut self.ret, ret(value), at)?,
-                ENVID => once(&mut self.envid, envid(value), at)?,
-                _ => self.read_rare(Param { word, keyword, value, at })?,
-            }
-            Ok(())
-        })
+    /// The same, for who calls it often. Each is read into a place of its own, for to move many at once is slow.
+    #[inline(always)]
+    pub(super) fn read(text: &[u8]) -> Result<Self, CommandError> {
+        let (mut size, mut smtputf8, mut ret_, mut envid_, mut body_) = (None, false, None, None, None);
+        let mut rare = Rare::default();
+        let common = |word, value: &[u8], at| {
+            Some(match word {
+                SIZE => once(&mut size, whole(number, value), at),
+                BODY => once(&mut body_, body(value), at),
+                SMTPUTF8 => flag(&mut smtputf8, value, at),
+                RET => once(&mut ret_, ret(value), at),
+                ENVID => once(&mut envid_, envid(value), at),
+                _ => return None,
+            })
+        };
+        each(text, common, |param| rare.read(param))?;
+        Ok(Self { size, body: body_, smtputf8, ret: ret_, envid: envid_, rare })
     }
+}
 
-    /// One of the others.
+impl Rare {
+    /// One of them.
     #[cold]
-    fn read_rare(&mut self, Param { word, keyword, value, at }: Param<'_>) -> Result<(), CommandError> {
-        match word {
+    fn read(&mut self, Param { keyword, value, at }: Param<'_>) -> Result<(), CommandError> {
+        match word(keyword) {
             AUTH => once(&mut self.auth, auth(value), at)?,
             BY => once(&mut self.by, by(value), at)?,
             HOLDFOR => once(&mut self.hold, hold_for(value), at)?,
@@ -91,101 +96,124 @@ impl RcptParams {
     /// # Errors
     /// [`CommandError::Parameter`] for one that is not known here, [`CommandError::Syntax`] for what is malformed.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
-        let mut params = Self::default();
-        params.read(text)?;
-        Ok(params)
+        Self::read(text)
     }
 
     /// As [`MailParams::read`].
-    pub(super) fn read(&mut self, text: &[u8]) -> Result<(), CommandError> {
-        each(text, |Param { word, value, at, .. }| {
-            match word {
-                NOTIFY => once(&mut self.notify, notify(value), at)?,
-                ORCPT => once(&mut self.orcpt, orcpt(value), at)?,
-                RRVS => once(&mut self.rrvs, rrvs(value), at)?,
-                CONNEG => flag(&mut self.conneg, value, at)?,
-                _ => return Err(CommandError::Parameter { at }),
-            }
-            Ok(())
-        })
+    #[inline(always)]
+    pub(super) fn read(text: &[u8]) -> Result<Self, CommandError> {
+        let (mut notify_, mut orcpt_, mut rrvs_, mut conneg) = (None, None, None, false);
+        let common = |word, value: &[u8], at| {
+            Some(match word {
+                NOTIFY => once(&mut notify_, notify(value), at),
+                ORCPT => once(&mut orcpt_, orcpt(value), at),
+                RRVS => once(&mut rrvs_, rrvs(value), at),
+                CONNEG => flag(&mut conneg, value, at),
+                _ => return None,
+            })
+        };
+        each(text, common, |param| Err(CommandError::Parameter { at: param.at }))?;
+        Ok(Self { notify: notify_, orcpt: orcpt_, rrvs: rrvs_, conneg })
     }
 }
 
 /// One `esmtp-param`; `value` is empty where there is none.
 struct Param<'a> {
-    /// The keyword as a [`word`].
-    word: u64,
     keyword: &'a [u8],
     value: &'a [u8],
     /// Where the keyword begins.
     at: usize,
 }
 
-/// Calls `read` for one parameter after the other.
+/// Calls `common` for one parameter after the other, with its keyword as a [`word`], its value and where it begins, and `other`
+/// for those that it does not know.
 #[inline(always)]
-fn each(text: &[u8], mut read: impl FnMut(Param<'_>) -> Result<(), CommandError>) -> Result<(), CommandError> {
+fn each(
+    text: &[u8],
+    mut common: impl FnMut(u64, &[u8], usize) -> Option<Result<(), ParseError>>,
+    mut other: impl FnMut(Param<'_>) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut rest = text;
     while !rest.is_empty() {
         let at = text.len() - rest.len();
-        let (after, (word, keyword, value)) = match esmtp_param(rest) {
-            Ok(found) => found,
-            Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
-                return Err(ParseError { expected: fault.expected, at: text.len() - fault.rest.len() }.into());
+        let plain = plain_param(rest).and_then(|(word, value, after)| Some((common(word, value, at)?, after)));
+        rest = match plain {
+            Some((read, after)) => {
+                read?;
+                after
             }
-            Err(nom::Err::Incomplete(_)) => return Ok(()), // complete mode: never
+            None => {
+                let (param, after) = any_param(text, at)?;
+                other(param)?;
+                after
+            }
         };
-        // Another parameter follows its space; a second space says nothing and is passed over.
-        rest = match after {
-            [] => after,
-            [b' ', after @ ..] => after,
-            _ => return Err(ParseError { expected: "a space", at: text.len() - after.len() }.into()),
-        };
+        // A second space says nothing and is passed over.
         while let [b' ', after @ ..] = rest {
             rest = after;
         }
-        read(Param { word, keyword, value, at })?;
     }
     Ok(())
 }
 
-/// `esmtp-param = esmtp-keyword ["=" esmtp-value]`, where `esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")` and
-/// `esmtp-value = 1*(%d33-60 / %d62-126)`, with UTF-8 beyond ASCII (RFC 6531 §3.3).
+/// The keyword as a [`word`], the value, and what follows the space behind them: of an `esmtp-param` whose keyword is common to
+/// `each`, all that may stand there. Of others nothing is said.
 #[inline(always)]
-fn esmtp_param(input: &[u8]) -> Parsed<'_, (u64, &[u8], &[u8])> {
-    let (octets, behind) = Eight::split(input);
-    let (word, len) = match (esmtp_keyword(octets), behind) {
-        (0, [b'=' | b' ', ..] | []) => (octets.word(), 8),
-        (0, _) => long_keyword(input),
-        (ends, _) => (octets.word_up_to(ends), Eight::place(ends)),
+fn plain_param(input: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+    let (octets, _) = Sixteen::split(input);
+    let ends = value_ends(octets);
+    let len = Sixteen::place(ends);
+    let (value, rest) = match input.get(len..)? {
+        [b'=', rest @ ..] => {
+            let (value, rest) = match ends & ends.wrapping_sub(1) {
+                0 => up_to(rest, value_ends),
+                ends => rest.split_at_checked(Sixteen::place(ends) - len - 1)?, // it is a later one
+            };
+            (Some(value).filter(|value| !value.is_empty())?, rest)
+        }
+        rest => (&[][..], rest),
     };
-    let (keyword, rest) = input.split_at_checked(len).unwrap_or_default();
-    if matches!(keyword, [] | [b'-', ..]) {
-        return fail(input, "a parameter");
-    }
-    let [b'=', rest @ ..] = rest else { return Ok((rest, (word, keyword, &[]))) };
-    match up_to(rest, esmtp_value) {
-        ([], _) => fail(rest, "a value"),
-        (value, rest) => Ok((rest, (word, keyword, value))),
+    let rest = match rest {
+        [] => rest,
+        [b' ', rest @ ..] => rest,
+        _ => return None,
+    };
+    Some((octets.eight().word(len), value, rest))
+}
+
+/// One that begins there, and what follows the space behind it.
+#[cold]
+fn any_param(text: &[u8], at: usize) -> Result<(Param<'_>, &[u8]), ParseError> {
+    let input = text.get(at..).unwrap_or_default();
+    match esmtp_param(input) {
+        Ok(([], (keyword, value))) => Ok((Param { keyword, value, at }, &[])),
+        Ok(([b' ', rest @ ..], (keyword, value))) => Ok((Param { keyword, value, at }, rest)),
+        Ok((rest, _)) => Err(ParseError { expected: "a space", at: text.len() - rest.len() }),
+        Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
+            Err(ParseError { expected: fault.expected, at: text.len() - fault.rest.len() })
+        }
+        Err(nom::Err::Incomplete(_)) => Err(ParseError { expected: "a parameter", at }), // complete mode: never
     }
 }
 
-/// Where an `esmtp-keyword` ends.
-#[inline(always)]
-fn esmtp_keyword(octets: Eight) -> u64 {
-    Eight::ALL & !(octets.are_alphanumeric() | octets.are(b'-'))
+/// `esmtp-param = esmtp-keyword ["=" esmtp-value]`, where `esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")` and
+/// `esmtp-value = 1*(%d33-60 / %d62-126)`, with UTF-8 beyond ASCII (RFC 6531 §3.3).
+fn esmtp_param(input: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
+    let (keyword, rest) = up_to(input, |octets| (octets.are_alphanumeric() | octets.are(b'-')).others());
+    if matches!(keyword, [] | [b'-', ..]) {
+        return fail(input, "a parameter");
+    }
+    let [b'=', rest @ ..] = rest else { return Ok((rest, (keyword, &[]))) };
+    match up_to(rest, value_ends) {
+        ([], _) => fail(rest, "a value"),
+        (value, rest) => Ok((rest, (keyword, value))),
+    }
 }
 
 /// Where an `esmtp-value` ends.
 #[inline(always)]
-fn esmtp_value(octets: Eight) -> u64 {
-    Eight::ALL & !(octets.are_among(33, 126) & !octets.are(b'=') | octets.are_beyond_ascii())
-}
-
-/// One of more than eight octets: its word, and its length.
-#[inline(never)]
-fn long_keyword(input: &[u8]) -> (u64, usize) {
-    let (keyword, _) = up_to(input, esmtp_keyword);
-    (word(keyword), keyword.len())
+fn value_ends(octets: Sixteen) -> u32 {
+    (octets.are_among(0, b' ') | octets.are(b'=') | octets.are(0x7f)).bits()
 }
 
 const SIZE: u64 = word(b"SIZE");

@@ -63,25 +63,36 @@ impl From<RareMailParams> for Rare {
 /// What was set and taken back is as what was never set.
 impl PartialEq for Rare {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (one, other) => one.as_deref().unwrap_or(&NONE) == other.as_deref().unwrap_or(&NONE),
-        }
+        **self == **other
     }
 }
 
 impl Eq for Rare {}
 
+impl Deref for Rare {
+    type Target = RareMailParams;
+
+    fn deref(&self) -> &RareMailParams {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut RareMailParams {
+        self.0.get_or_insert_default()
+    }
+}
+
 impl Deref for MailParams {
     type Target = RareMailParams;
 
     fn deref(&self) -> &RareMailParams {
-        self.rare.0.as_deref().unwrap_or(&NONE)
+        &self.rare
     }
 }
 
 impl DerefMut for MailParams {
     fn deref_mut(&mut self) -> &mut RareMailParams {
-        self.rare.0.get_or_insert_default()
+        &mut self.rare
     }
 }

@@ -1,10 +1,9 @@
 //! The value of each parameter of MAIL and RCPT.
 
-use std::borrow::Cow;
-
-use super::xtext::{plain_or_decoded, unitext, xtext};
+use super::xtext::{plain, unitext, xtext};
 use crate::address::{Address, Name};
-use crate::base::eight::{Eight, up_to, word};
+use crate::base::eight::{Eight, word};
+use crate::base::sixteen::up_to;
 use crate::base::{ParseError, Timestamp};
 use crate::smtp::{
     Body, ByMode, DeliverBy, Hold, Notify, OriginalRecipient, Ret, ReversePath, Unsupported, ValidSince,
@@ -42,16 +41,19 @@ pub(super) fn ret(value: &[u8]) -> Result<Ret, ParseError> {
 }
 
 /// `envid-parameter = "ENVID=" xtext`
+#[inline(always)]
 pub(super) fn envid(value: &[u8]) -> Result<Name, ParseError> {
+    match plain(value) {
+        Some(text) if (1..=MAX_ENVID).contains(&text.len()) => Ok(text.into()),
+        _ => encoded_envid(value).ok_or(ParseError { expected: "xtext of at most 100 characters", at: 0 }),
+    }
+}
+
+#[cold]
+fn encoded_envid(value: &[u8]) -> Option<Name> {
+    let text = xtext(value).filter(|text| !text.is_empty() && value.len() <= MAX_ENVID)?;
     // RFC 3461 §4.4: before encoding it consists "entirely of printable (graphic and white space) characters".
-    let fits = |text: &str| text.bytes().all(|octet| matches!(octet, b'\t' | 32..=126));
-    let text = match plain_or_decoded(value) {
-        Some(Cow::Borrowed(text)) => Some(text.into()),
-        Some(Cow::Owned(text)) if fits(&text) => Some(text.into()),
-        _ => None,
-    };
-    let fits = |text: &Name| value.len() <= MAX_ENVID && !text.is_empty();
-    text.filter(fits).ok_or(ParseError { expected: "xtext of at most 100 characters", at: 0 })
+    text.bytes().all(|octet| matches!(octet, b'\t' | 32..=126)).then_some(text)
 }
 
 /// `AUTH=` of RFC 4954 §5: "mailbox" as xtext, or `<>`.
@@ -165,24 +167,32 @@ pub(super) fn notify(value: &[u8]) -> Result<Notify, ParseError> {
     const SUCCESS: u64 = word(b"SUCCESS");
     const FAILURE: u64 = word(b"FAILURE");
     const DELAY: u64 = word(b"DELAY");
+    let fault = ParseError { expected: "NEVER, or SUCCESS, FAILURE and DELAY", at: 0 };
     let mut notify = Notify::default();
     if value.eq_ignore_ascii_case(b"NEVER") {
         return Ok(notify);
     }
     let mut rest = value;
     loop {
-        let (octets, _) = Eight::split(rest);
-        let ends = octets.are(b',') | octets.are(0);
-        let (element, after) = rest.split_at_checked(Eight::place(ends)).unwrap_or_default();
-        match word(element) {
-            SUCCESS => notify.success = true,
-            FAILURE => notify.failure = true,
-            DELAY => notify.delay = true,
-            _ => return Err(ParseError { expected: "NEVER, or SUCCESS, FAILURE and DELAY", at: 0 }),
-        }
-        match after {
-            [b',', after @ ..] => rest = after,
-            _ => return Ok(notify), // only a comma or nothing follows a word so short
+        let len = match (Eight::of(rest).word(7), Eight::of(rest).word(5)) {
+            (SUCCESS, _) => {
+                notify.success = true;
+                7
+            }
+            (FAILURE, _) => {
+                notify.failure = true;
+                7
+            }
+            (_, DELAY) => {
+                notify.delay = true;
+                5
+            }
+            _ => return Err(fault),
+        };
+        match rest.get(len..) {
+            Some([]) => return Ok(notify),
+            Some([b',', after @ ..]) => rest = after,
+            _ => return Err(fault),
         }
     }
 }
@@ -206,19 +216,30 @@ impl OriginalRecipient {
     }
 }
 
-/// `original-recipient-address = addr-type ";" xtext`; for the type `utf-8` the encoding of RFC 6533 §3.
+/// `original-recipient-address = addr-type ";" xtext`
+#[inline(always)]
 pub(super) fn orcpt(value: &[u8]) -> Result<OriginalRecipient, ParseError> {
-    let fault = ParseError { expected: "an address type, a semicolon and xtext of an address", at: 0 };
-    let (kind, [b';', address @ ..]) =
-        up_to(value, |octets| Eight::ALL & !(octets.are_alphanumeric() | octets.are(b'-')))
+    if let [b'r', b'f', b'c', b'8', b'2', b'2', b';', address @ ..] = value
+        && value.len() <= MAX_ORCPT
+        && let Some(address) = plain(address).filter(|address| !address.is_empty())
+    {
+        return Ok(OriginalRecipient { kind: Name::fixed("rfc822"), address: address.into() });
+    }
+    any_orcpt(value).ok_or(ParseError { expected: "an address type, a semicolon and xtext of an address", at: 0 })
+}
+
+/// With any type, for which `utf-8` has the encoding of RFC 6533 §3.
+#[cold]
+fn any_orcpt(value: &[u8]) -> Option<OriginalRecipient> {
+    let (kind, [b';', address @ ..]) = up_to(value, |octets| (octets.are_alphanumeric() | octets.are(b'-')).others())
     else {
-        return Err(fault);
+        return None;
     };
-    let kind = Name::from(text(kind).filter(|kind| !kind.is_empty()).ok_or(fault)?);
+    let kind = Name::from(text(kind).filter(|kind| !kind.is_empty())?);
     let utf8 = kind.eq_ignore_ascii_case("utf-8");
     let address = if utf8 { unitext(address) } else { xtext(address) };
-    let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty()).ok_or(fault)? };
+    let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty())? };
     // What came as UTF-8 is longer where it has to be written without.
     let fits = value.len() <= MAX_ORCPT && (!utf8 || recipient.to_string().len() <= MAX_ORCPT);
-    if fits { Ok(recipient) } else { Err(fault) }
+    fits.then_some(recipient)
 }

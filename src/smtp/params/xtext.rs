@@ -1,31 +1,34 @@
 //! Text in parameters: `xtext` of RFC 3461 §4, and what RFC 6533 §3 makes of it for UTF-8.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use crate::address::Name;
-use crate::base::eight::{Eight, up_to};
+use crate::base::sixteen::{Sixteen, up_to};
 use crate::text::transfer::text;
 
 /// `xtext = *( xchar / hexchar )` (RFC 3461 §4), decoded. `None` where it is malformed or is no UTF-8.
 pub(crate) fn xtext(value: &[u8]) -> Option<Name> {
-    plain_or_decoded(value).map(|text| match text {
-        Cow::Borrowed(text) => text.into(),
-        Cow::Owned(text) => text.into(),
-    })
+    match plain(value) {
+        Some(text) => Some(text.into()),
+        None => decoded(value),
+    }
 }
 
-/// The same, borrowed where nothing had to be decoded: then all of it are `xchar`s.
-pub(super) fn plain_or_decoded(value: &[u8]) -> Option<Cow<'_, str>> {
-    let (plain, mut rest) = up_to(value, |octets| Eight::ALL & !are_xchars(octets));
-    if rest.is_empty() {
-        return text(plain).map(Cow::Borrowed);
+/// `*xchar`, in which there is nothing to decode.
+#[inline]
+pub(super) fn plain(value: &[u8]) -> Option<&str> {
+    match up_to(value, are_no_xchars) {
+        (_, []) => text(value),
+        _ => None,
     }
+}
+
+fn decoded(value: &[u8]) -> Option<Name> {
     let mut text = Vec::with_capacity(value.len());
-    text.extend_from_slice(plain);
+    let mut rest = value;
     loop {
         rest = match rest {
-            [] => return String::from_utf8(text).ok().map(Cow::Owned),
+            [] => return String::from_utf8(text).ok().map(Name::from),
             // hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits
             [b'+', high, low, rest @ ..] => {
                 text.push(upper_hex(*high)? << 4 | upper_hex(*low)?);
@@ -42,13 +45,13 @@ pub(super) fn plain_or_decoded(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// `xchar = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="`
 fn is_xchar(octet: u8) -> bool {
-    are_xchars(Eight::split(&[octet]).0) != 0
+    are_no_xchars(Sixteen::split(&[octet]).0) & 1 == 0
 }
 
-/// Which are such.
+/// Which are none.
 #[inline(always)]
-fn are_xchars(octets: Eight) -> u64 {
-    octets.are_among(33, 126) & !octets.are(b'+') & !octets.are(b'=')
+fn are_no_xchars(octets: Sixteen) -> u32 {
+    (octets.are_among(0, b' ') | octets.are(b'+') | octets.are(b'=') | octets.are_among(0x7f, 0xff)).bits()
 }
 
 fn upper_hex(octet: u8) -> Option<u8> {
