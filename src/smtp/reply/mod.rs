@@ -6,15 +6,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use compact_str::CompactString;
-
 use super::OneLine;
 use crate::base::ParseError;
+use crate::base::sixteen::Sixteen;
 use crate::message::Enhanced;
 use crate::message::status::number;
-use crate::text::transfer::text;
+use text::Text;
 
 mod reader;
+mod text;
 
 pub use reader::{ReplyError, ReplyReader};
 
@@ -36,8 +36,7 @@ const MAX_LINE: usize = 512;
 pub struct Reply {
     code: u16,
     enhanced: Option<Enhanced>,
-    /// The lines, joined by LF. What is short, or ours, needs no memory of its own.
-    text: CompactString,
+    text: Text,
 }
 
 impl Reply {
@@ -48,11 +47,7 @@ impl Reply {
     /// Where `code` is not one of RFC 5321 §4.2: 200 to 599.
     pub fn new(code: u16, enhanced: impl Into<Option<Enhanced>>, text: impl Into<Cow<'static, str>>) -> Self {
         assert!((200..600).contains(&code), "a reply code is between 200 and 599");
-        let text = match text.into() {
-            Cow::Borrowed(text) => CompactString::const_new(text),
-            Cow::Owned(text) => text.into(),
-        };
-        Self { code, enhanced: enhanced.into(), text }
+        Self { code, enhanced: enhanced.into(), text: text.into().into() }
     }
 
     /// Reads a whole reply, its line ends included.
@@ -92,8 +87,7 @@ impl Reply {
         if line.code != self.code {
             return Err(ParseError { expected: "the same code on each line", at: 0 });
         }
-        self.text.push('\n');
-        self.text.push_str(&String::from_utf8_lossy(line.text_of(self.enhanced)));
+        self.text.push_line(line.text_of(self.enhanced));
         Ok(line.last)
     }
 
@@ -139,9 +133,10 @@ impl Reply {
     pub fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         use fmt::Write as _;
         let mut codes = Codes::new(self);
-        if self.text.len() <= MOST && !self.text.bytes().any(|octet| octet.is_ascii_control()) {
+        let text = &*self.text;
+        if text.len() <= MOST && !text.bytes().any(|octet| octet.is_ascii_control()) {
             out.write_str(codes.text(b' '))?;
-            out.write_str(&self.text)?;
+            out.write_str(text)?;
             return out.write_str("\r\n");
         }
         let mut lines = self.lines().flat_map(pieces).peekable();
@@ -242,7 +237,7 @@ impl fmt::Display for Reply {
 /// The first line without its end, and what follows it.
 #[inline(always)]
 fn first_line(text: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
-    let Some(end) = memchr::memchr(b'\n', text) else {
+    let Some(end) = Sixteen::find(text, b'\n') else {
         return Err(ParseError { expected: if text.is_empty() { "a reply line" } else { "CRLF" }, at: text.len() });
     };
     let (line, rest) = text.split_at_checked(end + 1).unwrap_or_default();
@@ -297,11 +292,7 @@ impl From<ReplyLine<'_>> for Reply {
             Some((enhanced, octets)) => (Some(enhanced), octets),
             None => (None, line.text),
         };
-        let text = match text(octets) {
-            Some(text) => CompactString::from(text),
-            None => String::from_utf8_lossy(octets).into(),
-        };
-        Self { code: line.code, enhanced, text }
+        Self { code: line.code, enhanced, text: Text::read(octets) }
     }
 }
 
