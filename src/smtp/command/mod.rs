@@ -345,6 +345,27 @@ mod tests {
     }
 
     #[test]
+    fn plain_paths_are_read_as_any() {
+        // What follows two spaces is read the long way.
+        for path in
+            ["<>", "<a@b>", "<a.b@c-d.test>", "<a@b--c>", "<a@b.>", "<.a@b>", "<a@b..c>", "<@a:b@c>", "<é@é>", "<A@B"]
+        {
+            for params in ["", "SIZE=1", "NOTIFY=NEVER", "X"] {
+                for verb in ["MAIL FROM", "RCPT TO"] {
+                    let (one, two) = (format!("{verb}:{path} {params}"), format!("{verb}:{path}  {params}"));
+                    match (parse(&one), parse(&two)) {
+                        (Err(CommandError::Syntax(one)), Err(CommandError::Syntax(two))) => {
+                            assert_eq!(one.expected, two.expected)
+                        }
+                        (Err(one), Err(two)) => assert_eq!(one.reply(), two.reply()),
+                        (one, two) => assert_eq!(one, two, "{path} {params}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn case_of_verbs_and_white_space_at_the_end_say_nothing() {
         for (line, same) in [
             ("ehlo a.test", "EHLO a.test"),

@@ -407,6 +407,20 @@ mod tests {
     }
 
     #[test]
+    fn common_parameters_are_read_as_any() {
+        const PIECES: [&str; 12] =
+            ["SIZE", "ret", "SMTPUTF8", "X-Y", "=", " ", "1", "é", "\x7f", "\t", "-", "sixteen-and-more"];
+        let is_common = |word: u64| [SIZE, RET, SMTPUTF8].contains(&word);
+        for number in 0..PIECES.len().pow(4) {
+            let text: String = (0..4).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]).collect();
+            let plain = plain_param(text.as_bytes()).filter(|(word, ..)| is_common(*word));
+            let any = any_param(text.as_bytes(), 0).ok();
+            let any = any.map(|(param, rest)| (word(param.keyword), param.value, rest));
+            assert_eq!(plain, any.filter(|(word, ..)| is_common(*word)), "{text:?}");
+        }
+    }
+
+    #[test]
     fn unknown_parameters_are_told_apart() {
         for text in ["XYZ", "XYZ=1", "NOTIFY=NEVER"] {
             assert_eq!(MailParams::parse(text.as_bytes()), Err(CommandError::Parameter { at: 0 }), "{text}");
