@@ -1,4 +1,5 @@
-//! RFC 5802 §5 and RFC 7677 §3, message by message, from both sides; and what each side must refuse.
+//! RFC 5802 §5 and RFC 7677 §3, message by message, from both sides, and the example of draft-melnikov-scram-sha-512; and what each
+//! side must refuse.
 
 use std::num::NonZeroU32;
 
@@ -41,6 +42,20 @@ const RFC7677: Example = Example {
     ],
 };
 
+const SHA512: Example = Example {
+    hash: Hash::Sha512,
+    salt: b"\x62\x29\xf6\x16\xe1\xd3\xb7\xf3\x34\x90\x95\x9b\xd2\xdf\x4e\x23\x7d\xa7\xd9\x59\x8e\x1a\x2d\xe6\xf8\x97\xe3\x3a\xfb\x83\x17\xcf",
+    nonces: ["rOprNGfwEbeRWgbNEkqO", "02431b08-2f89-4bad-a4e6-80c0564ec865"],
+    messages: [
+        "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        "r=rOprNGfwEbeRWgbNEkqO02431b08-2f89-4bad-a4e6-80c0564ec865,\
+         s=Yin2FuHTt/M0kJWb0t9OI32n2VmOGi3m+JfjOvuDF88=,i=4096",
+        "c=biws,r=rOprNGfwEbeRWgbNEkqO02431b08-2f89-4bad-a4e6-80c0564ec865,\
+         p=Hc5yec3NmCD7t+kFRw4/3yD6/F3SQHc7AVYschRja+Bc3sbdjlA0eH1OjJc0DD4ghn1tnXN5/Wr6qm9xmaHt4A==",
+        "v=BQuhnKHqYDwQWS5jAw4sZed+C9KFUALsbrq81bB0mh+bcUUbbMPNNmBIupnS2AmyyDnG5CTBQtkjJ9kyY4kzmw==",
+    ],
+};
+
 impl Example {
     fn client(&self) -> ClientExchange {
         let mut login = Login::new(Identity::new("user"), Credentials::Password("pencil".into()));
@@ -66,7 +81,7 @@ fn challenge(text: &str) -> ServerStep {
 
 #[test]
 fn both_sides_say_what_the_rfcs_say() {
-    for example in [RFC5802, RFC7677] {
+    for example in [RFC5802, RFC7677, SHA512] {
         let [client_first, server_first, client_final, server_final] = example.messages;
         let mut client = example.client();
         assert_eq!(client.initial(), Some(client_first.into()));

@@ -29,7 +29,8 @@ pub struct Login {
     /// The mechanisms that may be used, those to prefer first. Default all of [`Mechanism::ALL`] but DIGEST-MD5, which is
     /// historic (RFC 6331); one that cannot show the credentials, or does not suit the connection, is passed over.
     pub mechanisms: Vec<Mechanism>,
-    /// The server's name, for OAUTHBEARER and DIGEST-MD5. Default what the TLS session was asked for.
+    /// The server's name, for OAUTHBEARER and DIGEST-MD5. Default what the TLS session was asked for. OAUTHBEARER does not say an
+    /// empty one.
     pub host: Option<String>,
     /// The server's port, for OAUTHBEARER. Default none, and then none is said.
     pub port: Option<u16>,

@@ -16,7 +16,10 @@ pub(super) fn bearer(identity: &Identity, token: &Secret, channel: &Channel) -> 
         // RFC 5801 §4: ',' and '=' are escaped.
         out.extend_from_slice(identity.name().replace('=', "=3D").replace(',', "=2C").as_bytes());
     }
-    out.extend_from_slice(format!(",\x01host={}\x01", channel.host).as_bytes());
+    out.extend_from_slice(b",\x01");
+    if !channel.host.is_empty() {
+        out.extend_from_slice(format!("host={}\x01", channel.host).as_bytes());
+    }
     if let Some(port) = channel.port {
         out.extend_from_slice(format!("port={port}\x01").as_bytes());
     }
@@ -133,6 +136,10 @@ mod tests {
             let identity = Identity { authcid: String::new(), authzid: read.map(str::to_owned) };
             assert_eq!(read_bearer(message.expose()), Ok((identity, Some(token.clone()))));
         }
+        // What is not known is not said.
+        (channel.host, channel.port) = (String::new(), None);
+        let message = bearer(&Identity::new("ada"), &token, &channel).unwrap();
+        assert_eq!(message, "n,a=ada,\x01auth=Bearer abc.def==\x01\x01".into());
         let message = xoauth2(&Identity::new("ada@a.test"), &token).unwrap();
         assert_eq!(read_xoauth2(message.expose()), Ok((Identity::new("ada@a.test"), Some(token.clone()))));
         assert!(bearer(&Identity::new("a\x01b"), &token, &channel).is_none());
