@@ -2,85 +2,66 @@
 
 use memchr::memchr;
 
-use super::delimiters::Delimiter;
 use super::lines::LineStarts;
 use super::names::{Asked, FAR, Places, colon, key, usual_name};
 use super::{BATCH, Composite, DefectKind, FieldSpan, Scan, fields};
 
 /// How a header ended.
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Ended {
     /// With a blank line, or where one is missing: a body follows.
     Blank,
     /// With the message.
     Message,
-    /// With the delimiter line that cut it off. It is seldom, and the others are not to be moved about like this one.
-    Cut(Box<Delimiter>),
-}
-
-/// What a line in a header is.
-enum Line {
-    /// A field, with its colon; or a line that is kept as one without a name.
-    Field(Option<usize>),
-    /// It belongs to what stands before it.
-    Passed,
-    /// The blank line, and how long it is.
-    Blank(usize),
-    /// The first line of the body, though no blank line stands before it.
-    Body,
-    Delimiter(Delimiter),
-    /// Nothing is left.
-    End,
+    /// With a delimiter line, see [`Scan::cut`].
+    Cut,
 }
 
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// A header, as far as it is read.
+struct Reading<'a> {
+    /// Where it begins, and where the line begins that is next.
+    start: usize,
+    at: usize,
+    lines: LineStarts<'a>,
+    /// The number of its first field.
+    first: usize,
+    places: Places,
+}
+
+// What is seldom stands in functions of its own: the code for a plain message has to fit into the nearest cache with all that
+// reads its fields.
 impl Scan<'_, '_> {
     /// Reads the header of a part, up to its blank line or the delimiter line that cuts it off; and says whether a body
     /// follows it, if only an empty one.
     pub(super) fn header(&mut self, index: u32) -> Ended {
-        let raw = self.raw;
         let start = self.part(index).start as usize;
+        let lines = LineStarts::new(self.raw, start);
         let first = self.tree.fields.len();
-        let mut at = start;
+        let mut reading = Reading { start, at: start, lines, first, places: Places::default() };
         (self.content_type, self.encoding) = (None, None);
-        // A byte order mark takes no field with it.
-        if raw.get(at..).and_then(|rest| rest.strip_prefix(MARK)).and_then(colon).is_some()
-            && first < self.limits.fields
-        {
-            self.defect(DefectKind::NotAField, at);
-            self.tree.fields.push(FieldSpan::new(at, None, key(b"")));
-            at += MARK.len();
-        }
-        let mut places = Places::default();
-        let mut lines = LineStarts::new(raw, at);
         let (body, blank, ended) = loop {
-            at = self.usual_fields(at, first, &mut lines, &mut places);
-            let n = self.tree.fields.len();
-            match self.unusual_line(at, start, first) {
-                Line::Field(colon) => {
-                    let name = raw.get(at..at + colon.unwrap_or(0)).unwrap_or_default().trim_ascii_end();
-                    if let Some(asked) = Asked::of(name) {
-                        self.note(&mut places, asked, n, n - first, at);
-                    }
-                    self.tree.fields.push(FieldSpan::new(at, colon, key(name)));
-                }
-                Line::Passed => {}
-                Line::Blank(len) => break (at + len, len, Ended::Blank),
-                Line::Body => break (at, 0, Ended::Blank),
-                Line::Delimiter(cut) => break (cut.start.max(start), 0, Ended::Cut(Box::new(cut))),
-                Line::End => break (raw.len(), 0, Ended::Message),
+            self.usual_fields(&mut reading);
+            match self.raw.get(reading.at..) {
+                Some([b'\n', ..]) => break (reading.at + 1, 1, Ended::Blank),
+                Some([b'\r', b'\n', ..]) => break (reading.at + 2, 2, Ended::Blank),
+                _ => {}
             }
-            at = lines.next();
+            if let Some((body, ended)) = self.unusual_line(&mut reading) {
+                break (body, 0, ended);
+            }
         };
         let part = self.part(index);
-        (part.body, part.blank, part.asked) = (body as u32, blank as u8, places); // within 32 bits, see run(); 2 at the most
+        (part.body, part.blank, part.asked) = (body as u32, blank, reading.places); // within 32 bits, see run()
         ended
     }
 
-    /// Takes the fields from the line at `at` on that begin with a short name and its colon. Says where the first other line is.
+    /// Takes the fields that begin with a short name and its colon, up to the first other line.
     #[inline]
-    fn usual_fields(&mut self, mut at: usize, first: usize, lines: &mut LineStarts<'_>, places: &mut Places) -> usize {
+    fn usual_fields(&mut self, reading: &mut Reading<'_>) {
+        let (mut at, mut places) = (reading.at, reading.places);
         loop {
             // A few at a time, for each that went to the tree by itself would take half as long again.
             let mut batch = [FieldSpan::default(); BATCH];
@@ -93,76 +74,109 @@ impl Scan<'_, '_> {
                 let name_key = key(start.get(..len).unwrap_or_default());
                 *span = FieldSpan { start: at as u32, name: len as u16, key: name_key }; // within 32 bits, see run(); below 32
                 if let Some(asked) = Asked::with_key(name_key).filter(|asked| asked.begins(start)) {
-                    self.note(places, asked, before + taken, before + taken - first, at);
+                    self.note(&mut places, asked, before + taken, reading.first, at);
                 }
                 taken += 1;
-                at = lines.next();
+                at = reading.lines.next();
             }
-            let fields = &mut self.tree.fields;
-            if before + taken > fields.capacity() {
-                fields.reserve(before.max(BATCH) * 3);
+            if before + taken > self.tree.fields.capacity() {
+                self.make_room();
             }
-            fields.extend_from_slice(batch.get(..taken).unwrap_or_default());
+            self.tree.fields.extend_from_slice(batch.get(..taken).unwrap_or_default());
             if taken < BATCH {
-                return at;
+                (reading.at, reading.places) = (at, places);
+                return;
             }
         }
     }
 
-    /// What a line in a header is that does not begin with a short name and its colon.
+    #[cold]
+    fn make_room(&mut self) {
+        let before = self.tree.fields.len();
+        self.tree.fields.reserve(before.max(BATCH) * 3);
+    }
+
+    /// Reads a line in a header that does not begin with a short name and its colon and is not blank. Where it ends the header, the
+    /// place of the body, and how.
     #[inline(never)]
-    fn unusual_line(&mut self, at: usize, start: usize, first: usize) -> Line {
+    fn unusual_line(&mut self, reading: &mut Reading<'_>) -> Option<(usize, Ended)> {
         let raw = self.raw;
+        let at = reading.at;
         let line = raw.get(at..).unwrap_or_default();
+        let n = self.tree.fields.len();
         match line {
-            [] => return Line::End,
-            [b'\n', ..] => return Line::Blank(1),
-            [b'\r', b'\n', ..] => return Line::Blank(2),
-            [b' ' | b'\t', ..] if self.tree.fields.len() > first => return Line::Passed,
+            [] => return Some((raw.len(), Ended::Message)),
+            [b' ' | b'\t', ..] if n > reading.first => {
+                reading.at = reading.lines.next();
+                return None;
+            }
             [b'-', b'-', ..] => {
                 if let Some(cut) = self.delimiter_at(at) {
-                    return Line::Delimiter(cut);
+                    self.cut = Some(cut);
+                    return Some((cut.start.max(reading.start), Ended::Cut));
                 }
                 if self.begins_with_own(at, at) {
                     self.defect(DefectKind::MissingBlankLine, at);
-                    return Line::Body;
+                    return Some((at, Ended::Blank));
                 }
             }
             _ => {}
         }
-        if self.tree.fields.len() > self.limits.fields {
-            return Line::Passed;
+        if n > self.limits.fields {
+            reading.at = reading.lines.next();
+            return None;
         }
-        if self.tree.fields.len() == self.limits.fields {
+        let mut colon = colon(line);
+        let mut next = None;
+        if n == self.limits.fields {
             self.defect(DefectKind::TooManyFields, at);
-            return Line::Field(None);
-        }
-        let colon = colon(line);
-        if colon.is_none() {
-            // Where a first line was no field, white space continues it.
-            let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
-            if !self.belongs_to_header(at, after, start, first) {
-                self.defect(DefectKind::MissingBlankLine, at);
-                return Line::Body;
+            colon = None;
+        } else if colon.is_none() {
+            // A byte order mark takes no field with it.
+            let marked = (at == reading.start).then(|| line.strip_prefix(MARK)).flatten();
+            if marked.and_then(super::colon).is_some() {
+                next = Some(at + MARK.len());
+            } else {
+                // Where a first line was no field, white space continues it.
+                let after = memchr(b'\n', line).map_or(raw.len(), |len| at + len + 1);
+                if !self.belongs_to_header(at, after, reading.start, reading.first) {
+                    self.defect(DefectKind::MissingBlankLine, at);
+                    return Some((at, Ended::Blank));
+                }
             }
             self.defect(DefectKind::NotAField, at);
         }
-        Line::Field(colon)
+        let name = line.get(..colon.unwrap_or(0)).unwrap_or_default().trim_ascii_end();
+        if let Some(asked) = Asked::of(name) {
+            self.note(&mut reading.places, asked, n, reading.first, at);
+        }
+        self.tree.fields.push(FieldSpan::new(at, colon, key(name)));
+        reading.at = next.unwrap_or_else(|| reading.lines.next());
+        None
     }
 
-    /// Remembers where a field is that will be asked for, and which of them decide what a part is: it is field `n`, and so many
-    /// of its header stand before it.
-    fn note(&mut self, places: &mut Places, asked: Asked, n: usize, before: usize, at: usize) {
-        let again = places.of(asked) != 0;
-        if !again {
-            places.set(asked, u8::try_from(before + 1).unwrap_or(FAR));
+    /// Remembers where a field is that will be asked for, and which of them decide what a part is: it is field `n`, and its header
+    /// begins with field `first`.
+    #[inline]
+    fn note(&mut self, places: &mut Places, asked: Asked, n: usize, first: usize, at: usize) {
+        if places.of(asked) != 0 {
+            return self.again(asked, at);
         }
-        let (found, defect) = match asked {
-            Asked::ContentType => (&mut self.content_type, DefectKind::TwoContentTypes),
-            Asked::Encoding => (&mut self.encoding, DefectKind::TwoEncodings),
-            _ => return,
-        };
-        if again { self.defect(defect, at) } else { *found = Some(n) }
+        places.set(asked, u8::try_from(n - first + 1).unwrap_or(FAR));
+        match asked {
+            Asked::ContentType => self.content_type = Some(n),
+            Asked::Encoding => self.encoding = Some(n),
+            _ => {}
+        }
+    }
+
+    #[cold]
+    fn again(&mut self, asked: Asked, at: usize) {
+        match asked {
+            Asked::ContentType => self.defect(DefectKind::TwoContentTypes, at),
+            Asked::Encoding => self.defect(DefectKind::TwoEncodings, at),
+            _ => {}
+        }
     }
 
     /// Whether a line that is no field stands in a header all the same: a header follows it, so the body has not begun.

@@ -51,9 +51,12 @@ impl<'a> LineStarts<'a> {
                 _ => octet_by_octet(rest.get(..BLOCK).unwrap_or(rest)),
             };
             octets = rest.len().min(BLOCK);
-            let places = (0..BLOCK as u8).filter(|place| ends >> place & 1 == 1); // below 256
-            self.ends.iter_mut().zip(places).for_each(|(end, place)| *end = place);
             found = ends.count_ones() as usize;
+            let mut left = ends;
+            for place in self.ends.iter_mut().take(found) {
+                *place = left.trailing_zeros() as u8; // below 64
+                left &= left.wrapping_sub(1);
+            }
         }
         (self.base, self.behind, self.found, self.given) = (self.behind, self.behind + octets, found, 0);
         octets > 0

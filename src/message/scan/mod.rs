@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use self::delimiters::Boundary;
+use self::delimiters::{Boundary, Delimiter};
 use self::header::Ended;
 use self::names::colon;
 pub(super) use self::names::{Asked, FAR, Places, is_name, key};
@@ -115,10 +115,13 @@ pub(super) fn scan(raw: &[u8], limits: &Limits, tree: &mut Tree) {
         content_type: None,
         encoding: None,
         own: None,
+        cut: None,
         boundaries: Vec::new(),
     };
     scan.run();
-    scan.tree.defects = scan.defects.list.into();
+    if !scan.defects.list.is_empty() {
+        scan.tree.defects = scan.defects.list.into();
+    }
 }
 
 struct Scan<'a, 't> {
@@ -135,6 +138,8 @@ struct Scan<'a, 't> {
     encoding: Option<usize>,
     /// The boundary in the Content-Type that is field so many, once a line of its header asked for it.
     own: Option<(usize, Option<Cow<'a, [u8]>>)>,
+    /// The delimiter line that cut off the header that was read last.
+    cut: Option<Delimiter>,
     boundaries: Vec<Boundary<'a>>,
 }
 
@@ -142,47 +147,58 @@ impl<'a> Scan<'a, '_> {
     fn run(&mut self) {
         // Spans are 32 bits wide; NONE is kept free.
         if self.raw.len() >= NONE as usize {
-            self.defect(DefectKind::TooLong, 0);
-            self.raw = self.raw.get(..NONE as usize - 1).unwrap_or(self.raw);
-            self.begin(0);
-            self.header(0);
-            // The end stays NONE: as far as the message goes.
-            self.part(0).kind = Kind::Opaque;
-            return;
+            return self.run_too_long();
         }
-        let mut begin = Some(0);
-        while let Some(start) = begin.take() {
-            let index = self.begin(start);
-            if self.part(index).kind == Kind::Opaque {
-                break;
-            }
-            let ended = self.header(index);
-            self.classify(index, matches!(ended, Ended::Blank));
-            let mut delimiter = match ended {
-                Ended::Cut(cut) => Some(*cut),
-                _ => {
-                    let body = self.part(index).body as usize;
-                    if self.part(index).kind == Kind::Message {
-                        begin = Some(body);
-                        continue;
+        let index = self.begin(0);
+        let ended = self.header(index);
+        self.classify(index, ended);
+        // Nothing ends before the message does, and no part begins.
+        if self.part(index).kind != Kind::Message && self.boundaries.is_empty() {
+            return self.end(NONE, self.raw.len());
+        }
+        self.run_nested(index, ended);
+        self.end_all();
+    }
+
+    #[cold]
+    fn run_too_long(&mut self) {
+        self.defect(DefectKind::TooLong, 0);
+        self.raw = self.raw.get(..NONE as usize - 1).unwrap_or(self.raw);
+        self.begin(0);
+        self.header(0);
+        // The end stays NONE: as far as the message goes.
+        self.part(0).kind = Kind::Opaque;
+    }
+
+    /// Reads the parts that lie in others, behind the header of the outermost.
+    #[inline(never)]
+    fn run_nested(&mut self, mut index: u32, mut ended: Ended) {
+        loop {
+            let body = self.part(index).body as usize;
+            let start = if ended != Ended::Cut && self.part(index).kind == Kind::Message {
+                body
+            } else {
+                // Nothing ends before the message does.
+                if ended != Ended::Cut && self.boundaries.is_empty() {
+                    return;
+                }
+                let mut delimiter = if ended == Ended::Cut { self.cut.take() } else { self.delimiter(body) };
+                loop {
+                    let Some(found) = delimiter else { return };
+                    self.end_to(found);
+                    if !found.is_final {
+                        break found.next;
                     }
-                    // Nothing ends before the message does.
-                    if self.boundaries.is_empty() {
-                        break;
-                    }
-                    self.delimiter(body)
+                    delimiter = self.delimiter(found.next);
                 }
             };
-            while let Some(found) = delimiter {
-                self.end_to(found);
-                if !found.is_final {
-                    begin = Some(found.next);
-                    break;
-                }
-                delimiter = self.delimiter(found.next);
+            index = self.begin(start);
+            if self.part(index).kind == Kind::Opaque {
+                return;
             }
+            ended = self.header(index);
+            self.classify(index, ended);
         }
-        self.end_all();
     }
 
     fn part(&mut self, index: u32) -> &mut PartSpan {
@@ -225,19 +241,33 @@ impl<'a> Scan<'a, '_> {
 
     /// Decides from its header what a part is, and opens the boundary of a multipart. Where no body follows the header
     /// there is nothing in it.
-    fn classify(&mut self, index: u32, has_body: bool) {
+    #[inline]
+    fn classify(&mut self, index: u32, ended: Ended) {
         let span = self.part(index);
-        let (start, parent, end) = (span.start as usize, span.parent, span.body as usize - usize::from(span.blank));
+        let (parent, end) = (span.parent, span.body as usize - usize::from(span.blank));
         let content_type = self.content_type.and_then(|n| self.value(n, end));
-        let encoding = self.encoding.and_then(|n| self.value(n, end));
-        // RFC 2046 §5.1.5: in a digest the default is message/rfc822.
-        let in_digest = parent != NONE && self.part(parent).digest;
-        let composite = content_type.map_or(Composite::None, fields::composite);
-        let composite =
-            if content_type.is_none() && in_digest { Composite::Message { encodable: false } } else { composite };
-        if composite == Composite::None {
-            return;
+        let composite = match content_type {
+            Some(value) => fields::composite(value),
+            // RFC 2046 §5.1.5: in a digest the default is message/rfc822.
+            None if parent != NONE && self.part(parent).digest => Composite::Message { encodable: false },
+            None => Composite::None,
+        };
+        if composite != Composite::None {
+            let encoding = self.encoding.and_then(|n| self.value(n, end));
+            self.compose(index, composite, content_type, encoding, ended == Ended::Blank);
         }
+    }
+
+    #[inline(never)]
+    fn compose(
+        &mut self,
+        index: u32,
+        composite: Composite,
+        content_type: Option<&'a [u8]>,
+        encoding: Option<&'a [u8]>,
+        has_body: bool,
+    ) {
+        let start = self.part(index).start as usize;
         let encoded = encoding.is_some_and(|value| fields::Encoding::parse(value).is_encoded());
         let too_deep = self.depth > self.limits.depth;
         match composite {
