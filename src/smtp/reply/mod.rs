@@ -304,28 +304,28 @@ fn enhanced_code(class: u8, text: &[u8]) -> Option<(Enhanced, &[u8])> {
     if *first != class {
         return None;
     }
-    let (subject, rest) = leading_number(rest)?;
-    let [b'.', rest @ ..] = rest else { return None };
-    let (detail, rest) = leading_number(rest)?;
-    let rest = match rest {
-        [] => rest,
-        [b' ', rest @ ..] => rest,
-        _ => return None,
-    };
-    Some((Enhanced(class - b'0', subject, detail), rest))
-}
-
-/// `1*3DIGIT` without leading zeros at the start, and what follows.
-#[inline(always)]
-fn leading_number(text: &[u8]) -> Option<(u16, &[u8])> {
-    match text {
-        [digit @ b'0'..=b'9', rest @ ..] if !matches!(rest, [b'0'..=b'9', ..]) => Some(((digit - b'0').into(), rest)),
-        _ => longer_number(text),
+    let code = |subject: &u8, detail: &u8| Enhanced(class - b'0', (subject - b'0').into(), (detail - b'0').into());
+    match rest {
+        // Nearly all have one digit each.
+        [subject @ b'0'..=b'9', b'.', detail @ b'0'..=b'9'] => Some((code(subject, detail), &[])),
+        [subject @ b'0'..=b'9', b'.', detail @ b'0'..=b'9', b' ', rest @ ..] => Some((code(subject, detail), rest)),
+        _ => longer_code(class, rest),
     }
 }
 
-/// One of two or three digits.
-fn longer_number(text: &[u8]) -> Option<(u16, &[u8])> {
+/// `subject "." detail` of any length.
+#[inline(never)]
+fn longer_code(class: u8, text: &[u8]) -> Option<(Enhanced, &[u8])> {
+    let (subject, rest) = leading_number(text)?;
+    let (detail, rest) = leading_number(rest.strip_prefix(b".")?)?;
+    match rest {
+        [] | [b' ', ..] => Some((Enhanced(class - b'0', subject, detail), rest.get(1..).unwrap_or_default())),
+        _ => None,
+    }
+}
+
+/// `1*3DIGIT` without leading zeros at the start, and what follows.
+fn leading_number(text: &[u8]) -> Option<(u16, &[u8])> {
     let len = text.iter().take(4).take_while(|octet| octet.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(len);
     Some((number(digits)?, rest))

@@ -13,9 +13,14 @@ pub(super) enum Text {
     /// Part of the program.
     Fixed(&'static str),
     /// So many octets of ASCII, zeros behind them.
-    Short(u8, [[u8; 16]; 3]),
+    Short(u8, Octets),
     Long(String),
 }
+
+/// Where words of the processor stand, for they are moved as such.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+pub(super) struct Octets([[u8; 16]; 3]);
 
 impl Text {
     /// What came, each octet that is no UTF-8 as U+FFFD.
@@ -39,7 +44,8 @@ impl Text {
         if !rest.is_empty() || beyond_ascii.bits() != 0 {
             return None;
         }
-        Some(Self::Short(len as u8, [first.octets(), second.octets(), third.octets()])) // 48 at the most
+        let octets = Octets([first.octets(), second.octets(), third.octets()]);
+        Some(Self::Short(len as u8, octets)) // 48 at the most
     }
 
     /// Adds a line.
@@ -70,7 +76,7 @@ impl Deref for Text {
         match self {
             Self::Fixed(fixed) => fixed,
             Self::Short(len, octets) => {
-                text(octets.as_flattened().get(..usize::from(*len)).unwrap_or_default()).unwrap_or_default() // ASCII
+                text(octets.0.as_flattened().get(..usize::from(*len)).unwrap_or_default()).unwrap_or_default() // ASCII
             }
             Self::Long(long) => long,
         }
