@@ -488,6 +488,13 @@ impl<'a> Reader<'a> {
                     return (element, End::Comma);
                 }
                 b',' if !in_route => {
+                    // RFC 5322 §4.4: a route may begin with commas, `<,@a.test:c@d.test>`.
+                    let rest = self.text.get(from..).unwrap_or_default();
+                    let commas = rest.iter().position(|octet| !b", \t\r\n".contains(octet)).unwrap_or(rest.len());
+                    if here.is_empty() && rest.get(commas) == Some(&b'@') {
+                        self.at += commas;
+                        continue;
+                    }
                     // A bracket that was never closed.
                     self.at += 1;
                     return (element, End::Comma);
@@ -688,6 +695,9 @@ mod tests {
             (r#""a b"@c"#, "<a b@c>"),
             ("a@b (Ada)", "Ada <a@b>"),
             ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete <pete@silly.test>"),
+            // RFC 5322 §4.4: obs-domain-list = *(CFWS / ",") "@" domain *("," [CFWS] ["@" domain])
+            ("Ada <, ,@n.test,,@b.test: a@c>, d@e", "Ada <@n.test,@b.test:a@c> <d@e>"),
+            ("Ada <, d@e", "Ada <> <d@e>"),
             (
                 "Mary Smith <@node.test,@b.test:mary@example.net>, x@y",
                 "Mary Smith <@node.test,@b.test:mary@example.net> <x@y>",
