@@ -28,7 +28,7 @@ pub(super) fn is_here() -> bool {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn load(octets: &[u8; 64]) -> __m512i {
+pub(super) fn load(octets: &[u8; 64]) -> __m512i {
     // SAFETY: 64 octets are read, all of the array, and no alignment is asked for.
     unsafe { _mm512_loadu_si512(octets.as_ptr().cast()) }
 }
@@ -51,7 +51,7 @@ fn store(octets: &mut [u8; 64], vector: __m512i) {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn all(octet: u8) -> __m512i {
+pub(super) fn all(octet: u8) -> __m512i {
     _mm512_set1_epi8(octet.cast_signed())
 }
 
@@ -301,19 +301,6 @@ fn push_latin1(octets: __m256i, high: u64, tail: &mut Tail<'_>) {
     push(tail, _mm512_maskz_compress_epi8(kept, both), kept.count_ones() as usize);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,bmi2")]
-pub(super) fn is_ascii(octets: &[u8]) -> bool {
-    let joined = |all, octets: &[u8; 64]| _mm512_or_si512(all, load(octets));
-    let (blocks, rest) = octets.as_chunks::<256>();
-    for block in blocks {
-        if _mm512_movepi8_mask(block.as_chunks().0.iter().fold(_mm512_setzero_si512(), joined)) != 0 {
-            return false;
-        }
-    }
-    let (vectors, rest) = rest.as_chunks();
-    _mm512_movepi8_mask(vectors.iter().fold(load_first(rest).0, joined)) == 0
-}
-
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
 pub(super) fn among(set: &[[u8; 64]; 2], octets: &[u8]) -> u64 {
     let (octets, there) = load_first(octets);
@@ -355,7 +342,7 @@ pub(super) fn unfold(octets: &[u8], line: &mut Vec<u8>) -> bool {
 /// The first 64 octets, or as many as there are, and a bit for each: without a branch, for nobody can foretell what is short.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,bmi2")]
-fn load_first(octets: &[u8]) -> (__m512i, u64) {
+pub(super) fn load_first(octets: &[u8]) -> (__m512i, u64) {
     let there = _bzhi_u64(u64::MAX, octets.len().min(64) as u32); // at most 64
     // SAFETY: no octet is read but those that the mask has, which are all in the slice.
     (unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) }, there)
@@ -472,7 +459,7 @@ quoted_printable!("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt");
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn is(octets: __m512i, octet: u8) -> u64 {
+pub(super) fn is(octets: __m512i, octet: u8) -> u64 {
     _mm512_cmpeq_epi8_mask(octets, all(octet))
 }
 

@@ -23,6 +23,8 @@ mod shared;
 mod sse2;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod utf8;
 
 use super::escape::{LineEnds, Marks, encode_by};
 
@@ -231,8 +233,7 @@ pub(in crate::text) fn decode_latin1(octets: &[u8], text: &mut Vec<u8>) -> usize
 
 /// The octets as text where they are UTF-8, without a copy.
 pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
-    // The check of std, which would need no `unsafe`, takes ten times as long on text that is not ASCII.
-    if simdutf8::basic::from_utf8(&octets).is_err() {
+    if !is_utf8(&octets) {
         return Err(octets);
     }
     // SAFETY: all of it is valid UTF-8.
@@ -241,23 +242,24 @@ pub(in crate::text) fn utf8(octets: Vec<u8>) -> Result<String, Vec<u8>> {
 
 /// The octets as text, where they are UTF-8. Nearly all that is asked for is short, and most is ASCII.
 pub(crate) fn text(octets: &[u8]) -> Option<&str> {
-    if !is_ascii(octets) {
-        return simdutf8::basic::from_utf8(octets).ok();
+    if !is_utf8(octets) {
+        return None;
     }
-    // SAFETY: ASCII is valid UTF-8.
+    // SAFETY: all of it is valid UTF-8.
     Some(unsafe { std::str::from_utf8_unchecked(octets) })
 }
 
-/// Whether all octets are ASCII. It may say no of long ones for which there are no vectors.
-fn is_ascii(octets: &[u8]) -> bool {
+/// The check of std, which would need no `unsafe`, takes ten times as long on text that is not ASCII.
+fn is_utf8(octets: &[u8]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if avx512::is_here() {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx512::is_ascii(octets) };
+        return unsafe { utf8::is_utf8(octets) };
     }
-    is_ascii_plain(octets)
+    is_ascii_plain(octets) || simdutf8::basic::from_utf8(octets).is_ok()
 }
 
+/// Whether all octets are ASCII. It says no of long ones.
 fn is_ascii_plain(octets: &[u8]) -> bool {
     const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
     if octets.len() >= WORTH {
@@ -275,6 +277,7 @@ fn is_ascii_plain(octets: &[u8]) -> bool {
 }
 
 /// A set of ASCII characters, looked for 64 octets at a time.
+#[repr(C, align(64))] // a vector across two lines of the cache would be two loads
 pub(crate) struct Set {
     /// The highest bit of each octet that is one of them.
     table: [[u8; 64]; 2],

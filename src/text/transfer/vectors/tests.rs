@@ -6,10 +6,52 @@ fn text_is_what_is_utf8() {
         for wrong in [&b""[..], b"\xff", "é".as_bytes(), b"\xc3"] {
             for at in 0..=len {
                 let octets = [&vec![b'a'; at][..], wrong, &vec![b'b'; len - at]].concat();
-                assert_eq!(text(&octets), std::str::from_utf8(&octets).ok(), "{len} {at} {wrong:?}");
+                for level in [Level::Plain, Level::Avx512] {
+                    LIMIT.set(level);
+                    assert_eq!(text(&octets), std::str::from_utf8(&octets).ok(), "{level:?} {len} {at} {wrong:?}");
+                }
                 let plain = octets.is_ascii() && octets.len() < WORTH;
                 assert_eq!(is_ascii_plain(&octets), plain, "{len} {at} {wrong:?}");
             }
+        }
+    }
+}
+
+/// Every beginning of a character, whole, cut, too long, too high, or half of a surrogate, and at each place of a vector.
+#[test]
+fn utf8_is_what_std_says() {
+    let edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4];
+    let check = |octets: &[u8]| assert_eq!(text(octets), std::str::from_utf8(octets).ok(), "{}", octets.escape_ascii());
+    for first in (0x7f..=255).step_by(if cfg!(miri) { 23 } else { 1 }) {
+        for second in edges {
+            for third in edges {
+                for rest in [&b""[..], b"a", b"\x80", b"\xbf\x80"] {
+                    let odd = [&[first, second, third][..], rest].concat();
+                    let at = usize::from(first ^ second ^ third) % 70;
+                    check(&[&[b'a'; 70][..at], &odd, "\u{1f600}é".as_bytes()].concat());
+                }
+            }
+        }
+    }
+    let characters =
+        ["a", "é", "€", "\u{1f600}", "\u{d7ff}", "\u{e000}", "\u{10ffff}", "\u{800}", "\u{10000}", "\u{80}"];
+    let mut random = 1_u64;
+    let mut octets = Vec::new();
+    for round in 0..if cfg!(miri) { 20 } else { 2000 } {
+        let mut below = |limit: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % limit
+        };
+        octets.clear();
+        for _ in 0..below(200) {
+            octets.extend_from_slice(characters[below(if round % 3 == 0 { 10 } else { 2 })].as_bytes());
+            octets.resize(octets.len() + if below(40) == 0 { below(300) } else { 0 }, b'x');
+        }
+        check(&octets);
+        if !octets.is_empty() {
+            let at = below(octets.len());
+            octets[at] ^= 1 << below(8);
+            check(&octets);
         }
     }
 }
