@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::mailbox::{Entry, Group, Mailbox, Odd};
+use super::mailbox::{Entry, Group, Mailbox, Odd, Usual};
 use crate::base::ParseError;
 use crate::base::parse::octets_of;
 use crate::text::params::comment_end;
@@ -50,13 +50,13 @@ impl<'a> Iterator for Mailboxes<'a> {
         if self.ended {
             return None;
         }
-        // What is usual goes to the caller in registers, and to memory not at all.
+        // What is usual goes to the caller in registers, and to memory not at all; so must all others.
         match self.reader.usual(self.in_group) {
             Some((mailbox, end)) if self.in_group || end == End::Text || !self.reader.is_comment_behind() => {
                 self.pass(end);
-                Some(mailbox)
+                Some(Mailbox::usual(mailbox))
             }
-            read => self.unusual(read),
+            read => self.unusual(read).map(Mailbox::odd),
         }
     }
 }
@@ -64,11 +64,11 @@ impl<'a> Iterator for Mailboxes<'a> {
 impl<'a> Mailboxes<'a> {
     /// Goes on with an element that is not usual, or has comments behind it.
     #[inline(never)]
-    fn unusual(&mut self, mut read: Option<(Mailbox<'a>, End)>) -> Option<Mailbox<'a>> {
+    fn unusual(&mut self, mut read: Option<(Usual<'a>, End)>) -> Option<Box<Odd>> {
         while !self.ended {
             let in_group = self.in_group;
             let (mailbox, end) = match read.take().or_else(|| self.reader.usual(in_group)) {
-                Some((mailbox, end)) => (Some(mailbox), end),
+                Some((mailbox, end)) => (Some(mailbox.into()), end),
                 None => match self.reader.element(in_group) {
                     (_, End::Group) => (None, End::Group),
                     (element, end) => (element.mailbox().ok(), end),
@@ -77,7 +77,9 @@ impl<'a> Mailboxes<'a> {
             self.pass(end);
             if let Some(mut mailbox) = mailbox {
                 if !in_group && !self.ended {
-                    self.ended = self.reader.comments_behind(&mut mailbox);
+                    let (comments, ended) = self.reader.comments_behind();
+                    mailbox.comments.extend(comments);
+                    self.ended = ended;
                 }
                 return Some(mailbox);
             }
@@ -108,14 +110,14 @@ fn read(text: &[u8], short: bool) -> Vec<Entry<'_>> {
     let mut group: Option<Group<'_>> = None;
     loop {
         let (mailbox, end) = match short.then(|| reader.usual(group.is_some())).flatten() {
-            Some((mailbox, end)) => (Ok(mailbox), end),
+            Some((mailbox, end)) => (Ok(Mailbox::usual(mailbox)), end),
             None => match reader.element(group.is_some()) {
                 (element, End::Group) => {
                     let comments = element.comments();
                     group = Some(Group { raw_name: element.phrase(), members: Vec::new(), comments });
                     continue;
                 }
-                (element, end) => (element.mailbox(), end),
+                (element, end) => (element.mailbox().map(Mailbox::odd), end),
             },
         };
         match (&mut group, mailbox) {
@@ -198,7 +200,7 @@ impl Element {
     }
 
     /// The mailbox; where there is none, the comments.
-    fn mailbox(self) -> Result<Mailbox<'static>, Vec<String>> {
+    fn mailbox(self) -> Result<Box<Odd>, Vec<String>> {
         let comments = self.comments();
         let name = Some(self.phrase()).filter(|name| !name.is_empty());
         let comment = || self.comments.last().filter(|comment| !comment.is_empty()).cloned();
@@ -235,7 +237,7 @@ impl Element {
         } else {
             return Err(odd.comments);
         }
-        Ok(Mailbox::odd(odd))
+        Ok(Box::new(odd))
     }
 }
 
@@ -332,7 +334,7 @@ impl<'a> Reader<'a> {
     /// Reads an element that is `ada@a.test`, `Ada Lovelace <ada@a.test>`, `"Ada" <ada@a.test>` or `<https://a.test/>` without
     /// anything that is obsolete, folded inside, escaped or a comment: most are. Gives up on all others, before the first octet of them.
     #[inline]
-    fn usual(&mut self, in_group: bool) -> Option<(Mailbox<'a>, End)> {
+    fn usual(&mut self, in_group: bool) -> Option<(Usual<'a>, End)> {
         let text = self.text;
         let start = unspaced(text, self.at);
         let mut name = start..start;
@@ -392,9 +394,8 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (name, local, domain) = (self.utf8.get(name)?, self.utf8.get(local)?, self.utf8.get(domain)?);
-        let mailbox = Mailbox::usual(name, local, Some(domain).filter(|domain| !domain.is_empty()));
         self.at = at;
-        Some((mailbox, end))
+        Some((Usual { name, local, domain: Some(domain).filter(|domain| !domain.is_empty()) }, end))
     }
 
     /// Whether what comes next may hold comments alone.
@@ -405,25 +406,26 @@ impl<'a> Reader<'a> {
         matches!(rest, Some([b'(' | b',' | b';', ..] | [b'"', b'"' | b'\r' | b'\n', ..]))
     }
 
-    /// Gives to a mailbox the comments that stand alone behind its comma; and says whether the list ends with them.
-    fn comments_behind(&mut self, mailbox: &mut Mailbox<'a>) -> bool {
+    /// The comments that stand alone behind the comma of a mailbox, to which they belong; and whether the list ends with them.
+    fn comments_behind(&mut self) -> (Vec<String>, bool) {
+        let mut all = Vec::new();
         while self.is_comment_behind() {
             let before = self.clone();
             let (element, end) = self.element(false);
             match (element.mailbox(), end) {
                 (Err(comments), End::Comma | End::Text) => {
-                    mailbox.add_comments(comments);
+                    all.extend(comments);
                     if end == End::Text {
-                        return true;
+                        return (all, true);
                     }
                 }
                 _ => {
                     *self = before;
-                    return false;
+                    break;
                 }
             }
         }
-        false
+        (all, false)
     }
 
     /// Reads up to the next comma, semicolon or group colon outside of brackets and quotes.

@@ -41,13 +41,16 @@ pub struct Mailbox<'a>(Form<'a>);
 
 #[derive(Clone)]
 enum Form<'a> {
-    /// Nothing but these, as most are. The name is empty where there is none.
-    Usual {
-        name: &'a str,
-        local: &'a str,
-        domain: Option<&'a str>,
-    },
+    Usual(Usual<'a>),
     Odd(Box<Odd>),
+}
+
+/// Nothing but these, as most are. The name is empty where there is none.
+#[derive(Clone, Copy)]
+pub(super) struct Usual<'a> {
+    pub name: &'a str,
+    pub local: &'a str,
+    pub domain: Option<&'a str>,
 }
 
 /// All that a mailbox can have.
@@ -74,20 +77,22 @@ pub struct Group<'a> {
 }
 
 impl<'a> Mailbox<'a> {
-    /// Without a name where that is empty.
-    pub(super) fn usual(name: &'a str, local: &'a str, domain: Option<&'a str>) -> Self {
-        Self(Form::Usual { name, local, domain })
+    #[inline]
+    pub(super) fn usual(usual: Usual<'a>) -> Self {
+        Self(Form::Usual(usual))
     }
 
-    pub(super) fn odd(odd: Odd) -> Self {
-        Self(Form::Odd(Box::new(odd)))
+    #[inline]
+    pub(super) fn odd(odd: Box<Odd>) -> Self {
+        Self(Form::Odd(odd))
     }
 
     /// The display name, decoded.
+    #[inline]
     pub fn name(&self) -> Option<Cow<'_, str>> {
         match &self.0 {
-            Form::Usual { name: "", .. } => None,
-            Form::Usual { name, .. } => Some(words::decode_text(name)),
+            Form::Usual(Usual { name: "", .. }) => None,
+            Form::Usual(usual) => Some(words::decode_text(usual.name)),
             Form::Odd(odd) => odd.raw_name.as_deref().map(words::decode_borrowed),
         }
     }
@@ -96,7 +101,7 @@ impl<'a> Mailbox<'a> {
     /// address, the comment, as old mail has it (`ada@a.test (Ada)`).
     pub fn raw_name(&self) -> Option<&[u8]> {
         match &self.0 {
-            Form::Usual { name, .. } => Some(name.as_bytes()).filter(|name| !name.is_empty()),
+            Form::Usual(usual) => Some(usual.name.as_bytes()).filter(|name| !name.is_empty()),
             Form::Odd(odd) => odd.raw_name.as_deref(),
         }
     }
@@ -104,23 +109,25 @@ impl<'a> Mailbox<'a> {
     /// `obs-route` without its colon, `@a.test,@b.test`.
     pub fn route(&self) -> Option<&str> {
         match &self.0 {
-            Form::Usual { .. } => None,
+            Form::Usual(_) => None,
             Form::Odd(odd) => odd.route.as_deref(),
         }
     }
 
     /// The local part, quoting removed. Empty for `<>`, and where there is a name only.
+    #[inline]
     pub fn local(&self) -> &str {
         match &self.0 {
-            Form::Usual { local, .. } => local,
+            Form::Usual(usual) => usual.local,
             Form::Odd(odd) => &odd.local,
         }
     }
 
     /// The domain as it stood, without white space and comments; `None` where there was no `@`.
+    #[inline]
     pub fn domain(&self) -> Option<&str> {
         match &self.0 {
-            Form::Usual { domain, .. } => *domain,
+            Form::Usual(usual) => usual.domain,
             Form::Odd(odd) => odd.domain.as_deref(),
         }
     }
@@ -128,7 +135,7 @@ impl<'a> Mailbox<'a> {
     /// The comments, brackets removed, in their order.
     pub fn comments(&self) -> &[String] {
         match &self.0 {
-            Form::Usual { .. } => &[],
+            Form::Usual(_) => &[],
             Form::Odd(odd) => &odd.comments,
         }
     }
@@ -162,20 +169,26 @@ impl<'a> Mailbox<'a> {
     fn into_odd(self) -> Box<Odd> {
         match self.0 {
             Form::Odd(odd) => odd,
-            Form::Usual { name, local, domain } => Box::new(Odd {
-                raw_name: (!name.is_empty()).then(|| name.as_bytes().to_vec()),
-                local: local.to_owned(),
-                domain: domain.map(str::to_owned),
-                ..Odd::default()
-            }),
+            Form::Usual(usual) => usual.into(),
         }
+    }
+}
+
+impl From<Usual<'_>> for Box<Odd> {
+    fn from(usual: Usual<'_>) -> Self {
+        Box::new(Odd {
+            raw_name: (!usual.name.is_empty()).then(|| usual.name.as_bytes().to_vec()),
+            local: usual.local.to_owned(),
+            domain: usual.domain.map(str::to_owned),
+            ..Odd::default()
+        })
     }
 }
 
 /// One without name and domain, as `<>` is.
 impl Default for Mailbox<'_> {
     fn default() -> Self {
-        Self::odd(Odd::default())
+        Self::odd(Box::default())
     }
 }
 

@@ -28,7 +28,8 @@ impl Mailbox<'_> {
         }
         match (String::from_utf8(local), String::from_utf8(domain)) {
             (Ok(local), Ok(domain)) => {
-                Ok(Mailbox::odd(Odd { local, domain: Some(domain), comments: reader.comments, ..Odd::default() }))
+                let odd = Odd { local, domain: Some(domain), comments: reader.comments, ..Odd::default() };
+                Ok(Mailbox::odd(Box::new(odd)))
             }
             _ => Err(ParseError { expected: "UTF-8", at: 0 }),
         }
