@@ -296,16 +296,7 @@ impl<'a> Part<'a> {
     /// The text of a `text/*` part, its transfer encoding undone and its charset decoded as [`charset::decode`] says.
     /// `None` for all other parts. Line ends are as they came.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let label = self.text_charset()?;
-        Some(match self.decode() {
-            Cow::Borrowed(octets) => charset::decode(&label, octets),
-            Cow::Owned(octets) => Cow::Owned(charset::decode_owned(&label, octets)),
-        })
-    }
-
-    /// The charset that a `text/*` part names, empty where it names none; `None` for all other parts. As
-    /// [`content_type`](Self::content_type) would say, with no memory for a field of the usual form.
-    fn text_charset(self) -> Option<Cow<'a, str>> {
+        // As content_type() would say, with no memory for a field of the usual form.
         let declared = match self.span().kind {
             Kind::Opaque => return None,
             Kind::Hollow => None,
@@ -314,13 +305,21 @@ impl<'a> Part<'a> {
                 field => field.and_then(|field| Some((fields::media_type(field.value())?.0, field.value()))),
             },
         };
-        let Some((kind, value)) = declared else { return Some(Cow::Borrowed("")) };
-        if !kind.eq_ignore_ascii_case(b"text") {
-            return None;
-        }
-        Some(match params::simple(value, "charset") {
-            Some(label) => Cow::Borrowed(label.unwrap_or_default()),
-            None => Cow::Owned(Params::parse(value).value("charset").unwrap_or_default()),
+        let unusual;
+        let label = match declared {
+            None => "",
+            Some((kind, _)) if !kind.eq_ignore_ascii_case(b"text") => return None,
+            Some((_, value)) => match params::simple(value, "charset") {
+                Some(label) => label.unwrap_or_default(),
+                None => {
+                    unusual = Params::parse(value).value("charset").unwrap_or_default();
+                    &unusual
+                }
+            },
+        };
+        Some(match self.decode() {
+            Cow::Borrowed(octets) => charset::decode(label, octets),
+            Cow::Owned(octets) => Cow::Owned(charset::decode_owned(label, octets)),
         })
     }
 

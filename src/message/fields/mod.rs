@@ -374,16 +374,18 @@ impl Encoding {
     }
 
     /// One of the five words, and white space around it.
+    #[inline] // for what comes back in memory is not there yet when it is copied
     pub(super) fn exact(value: &[u8]) -> Option<Self> {
         let word = value.trim_ascii();
-        // By length, of which no more than two are the same.
-        let (known, or): ((&[u8], _), (&[u8], _)) = match word.len() {
-            4 => ((b"7bit", Self::SevenBit), (b"8bit", Self::EightBit)),
-            6 => ((b"base64", Self::Base64), (b"binary", Self::Binary)),
-            _ => ((b"quoted-printable", Self::QuotedPrintable), (b"", Self::SevenBit)),
-        };
-        let found = [known, or].into_iter().find(|(name, _)| !word.is_empty() && word.eq_ignore_ascii_case(name));
-        found.map(|(_, encoding)| encoding)
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        match word.len() {
+            4 if is(b"7bit") => Some(Self::SevenBit),
+            4 if is(b"8bit") => Some(Self::EightBit),
+            6 if is(b"base64") => Some(Self::Base64),
+            6 if is(b"binary") => Some(Self::Binary),
+            16 if is(b"quoted-printable") => Some(Self::QuotedPrintable),
+            _ => None,
+        }
     }
 
     /// The encoding of a word of which only letters and digits are left.

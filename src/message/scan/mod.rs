@@ -29,11 +29,18 @@ const BATCH: usize = 16;
 pub(super) const NONE: u32 = u32::MAX;
 
 /// What the pass found. A part stands before the parts in it.
-#[derive(Default)]
 pub(super) struct Tree {
     pub fields: Fields,
     pub parts: Parts,
     pub defects: Box<[Defect]>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        // Not new(): room that nothing is in is copied with the length beside it, and waits for that to be stored.
+        let fields = Fields::from_buf_and_len([FieldSpan::default(); BATCH], 0);
+        Self { fields, parts: Parts::new(), defects: Box::default() }
+    }
 }
 
 /// A plain message has no more fields than this, and one part: it needs no other memory.
