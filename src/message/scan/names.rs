@@ -1,6 +1,6 @@
 //! Names of header fields: how long they are, a key to tell them apart, and those that are asked for most.
 
-use wide::u8x16;
+use wide::{CmpEq, CmpGt, i8x16};
 
 /// The length of a name, its first octet, its middle and its last in one number, which is the same for all cases of letters:
 /// fields are asked for by name one after the other, and nearly all others are told apart by this.
@@ -157,15 +157,16 @@ fn ftext_len(line: &[u8]) -> usize {
 #[inline]
 fn short_ftext(start: &[u8; 32]) -> usize {
     let (halves, _) = start.as_chunks::<16>();
-    halves.iter().rev().fold(0, |others, half| others << 16 | not_ftext(half)).trailing_zeros() as usize
+    (!halves.iter().rev().fold(0, |all, half| all << 16 | ftext(half))).trailing_zeros() as usize
 }
 
-/// One bit for each octet that is no `ftext`.
-fn not_ftext(octets: &[u8; 16]) -> u32 {
-    let octets = u8x16::new(*octets);
-    let (low, high) = (octets.min(u8x16::splat(32)), octets.max(u8x16::splat(127)));
-    let others = octets.cmp_eq(low) | octets.cmp_eq(high) | octets.cmp_eq(u8x16::splat(b':'));
-    others.move_mask().cast_unsigned()
+/// One bit for each octet that is `ftext`.
+#[inline]
+fn ftext(octets: &[u8; 16]) -> u32 {
+    let octets = i8x16::new(octets.map(u8::cast_signed));
+    // With one more, and as signed numbers: those from 127 on are below zero.
+    let printable = (octets + i8x16::splat(1)).cmp_gt(i8x16::splat(33));
+    (printable & !octets.cmp_eq(i8x16::splat(b':'.cast_signed()))).move_mask().cast_unsigned()
 }
 
 /// Whether what stands before a colon is this name, given in lower case.
