@@ -264,8 +264,13 @@ fn groups_stand_in_address_fields_and_their_members_in_the_envelope() {
     assert_eq!(error, BuildError::Missing { field: "Sender" });
     assert_eq!(builder.sender("us: a@b.test;").finish().unwrap_err(), BuildError::Group { field: "Sender" });
     let inner = Contact::group("in", ["a@b.test"]);
-    let nested = self::builder().to(Contact::group("out", [inner])).finish().unwrap_err();
+    let nested = self::builder().to(Contact::group("out", [inner.clone()])).finish().unwrap_err();
     assert!(matches!(nested, BuildError::Address { ref field, .. } if field == "To"), "{nested}");
+    // Where no header shows who is left out.
+    let hidden = self::builder().bcc(Contact::group("out", [inner]));
+    for error in [hidden.envelope().unwrap_err(), hidden.finish().unwrap_err()] {
+        assert!(matches!(error, BuildError::Address { ref field, .. } if field == "Bcc"), "{error}");
+    }
 }
 
 #[test]
@@ -401,6 +406,8 @@ fn a_message_is_resent_as_it_is() {
     }
     let mbox = resent().resend(&Message::parse("From a@b.test Mon Jan  1 00:00:00 2024\nFrom: a@b.test\n\n")).unwrap();
     assert!(mbox.raw().starts_with(b"From a@b.test Mon Jan  1 00:00:00 2024\nResent-Date: "));
+    let bare = resent().resend(&Message::parse("From a@b.test")).unwrap();
+    assert!(bare.raw().starts_with(b"From a@b.test\r\nResent-Date: "), "{}", bare.raw().escape_ascii());
     let folded = resent().resend(&Message::parse(" , x@x.test\r\nFrom: a@b.test\r\n\r\n")).unwrap_err();
     assert_eq!(folded, BuildError::Resent { field: "a message that begins with white space" });
     let message = Message::parse("From: a@b.test\r\n\r\n");
@@ -412,6 +419,16 @@ fn a_message_is_resent_as_it_is() {
         (resent().attach("a", "a/b", "x"), "a body"),
     ] {
         assert_eq!(builder.resend(&message).unwrap_err(), BuildError::Resent { field });
+    }
+    // What stands before the names counts: 78 characters, and 998 for what cannot be folded.
+    for len in (900..980).step_by(4) {
+        let id = format!("{}@x.test", "i".repeat(len));
+        let to = |builder: facteur::message::Builder<'static>| builder.to("a-recipient@a-host.x.test");
+        let resent = (0..8).fold(builder().message_id(id.clone()), |builder, _| to(builder)).resend(&message).unwrap();
+        let lines = || resent.raw().split(|octet| *octet == b'\n').map(|line| line.len().saturating_sub(1));
+        assert!(lines().all(|line| line <= 998), "{len}: {:?}", lines().max());
+        assert_eq!(lines().filter(|line| *line > 78).count(), 1, "{len}");
+        assert_eq!(resent.header().get("resent-message-id").unwrap().ids().collect::<Vec<_>>(), [id]);
     }
     let broken = builder().to(("a\r\nX: y", "a@b.test")).resend(&message).unwrap_err();
     assert_eq!(broken, BuildError::Value { field: "To".into(), at: 1 });

@@ -33,7 +33,14 @@ impl<'a> Fold<'a> {
     /// Begins a field. With `utf8`, text beyond ASCII is written as it is (RFC 6532).
     #[inline]
     pub(super) fn new(out: &'a mut Vec<u8>, name: &str, utf8: bool) -> Self {
+        Self::prefixed(out, "", name, utf8)
+    }
+
+    /// Begins a field with something before its name, which counts as part of the line.
+    #[inline]
+    pub(super) fn prefixed(out: &'a mut Vec<u8>, prefix: &str, name: &str, utf8: bool) -> Self {
         let line = out.len();
+        out.extend_from_slice(prefix.as_bytes());
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
         Self { out, line, limit: WIDTH, bare: true, longest: 0, utf8 }

@@ -123,7 +123,9 @@ impl Builder<'_> {
         // Behind the line that mbox puts before a message.
         let mbox = message.header().fields().next().filter(|field| field.name().is_empty());
         let (before, after) = raw.split_at(mbox.map_or(0, |line| line.raw().len()));
-        Ok(Message::unread([before, &block, after].concat().into()))
+        // That line may be all there is.
+        let end: &[u8] = if before.is_empty() || before.ends_with(b"\n") { b"" } else { b"\r\n" };
+        Ok(Message::unread([before, end, &block, after].concat().into()))
     }
 }
 

@@ -62,13 +62,14 @@ impl<'a> Contact<'a> {
         Self(Kind::Mailbox(Named { name, written }))
     }
 
-    /// The addresses: one, or those of the group.
+    /// The addresses: one, or those of the group, or what is wrong with it.
     pub(super) fn addresses(&self) -> impl Iterator<Item = Result<Address, ParseError>> {
-        let members = match &self.0 {
-            Kind::Mailbox(named) => std::slice::from_ref(named),
-            Kind::Group { members, .. } => members.as_deref().unwrap_or_default(),
+        let (members, wrong) = match &self.0 {
+            Kind::Mailbox(named) => (std::slice::from_ref(named), None),
+            Kind::Group { members: Ok(members), .. } => (&members[..], None),
+            Kind::Group { members: Err(error), .. } => (&[][..], Some(Err(*error))),
         };
-        members.iter().map(Named::address)
+        members.iter().map(Named::address).chain(wrong)
     }
 }
 

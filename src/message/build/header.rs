@@ -75,9 +75,8 @@ impl Builder<'_> {
             addresses.try_for_each(|address| self.address("Bcc", address).map(drop))?;
         }
         let Some(id) = &self.draft.message_id else { return Ok(()) };
-        out.extend_from_slice(prefix.as_bytes());
         check::id("Message-ID", id, self.draft.utf8)?;
-        let mut fold = Fold::new(out, "Message-ID", self.draft.utf8);
+        let mut fold = Fold::prefixed(out, prefix, "Message-ID", self.draft.utf8);
         fold.bracketed(id);
         check::fits(fold, "Message-ID")
     }
@@ -135,8 +134,7 @@ impl Builder<'_> {
         if contacts.peek().is_none() {
             return Ok(());
         }
-        out.extend_from_slice(prefix.as_bytes());
-        let mut fold = Fold::new(out, field, self.draft.utf8);
+        let mut fold = Fold::prefixed(out, prefix, field, self.draft.utf8);
         while let Some(contact) = contacts.next() {
             let comma = if contacts.peek().is_some() { "," } else { "" };
             match &contact.0 {
