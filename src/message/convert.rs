@@ -10,7 +10,7 @@
 
 use super::edit::{Edit, EditError};
 use super::scan::Kind;
-use super::{Encoding, Message, Part, Recode};
+use super::{Encoding, Field, Message, Part, Recode};
 use crate::text::transfer;
 
 mod header;
@@ -129,19 +129,21 @@ impl Message {
         }
         Ok(Converted { message: edit.finish().map_err(refused)?.message(), parts: 0, fields })
     }
+
+    /// Whether a header of it, or of a part, needs [`with_ascii_header`](Self::with_ascii_header).
+    pub(crate) fn has_utf8_header(&self) -> bool {
+        self.all_parts().any(|part| part.header().fields().any(|field| is_to_encode(part, field)))
+    }
 }
 
 /// Writes what stands in UTF-8 in the header of a part in ASCII: how many fields.
 fn encode_header(edit: &mut Edit, part: Part<'_>) -> Result<usize, Unconvertible> {
-    // Old mail in a mail, of which nobody knows the charset, is what it is.
-    let is_ours = |octets: &[u8]| part.parent().is_none() || std::str::from_utf8(octets).is_ok();
-    let mut fields = part.header().fields().filter(|field| !field.raw().is_ascii());
-    if !fields.any(|field| is_ours(field.raw())) {
+    if !part.header().fields().any(|field| is_to_encode(part, field)) {
         return Ok(0);
     }
     let mut sound = true;
     let count = edit.header(part).map_err(refused)?.replace_each(|field| {
-        if field.raw().is_ascii() || !is_ours(field.raw()) {
+        if !is_to_encode(part, field) {
             return None;
         }
         let value = header::in_ascii(field);
@@ -150,6 +152,11 @@ fn encode_header(edit: &mut Edit, part: Part<'_>) -> Result<usize, Unconvertible
     });
     let count = count.map_err(EditError::from).map_err(refused)?;
     if sound { Ok(count) } else { Err(Unconvertible::Outside) }
+}
+
+/// Old mail in a mail, of which nobody knows the charset, is what it is.
+fn is_to_encode(part: Part<'_>, field: Field<'_>) -> bool {
+    !field.raw().is_ascii() && (part.parent().is_none() || std::str::from_utf8(field.raw()).is_ok())
 }
 
 /// A composite says what the parts in it need at most (RFC 2045 §6.4).

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Attributes, Envelope, ForwardPath, MailParams, OneLine, ReversePath};
-use crate::address::Domain;
+use crate::address::{Address, Domain};
 use crate::base::{Timestamp, Tls};
 
 /// What a server knows of the client it talks to.
@@ -99,8 +99,8 @@ impl Session {
     }
 
     /// The Received field for a message of this session, received by the server `by` and kept there as `id`. It names the
-    /// recipient where there is exactly one (RFC 5321 §7.2: several would tell on blind copies). Host names are in A-labels:
-    /// a client's umlaut must not make an ASCII message one that the next server cannot take.
+    /// recipient where there is exactly one (RFC 5321 §7.2: several would tell on blind copies). Domains are in A-labels, where RFC
+    /// 6531 §3.7.3 would have U-labels: an umlaut of theirs must not make an ASCII message one that the next server cannot take.
     pub fn received(&self, by: Domain, id: &str, envelope: &Envelope, date: Timestamp) -> Received {
         Received {
             from: self.hello.as_ref().and_then(|hello| in_ascii(hello.name.as_ref()?)),
@@ -111,7 +111,7 @@ impl Session {
             id: id.to_owned(),
             cipher: self.tls.as_ref().map(|tls| tls.cipher.clone()),
             to: match envelope.recipients.as_slice() {
-                [only] => Some(only.to.clone()),
+                [only] => Some(forward_in_ascii(&only.to).unwrap_or_else(|| only.to.clone())),
                 _ => None,
             },
             date,
@@ -122,6 +122,22 @@ impl Session {
 /// The name without U-labels; `None` where it has no such form.
 pub(super) fn in_ascii(name: &Domain) -> Option<Domain> {
     if name.is_ascii() { Some(name.clone()) } else { name.to_ascii()?.parse().ok() }
+}
+
+/// The path with its domain in A-labels; `None` where it has no form in ASCII.
+pub(super) fn forward_in_ascii(path: &ForwardPath) -> Option<ForwardPath> {
+    match path {
+        ForwardPath::Postmaster => Some(ForwardPath::Postmaster),
+        ForwardPath::Address(address) => address_in_ascii(address).map(ForwardPath::Address),
+    }
+}
+
+/// As [`forward_in_ascii`].
+pub(super) fn address_in_ascii(address: &Address) -> Option<Address> {
+    if address.is_ascii() {
+        return Some(address.clone());
+    }
+    Address::new(address.local(), in_ascii(address.domain())?).ok().filter(Address::is_ascii)
 }
 
 /// `Time-stamp-line` (RFC 5321 §4.4): a Received field, written with its name, folded, and ended by CRLF.
@@ -253,6 +269,13 @@ mod tests {
         );
         envelope.recipients.push(to.into());
         assert!(!received(&envelope).contains("for "), "several recipients are not told");
+        for (to, told) in [
+            ("ada@b\u{fc}cher.test", "for <ada@xn--bcher-kva.test>"),
+            ("\u{3b4}@b\u{fc}cher.test", "for <\u{3b4}@b\u{fc}cher.test>"),
+        ] {
+            let only = to.parse().map(ForwardPath::Address).unwrap();
+            assert!(received(&Envelope::new(ReversePath::Null, [only])).contains(told), "{told}");
+        }
     }
 
     #[test]

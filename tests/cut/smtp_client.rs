@@ -188,7 +188,8 @@ fn smtp_client_outcomes() {
              <bob@bücher.test> Message Server 250 OK; \
              <bob@b.test> Mail Client 550 5.6.7 UTF-8 sender and a server without SMTPUTF8; \
              <bob@b.test> Mail Client 550 5.6.9 UTF-8 header and a server without SMTPUTF8; \
-             <bob@b.test> Message Server 250 OK",
+             <bob@b.test> Message Server 250 OK; \
+             <bob@b.test> Mail Client 550 5.6.9 UTF-8 header and a server without SMTPUTF8",
         ),
         (
             "lmtp",

@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::base::Tls;
 use crate::message::convert::{Transport, Unconvertible};
 use crate::message::{Field, Message};
-use crate::smtp::trace::in_ascii;
+use crate::smtp::trace::address_in_ascii;
 use crate::smtp::{
     Body, ByMode, DeliverBy, Enhanced, Envelope, Extensions, ForwardPath, Hold, MailParams, Notify, RareMailParams,
     RcptParams, Reply, ReversePath, Unsupported,
@@ -90,7 +90,7 @@ impl Outgoing {
     /// Converts the message where the server cannot have it as it is, and the config wants that; what was done.
     pub(super) fn convert(&mut self, terms: Terms<'_>) -> Result<Option<Conversion>, Refusal> {
         let mut fields = 0;
-        if self.needs_utf8_header() && !terms.offered.smtputf8 {
+        if !terms.offered.smtputf8 && self.needs_utf8_header() {
             if terms.config.utf8_header == Utf8Header::Refuse {
                 return Ok(None);
             }
@@ -132,8 +132,10 @@ impl Outgoing {
         }
     }
 
+    /// RFC 6531 §3.2: headers in UTF-8 "at any level within its MIME structure".
     fn needs_utf8_header(&self) -> bool {
-        self.envelope.params.smtputf8 && !self.header().is_ascii()
+        let may = self.envelope.params.smtputf8 && !self.content.is_ascii();
+        may && Message::parse(self.content.clone()).has_utf8_header()
     }
 
     /// The parameters of MAIL that go to a server on these terms, or why it cannot have the message.
@@ -157,11 +159,10 @@ impl Outgoing {
         }
         // RFC 6531 §3.2: without SMTPUTF8 neither the reverse-path nor the header may need it.
         let utf8_sender = ascii_reverse(&self.envelope.from).is_none();
-        let utf8_header = self.needs_utf8_header();
         if utf8_sender && !offered.smtputf8 {
             return Err(Refusal::Utf8Sender);
         }
-        if utf8_header && !offered.smtputf8 {
+        if !offered.smtputf8 && self.needs_utf8_header() {
             return Err(Refusal::Utf8Header);
         }
         // RFC 6152 §3: without 8BITMIME there is no BODY either; 7BIT goes without saying.
@@ -285,18 +286,6 @@ impl Outgoing {
             ForwardPath::Postmaster => false,
         })
     }
-
-    /// The text up to the first empty line.
-    fn header(&self) -> &[u8] {
-        let mut at = 0;
-        for line in self.content.split_inclusive(|octet| *octet == b'\n') {
-            if matches!(line, b"\r\n" | b"\n") {
-                break;
-            }
-            at += line.len();
-        }
-        self.content.get(..at).unwrap_or_default()
-    }
 }
 
 /// Why the client itself does not send a message.
@@ -365,23 +354,8 @@ impl Refusal {
 pub(super) fn ascii_reverse(path: &ReversePath) -> Option<ReversePath> {
     match path {
         ReversePath::Null => Some(ReversePath::Null),
-        ReversePath::Address(address) => ascii_form(address).map(ReversePath::Address),
+        ReversePath::Address(address) => address_in_ascii(address).map(ReversePath::Address),
     }
-}
-
-/// As [`ascii_reverse`].
-pub(super) fn ascii_forward(path: &ForwardPath) -> Option<ForwardPath> {
-    match path {
-        ForwardPath::Postmaster => Some(ForwardPath::Postmaster),
-        ForwardPath::Address(address) => ascii_form(address).map(ForwardPath::Address),
-    }
-}
-
-fn ascii_form(address: &Address) -> Option<Address> {
-    if address.is_ascii() {
-        return Some(address.clone());
-    }
-    Address::new(address.local(), in_ascii(address.domain())?).ok().filter(Address::is_ascii)
 }
 
 impl TryFrom<&Message> for Outgoing {

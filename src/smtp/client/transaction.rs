@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::{Step, Wire};
 use crate::smtp::data::{self, DataWriter};
 use crate::smtp::server::Protocol;
+use crate::smtp::trace::forward_in_ascii;
 use crate::smtp::{
     Body, Command, Error, Extensions, Fault, ForwardPath, MailParams, RcptParams, Reply, ReversePath, Stage,
 };
@@ -174,7 +175,7 @@ impl Transaction {
         let command = match recipient {
             _ if number == 0 => Command::Mail { from: self.from.borrowed(), params: self.params.clone() },
             Some((recipient, params)) => {
-                ascii = if offered.smtputf8 { None } else { outgoing::ascii_forward(&recipient.to) };
+                ascii = if offered.smtputf8 { None } else { forward_in_ascii(&recipient.to) };
                 let to = ascii.as_ref().unwrap_or(&recipient.to).borrowed();
                 Command::Rcpt { to, params: params.clone() }
             }
@@ -229,7 +230,7 @@ impl Client {
                     transaction.phase = Phase::Commands(Group::default());
                     return self.begin().map(|()| None);
                 };
-                let known = self.extensions.smtputf8 || outgoing::ascii_forward(&recipient.to).is_some();
+                let known = self.extensions.smtputf8 || forward_in_ascii(&recipient.to).is_some();
                 let params = match transaction.message.rcpt_params(&recipient.params, &self.extensions) {
                     _ if !known => Err(Refusal::Utf8Recipient),
                     Ok(_) if !admit(&mut self.domains, &recipient.to, &self.extensions) => Err(Refusal::TooManyDomains),
