@@ -33,6 +33,9 @@ const ADDRESSES: [&str; 17] = [
 /// Fields of text. RFC 2047 §5 (1) names the first three; those that begin with `X-` are such, too.
 const TEXT: [&str; 6] = ["Subject", "Comments", "Content-Description", "Organization", "Summary", "Thread-Topic"];
 
+/// The longest parameter in one piece, in octets: RFC 5322 §2.1.1 has lines of 998.
+const LONGEST: usize = 900;
+
 /// The value of a field in ASCII, that reads as the one that stands there; `None` where there is none.
 pub(super) fn in_ascii(field: Field<'_>) -> Option<Vec<u8>> {
     // What is no UTF-8 may be in any charset.
@@ -151,12 +154,22 @@ fn phrases(phrases: &[String], fold: &mut Fold<'_>) {
 fn parameters(first: &str, all: &Params, fold: &mut Fold<'_>) -> Option<()> {
     let mut words = vec![first.to_owned()];
     for (name, value) in values(all)? {
-        words.extend(params::write(&name, &value));
+        // In one piece where it can be: a boundary in sections is none to many readers.
+        let quoted = format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
+        match params::write(&name, &value) {
+            sections if sections.len() > 1 && is_plain(&value) && quoted.len() < LONGEST => words.push(quoted),
+            _ if name == "boundary" && !is_plain(&value) => return None,
+            sections => words.extend(sections),
+        }
     }
     for (n, word) in words.iter().enumerate() {
         fold.word(format!("{word}{}", if n + 1 < words.len() { ";" } else { "" }).as_bytes());
     }
     Some(())
+}
+
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|octet| matches!(octet, b' '..=b'~'))
 }
 
 /// The parameters by their names, decoded. `None` where one does not read.
@@ -216,6 +229,10 @@ mod tests {
                 "Content-Disposition: attachment; filename=\"é.txt\"; size=1\r\n",
                 " attachment; filename*=utf-8''%C3%A9.txt; size=1",
             ),
+            (
+                &format!("Content-Type: multipart/mixed; boundary=\"{0}\"; name=é\r\n", "b".repeat(70)),
+                &format!(" multipart/mixed;\r\n boundary=\"{0}\";\r\n name*=utf-8''%C3%A9", "b".repeat(70)),
+            ),
         ] {
             assert_eq!(encoded(field).as_deref(), Some(expected), "{field}");
         }
@@ -232,6 +249,7 @@ mod tests {
             "Message-ID: <ü@a.test>\r\n",
             "DKIM-Signature: i=ü@a.test\r\n",
             "List-Id: Ü <a.b.test>\r\n",
+            "Content-Type: multipart/mixed; boundary=é\r\n",
         ] {
             assert_eq!(encoded(field), None, "{field}");
         }
