@@ -50,9 +50,16 @@ struct KeptPolicy {
 /// The policies of other domains, and the file where they are kept.
 pub struct Policies {
     pub mta_sts: MtaSts,
-    file: PathBuf,
+    file: File,
+}
+
+/// Where they are written down.
+struct File {
+    path: PathBuf,
     /// What stands in it.
     written: Vec<u8>,
+    /// Some of it, or all, could not be read.
+    is_broken: bool,
 }
 
 /// Asks the servers that the config names, or those of the system.
@@ -70,19 +77,8 @@ impl Policies {
     /// Those that were kept; `None` where nobody can prove where a policy is from, for there are no authorities.
     pub fn open(resolver: &Resolver, data: &Path) -> Option<Self> {
         let connector = Connector::system().ok()?;
-        let file = data.join("mta-sts.toml");
-        // They can be had again: a file that does not read is not a reason to deliver no mail.
-        let written = match std::fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
-                log!("dns", "warning: {}: {error}; no MTA-STS policy of the last run is known", file.display());
-                Vec::new()
-            }
-            Ok(octets) => octets,
-        };
-        let lost = |error| log!("dns", "warning: {}: {error}; this MTA-STS policy is dropped", file.display());
-        let cache = read(&written, lost);
-        Some(Self { mta_sts: MtaSts::new(Https::new(resolver.clone(), connector), cache), file, written })
+        let (file, cache) = File::open(data.join("mta-sts.toml"));
+        Some(Self { mta_sts: MtaSts::new(Https::new(resolver.clone(), connector), cache), file })
     }
 
     /// Writes them down from time to time, and at the end.
@@ -93,14 +89,45 @@ impl Policies {
                 changed = stop.changed() => if changed.is_err() { return },
             }
             let text = write(&self.mta_sts.cache()).into_bytes();
-            if text == self.written {
-                continue;
-            }
-            match block_in_place(|| setup::write_new(&self.file, &text)) {
-                Ok(()) => self.written = text,
-                Err(error) => log!("dns", "{}: {error}", self.file.display()),
+            if let Err(error) = block_in_place(|| self.file.save(text)) {
+                log!("dns", "{}: {error}", self.file.path.display());
             }
         }
+    }
+}
+
+impl File {
+    /// What stands in it. Policies can be had again: a file that does not read is not a reason to deliver no mail.
+    fn open(path: PathBuf) -> (Self, Cache) {
+        let mut is_broken = false;
+        let written = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                log!("dns", "warning: {}: {error}; no MTA-STS policy of the last run is known", path.display());
+                is_broken = true;
+                Vec::new()
+            }
+            Ok(octets) => octets,
+        };
+        let cache = read(&written, |error| {
+            log!("dns", "warning: {}: {error}; this MTA-STS policy is dropped", path.display());
+            is_broken = true;
+        });
+        (Self { path, written, is_broken }, cache)
+    }
+
+    /// Writes it anew where that is something else. One that could not be read is kept as `.broken`, for somebody to look at.
+    fn save(&mut self, text: Vec<u8>) -> io::Result<()> {
+        if text == self.written {
+            return Ok(());
+        }
+        if self.is_broken {
+            std::fs::rename(&self.path, self.path.with_extension("toml.broken"))?;
+            self.is_broken = false;
+        }
+        setup::write_new(&self.path, &text)?;
+        self.written = text;
+        Ok(())
     }
 }
 
@@ -145,8 +172,9 @@ fn entries(octets: &[u8]) -> Vec<(usize, &[u8])> {
         }
     }
     found.push((begins, &octets[from..]));
-    let is_first = found[0].1.trim_ascii().is_empty();
-    found.drain(..usize::from(is_first));
+    // As it is written where there are none.
+    let is_none = matches!(found[0].1.trim_ascii(), b"" | b"policies = []");
+    found.drain(..usize::from(is_none));
     found
 }
 
@@ -177,7 +205,35 @@ mod tests {
             let domain = domain.parse().unwrap();
             assert_eq!(read_again.entry(&domain), cache.entry(&domain));
         }
-        assert_eq!(read_all(b"").0.entries().count(), 0);
+        let none = write(&Cache::new());
+        assert_eq!(read_all(none.as_bytes()).1, [""; 0], "{none}");
+    }
+
+    #[test]
+    fn a_broken_file_is_kept_aside_before_it_is_written_anew() {
+        let folder = std::env::temp_dir().join(format!("facteur-mta-sts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (path, aside) = (folder.join("mta-sts.toml"), folder.join("mta-sts.toml.broken"));
+        for _ in 0..2 {
+            let (mut file, cache) = File::open(path.clone());
+            file.save(write(&cache).into_bytes()).unwrap();
+            assert!(path.exists() && !aside.exists(), "none is not broken");
+        }
+        std::fs::write(&path, "[[policies]]\ndomain = 1\n").unwrap();
+        let (mut file, _) = File::open(path.clone());
+        assert!(path.exists() && !aside.exists(), "nothing is written yet");
+        for text in ["one", "two"] {
+            file.save(text.into()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(std::fs::read_to_string(&aside).unwrap(), "[[policies]]\ndomain = 1\n");
+        }
+        // What is no file at all.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(&aside).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        File::open(path.clone()).0.save("three".into()).unwrap();
+        assert!(path.is_file() && aside.is_dir());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     fn read_all(octets: &[u8]) -> (Cache, Vec<String>) {
