@@ -14,7 +14,7 @@ use facteur::base::{Secret, Timestamp};
 use facteur::dns::Zone;
 use facteur::message::Message;
 use facteur::sasl::Verifier;
-use support::{Client, Folder, Mailhost, expect};
+use support::{Client, Folder, Mailhost, expect, plain_host};
 
 const RECORDS: &str = "
     localhost A 127.0.0.1
@@ -304,6 +304,40 @@ fn outgoing_mail_is_signed_and_what_is_forwarded_sealed() {
     assert!(unsigned.header().get("DKIM-Signature").is_none());
     // Sealed it is all the same: it came from elsewhere and goes on.
     assert_eq!(keys.zone().ask(arc::verify(&unsigned, now(), &dkim::Config::default())).outcome, arc::Outcome::Pass);
+}
+
+#[test]
+fn signatures_hold_where_the_next_host_takes_ascii_alone() {
+    let folder = Folder::new("auth-ascii");
+    let keys = Keys::new(&folder.0);
+    let (plain, read) = plain_host();
+    let host = Mailhost::start_with(
+        &folder.0.join("data"),
+        &format!(
+            "{}{}[[transports]]\ndomain = \"*\"\nhost = \"{plain}\"\n",
+            keys.config("[[auth.sign]]", 0),
+            keys.config("[[auth.sign]]", 1)
+        ),
+    );
+    let mut client = host.submission().unwrap();
+    let letter = "From: Ünal <ada@signed.example>\r\nTo: x@plain.test\r\nSubject: un café\r\nMIME-Version: 1.0\r\n\
+                  Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ncafé at noon\r\n";
+    expect(&client.smtp("MAIL FROM:<ada@signed.example> SMTPUTF8 BODY=8BITMIME").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<x@plain.test>").unwrap(), "250");
+    expect(&client.smtp("DATA").unwrap(), "354");
+    expect(&client.smtp(&format!("{letter}.")).unwrap(), "250");
+    host.settled(0);
+    let read = String::from_utf8(read.lock().unwrap().clone()).unwrap();
+    let (_, message) = read.split_once("\r\nDATA\r\n").unwrap();
+    let (message, _) = message.split_once("\r\n.\r\n").unwrap();
+    let message = Message::parse(format!("{message}\r\n"));
+    assert!(message.raw().is_ascii(), "{}", message.raw().escape_ascii());
+    let verdicts = keys.zone().ask(dkim::verify(&message, now(), &dkim::Config::default()));
+    let outcomes: Vec<_> = verdicts.iter().map(|verdict| verdict.outcome).collect();
+    assert_eq!(outcomes, [dkim::Outcome::Pass; 2], "{}", message.raw().escape_ascii());
+    let author = message.header().from().next().unwrap();
+    assert_eq!((author.name().as_deref(), message.header().subject().as_deref()), (Some("Ünal"), Some("un café")));
+    assert_eq!(message.root().text().as_deref(), Some("café at noon\r\n"));
 }
 
 #[test]

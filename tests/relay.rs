@@ -4,12 +4,14 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use facteur::base::Secret;
 use facteur::message::Message;
-use support::{Client, Folder, Mailhost, expect};
+use facteur::sasl::Verifier;
+use support::{Client, Folder, Mailhost, expect, plain_host};
 
 const LETTER: &str = "From: demo@localhost\r\nTo: demo@b.test, nobody@b.test\r\nSubject: across\r\n\r\n.. and back\r\n.\r\n\r\nnot the end\r\n";
 
@@ -226,39 +228,6 @@ fn silent_hosts_hold_up_their_own_mail_and_no_other() {
     assert!(a.interrupt().success());
 }
 
-/// A host of few words, no DSN, no DELIVERBY, no 8BITMIME; and what it read.
-fn plain_host() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
-    use std::io::{BufRead, BufReader, Write};
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, read) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let all = Arc::clone(&read);
-    std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            let mut lines = BufReader::new(stream);
-            let (mut line, mut text) = (Vec::new(), false);
-            let _ = lines.get_mut().write_all(b"220 mx.plain.test\r\n");
-            while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let reply: &[u8] = match line.as_slice() {
-                    b"DATA\r\n" => {
-                        text = true;
-                        b"354 go on\r\n"
-                    }
-                    b".\r\n" => {
-                        text = false;
-                        b"250 queued\r\n"
-                    }
-                    _ if text => b"",
-                    _ => b"250 OK\r\n",
-                };
-                all.lock().unwrap().extend_from_slice(&line);
-                let _ = lines.get_mut().write_all(reply);
-                line.clear();
-            }
-        }
-    });
-    (address, read)
-}
-
 #[test]
 fn what_the_next_host_cannot_have_is_converted() {
     let folder = Folder::new("converted");
@@ -284,6 +253,60 @@ fn what_the_next_host_cannot_have_is_converted() {
     let text = String::from_utf8(read.clone()).unwrap();
     let converted = "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9 at noon\r\n.\r\n";
     assert!(text.contains(converted), "{text}");
+}
+
+#[test]
+fn headers_in_utf8_are_said_in_ascii_for_their_authors_alone() {
+    let folder = Folder::new("utf8-header");
+    // Each is for one client, and has an idle session for a while.
+    let ((plain, read), (bucher, read_by_bucher), (last, read_last)) = (plain_host(), plain_host(), plain_host());
+    let route = |domain: &str, host: &str| format!("[[transports]]\ndomain = \"{domain}\"\nhost = \"{host}\"\n");
+    let routes = route("plain.test", &plain.to_string()) + &route("xn--bcher-kva.test", &bucher.to_string());
+    let a = Mailhost::start_with(&folder.0.join("a"), &routes);
+    // What comes for bob goes on.
+    let password = Verifier::generate(&Secret::from("x"));
+    let b = Mailhost::start_with(
+        &folder.0.join("b"),
+        &format!(
+            "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]\n[[users]]\nname = \"bob\"\npassword = \"{password}\"\n\
+             mailbox = \"maildir/bob\"\nforward = [\"x@plain.test\"]\n{}{}",
+            route("plain.test", &last.to_string()),
+            route("localhost", &a.listeners["smtp"])
+        ),
+    );
+    let hand_in = |client: &mut Client, from: &str, to: &str, text: &str| {
+        expect(&client.smtp(&format!("MAIL FROM:<{from}> SMTPUTF8 BODY=8BITMIME")).unwrap(), "250");
+        expect(&client.smtp(&format!("RCPT TO:<{to}>")).unwrap(), "250");
+        expect(&client.smtp("DATA").unwrap(), "354");
+        expect(&client.smtp(&format!("{text}\r\n\r\nHello.\r\n.")).unwrap(), "250");
+    };
+    let mut user = a.submission().unwrap();
+    hand_in(&mut user, "demo@localhost", "x@plain.test", "From: demo@localhost\r\nSubject: un café, one");
+    // To whom it goes stands in the trace of this host, too.
+    hand_in(&mut user, "demo@localhost", "x@bücher.test", "From: demo@localhost\r\nSubject: un café, two");
+    // Signed, or not to be said in ASCII.
+    hand_in(&mut user, "demo@localhost", "x@plain.test", "DKIM-Signature: v=1\r\nSubject: un café, three");
+    hand_in(&mut user, "demo@localhost", "x@plain.test", "Reply-To: δ@localhost\r\nSubject: un café, four");
+    let mut stranger = b.connect("smtp").unwrap();
+    stranger.smtp_reply().unwrap();
+    stranger.smtp("EHLO localhost").unwrap();
+    hand_in(&mut stranger, "demo@localhost", "bob@b.test", "Subject: un café, five");
+    let bounces = a.settled(3);
+    for bounce in &bounces {
+        let report = report(bounce);
+        assert!(
+            report.contains("Status: 5.6.9") && report.contains("Final-Recipient: rfc822; x@plain.test"),
+            "{report}"
+        );
+    }
+    assert_eq!(bounces.len(), 3);
+    let text = |read: &Mutex<Vec<u8>>| String::from_utf8(read.lock().unwrap().clone()).unwrap();
+    let (first, second) = (text(&read), text(&read_by_bucher));
+    assert!(first.is_ascii() && second.is_ascii(), "{first}{second}");
+    assert_eq!(first.matches("\r\nSubject: un =?utf-8?Q?caf=C3=A9=2C?= one\r\n\r\nHello.\r\n").count(), 1, "{first}");
+    assert_eq!(second.matches("\r\nSubject: un =?utf-8?Q?caf=C3=A9=2C?= two\r\n\r\nHello.\r\n").count(), 1, "{second}");
+    assert!(second.contains("\r\n\tfor <x@xn--bcher-kva.test>\r\n"), "{second}");
+    assert_eq!([first, text(&read_last)].map(|text| text.matches("\r\nDATA\r\n").count()), [1, 0]);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
@@ -346,4 +346,36 @@ impl Write for Stream {
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
+}
+
+/// A host of few words, no DSN, no DELIVERBY, no 8BITMIME; and what it read.
+pub fn plain_host() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, read) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let all = Arc::clone(&read);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let mut lines = BufReader::new(stream);
+            let (mut line, mut text) = (Vec::new(), false);
+            let _ = lines.get_mut().write_all(b"220 mx.plain.test\r\n");
+            while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let reply: &[u8] = match line.as_slice() {
+                    b"DATA\r\n" => {
+                        text = true;
+                        b"354 go on\r\n"
+                    }
+                    b".\r\n" => {
+                        text = false;
+                        b"250 queued\r\n"
+                    }
+                    _ if text => b"",
+                    _ => b"250 OK\r\n",
+                };
+                all.lock().unwrap().extend_from_slice(&line);
+                let _ = lines.get_mut().write_all(reply);
+                line.clear();
+            }
+        }
+    });
+    (address, read)
 }

@@ -11,6 +11,7 @@ use facteur::auth::{self, Results, arc, dmarc};
 use facteur::base::Timestamp;
 use facteur::dns::{Inquiry, Zone};
 use facteur::message::Message;
+use facteur::message::convert::{Converted, Transport};
 use facteur::net::Resolver;
 use serde::Deserialize;
 
@@ -194,17 +195,41 @@ impl Guard {
         if origin == Origin::Elsewhere {
             return Ok(String::new());
         }
-        let Ok(author) = dmarc::author(message.header()) else { return Ok(String::new()) };
-        let of = |signer: &&Signer| author.is_within(&signer.domain);
-        // The nearest domain signs, by all its keys.
-        let nearest = self.signers.iter().filter(of).map(|signer| signer.domain.as_str().len()).max();
-        let signers = self.signers.iter().filter(of).filter(|signer| Some(signer.domain.as_str().len()) == nearest);
-        let signers: Vec<Signer> = signers.cloned().collect();
+        let signers = self.signers_of(&message);
         if signers.is_empty() {
             return Ok(String::new());
         }
         let signed = tokio::task::block_in_place(|| dkim::sign(&message, &signers, now()));
         signed.map_err(|error| format!("not signed: {error}"))
+    }
+
+    /// Who signs for the author of a message: the nearest domain, by all its keys.
+    fn signers_of(&self, message: &Message) -> Vec<Signer> {
+        let Ok(author) = dmarc::author(message.header()) else { return Vec::new() };
+        let of = |signer: &&Signer| author.is_within(&signer.domain);
+        let nearest = self.signers.iter().filter(of).map(|signer| signer.domain.as_str().len()).max();
+        let signers = self.signers.iter().filter(of).filter(|signer| Some(signer.domain.as_str().len()) == nearest);
+        signers.cloned().collect()
+    }
+
+    /// A message that goes out, as it goes to all hosts alike; `None` where it stays as it is. What began here is said in ASCII before
+    /// it is signed, where that can be: the next host may be without 8BITMIME or SMTPUTF8, and what is converted for it then is no
+    /// longer what was signed. (RFC 6376 §5.3: "Signers SHOULD convert the message to a suitable MIME content-transfer encoding".)
+    /// Where nobody signs the header alone is, for RFC 6531 §3.2 leaves that to the host of the author.
+    ///
+    /// What came from elsewhere, or bears a signature already, is not ours to change.
+    pub fn in_ascii(&self, origin: Origin, content: &Bytes) -> Option<Converted> {
+        if origin == Origin::Elsewhere || content.is_ascii() {
+            return None;
+        }
+        let message = Message::parse(content.clone());
+        if message.header().get("DKIM-Signature").is_some() {
+            return None;
+        }
+        let is_signed = !self.signers_of(&message).is_empty();
+        let whole = is_signed.then(|| message.convert(Transport::SevenBit).ok()).flatten();
+        let converted = whole.or_else(|| message.with_ascii_header().ok())?;
+        (converted.parts + converted.fields > 0).then_some(converted)
     }
 
     async fn seal(&self, message: &Message, results: &Results) -> Result<String, String> {

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use facteur::address::Domain;
 use facteur::base::Timestamp;
+use facteur::message::convert::Converted;
 use facteur::message::fields::Received;
 use facteur::message::{HeaderEdit, Message};
 use facteur::smtp::{self, ByMode, Enhanced, ForwardPath, Recipient, trace};
 use facteur::spool::{Claim, Entry, Failure, Pending, Queue, QueueId, Spool, SpoolError};
 use facteur::store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet, block_in_place, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 
 use super::accounts::Account;
@@ -281,11 +282,12 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
             let (outcomes, waiting) = match (hopeless(&work), turn, &mut hop) {
                 (Some(outcome), ..) => (all(outcome), None),
                 (None, Ok(turn), Ok(hop)) => {
+                    let content = outward(host, &entry, &work.content);
                     let stamp = match &mut stamp {
                         Some(stamp) => stamp,
-                        none => none.insert(stamped(host, &entry, &work.content).await),
+                        none => none.insert(stamped(host, &entry, &content).await),
                     };
-                    let (answers, waiting) = hop.send(turn, &entry, &work.content, &places, stamp).await;
+                    let (answers, waiting) = hop.send(turn, &entry, &content, &places, stamp).await;
                     let outcome = |answer: Answer| match answer {
                         Ok(handed) => Outcome::Relayed(handed),
                         Err(failure) => Outcome::Failed(failure),
@@ -304,6 +306,14 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
         }
     }
     Ok(())
+}
+
+/// The message as other hosts get it. The mailboxes here have it as it came.
+fn outward(host: &Host, entry: &Entry, content: &Bytes) -> Bytes {
+    let converted = block_in_place(|| host.guard.in_ascii(origin(host, &entry.trace), content));
+    let Some(Converted { message, parts, fields, .. }) = converted else { return content.clone() };
+    log!(entry.id, "goes out in ASCII: {parts} parts, {fields} fields");
+    message.raw().clone()
 }
 
 /// The fields that sign or seal a message on its way out.

@@ -16,7 +16,7 @@ use facteur::net::submit::Sender;
 use facteur::net::tls::Connector;
 use facteur::net::{MtaSts, NoHost, Pool, PoolConfig, Resolver, Route};
 use facteur::sasl::{Credentials, Identity};
-use facteur::smtp::client::{By, Conversion, EightBit, Handover, Login, StartTls, Utf8Header};
+use facteur::smtp::client::{By, Conversion, EightBit, Handover, Login, StartTls};
 use facteur::smtp::{ClientConfig, Enhanced, ForwardPath, Outcome, Outgoing, Recipient};
 use facteur::spool::{Entry, Failure, Pending};
 use tokio::sync::Semaphore;
@@ -250,9 +250,9 @@ fn name(route: &config::Route) -> String {
 fn client(config: &Config) -> Result<ClientConfig, String> {
     let mut client = ClientConfig::new(&config.hostname).map_err(|error| error.to_string())?;
     client.starttls = StartTls::Opportunistic;
+    // RFC 6152 §3 lets any host do so. Headers in UTF-8 are for the host of the author alone (RFC 6531 §3.2), who has done what he
+    // could by then: a host without SMTPUTF8 does not get what still has one.
     client.eight_bit = EightBit::Convert;
-    // Most of what goes out is from users of this host.
-    client.utf8_header = Utf8Header::Encode;
     Ok(client)
 }
 
