@@ -333,22 +333,25 @@ impl<'a> Reader<'a> {
             self.at += plain;
             return Cow::Borrowed(rest.get(..plain).unwrap_or_default());
         }
-        let end = rest.iter().position(|octet| *octet == b';').unwrap_or(rest.len());
-        let value = rest.get(..end).unwrap_or_default();
-        // Where runs of white space begin: to ask within them too would take quadratic time.
+        // Up to whatever ends it and no further, for each of many values without semicolons would be looked for up to the end of
+        // the text. Only where runs of white space begin: to ask within them too would take quadratic time.
         let mut blank = false;
-        let mut runs = value.iter().enumerate().filter_map(|(at, octet)| {
+        let cut = rest.iter().enumerate().find_map(|(at, octet)| {
             let before = std::mem::replace(&mut blank, octet.is_ascii_whitespace());
-            (blank && !before).then_some(at)
+            if *octet == b';' {
+                return Some((at, false));
+            }
+            let behind = rest.get(at..).filter(|_| blank && !before)?;
+            let comment = behind.trim_ascii_start().starts_with(b"(");
+            (comment || begins_parameter(behind)).then_some((at, comment))
         });
-        let cut = runs.find_map(|at| {
-            let rest = value.get(at..).unwrap_or_default();
-            let comment = rest.trim_ascii_start().starts_with(b"(");
-            (comment || begins_parameter(rest)).then_some((at, comment))
-        });
-        let (len, comment) = cut.unwrap_or((end, false));
-        self.at += if comment { end } else { len };
-        unfolded(value.get(..len).unwrap_or_default().trim_ascii_end())
+        let (len, comment) = cut.unwrap_or((rest.len(), false));
+        let behind = rest.get(len..).unwrap_or_default();
+        self.at += len;
+        if comment {
+            self.at += behind.iter().position(|octet| *octet == b';').unwrap_or(behind.len());
+        }
+        unfolded(rest.get(..len).unwrap_or_default().trim_ascii_end())
     }
 
     /// `quoted-string`; the end of the text ends it too. Folding inside is unfolded.
@@ -628,6 +631,15 @@ mod tests {
             assert_eq!(params.text("n").map(Cow::into_owned), params.value("n"));
         }
         assert_eq!(Params::parse(b"a/b; n=caf\xe9").value("n").as_deref(), Some("caf\u{e9}"));
+    }
+
+    /// Each would take minutes in quadratic time.
+    #[test]
+    fn many_values_without_semicolons_take_linear_time() {
+        for piece in ["n=b ", " n = b", "n=b\r\n\t", "n =\tb (c) "] {
+            let text = format!("a/b; {}", piece.repeat(50_000));
+            assert_eq!(value(&text, "n").as_deref(), Some("b"), "{piece:?}");
+        }
     }
 
     /// Each would take minutes in quadratic time.
