@@ -135,13 +135,17 @@ pub enum DefectKind {
     TwoBoundaries,
     /// Two `charset` parameters; the first counts, or that in the form of RFC 2231.
     TwoCharsets,
-    /// Another parameter of a Content-Type or Content-Disposition comes twice in the same form; the first counts.
+    /// Another parameter of a Content-Type or Content-Disposition comes twice in the same form, or a section of one does; the first
+    /// counts.
     RepeatedParam,
     /// A parameter says one thing in its plain form and another in that of RFC 2231; the latter counts. A plain form with
     /// `_` or `?` for what ASCII does not have says the same. Also `name*` beside `name*0`; the former counts.
     TwoForms,
     /// A section of a parameter is missing (RFC 2231 §3: they count from 0, without gaps). The others are joined.
     MissingSection,
+    /// An encoded section of a parameter that has a charset though it is not the first, or ends within an escape (RFC 2231 §4.1).
+    /// Such sections are joined as they were meant; other readers decode each by itself, or keep the charset.
+    LooseSection,
     /// A parameter that is none of RFC 2045 §5.1, so that readers differ where it ends: a value without quotes with white space,
     /// brackets or quotes in it, a quoted string that does not end, or other text between parameters.
     LooseParam,
@@ -180,8 +184,8 @@ impl DefectKind {
             | TwoEncodings | NoMediaType | OddEncoding | NoBoundary | OddBoundary | EncodedBoundary | SameBoundary
             | NoParts | LooseBoundary | PartAfterEnd | EncodedMultipart | EncodedMessage | TwoDispositions
             | TwoFroms | OddFrom | RepeatedField | TwoBoundaries | TwoCharsets | RepeatedParam | TwoForms
-            | MissingSection | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64 | OddQuotedPrintable
-            | FileInText | Nul | BareCr | BareLf => true,
+            | MissingSection | LooseSection | LooseParam | Comment | UnknownCharset | TwoNames | OddBase64
+            | OddQuotedPrintable | FileInText | Nul | BareCr | BareLf => true,
             LongLine | MissingFinalBoundary | TooDeep | TooManyParts | TooManyFields | TooLong => false,
         }
     }

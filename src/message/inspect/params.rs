@@ -3,7 +3,7 @@
 
 use super::place;
 use crate::message::defects::{DefectKind, Defects};
-use crate::message::fields::{ContentType, Disposition, Encoding};
+use crate::message::fields::{ContentType, Encoding};
 use crate::message::{Field, Message, Part};
 use crate::text::charset;
 use crate::text::params::{Params, comment_end, is_token};
@@ -56,7 +56,8 @@ pub(super) fn inspect(message: &Message, part: Part<'_>, defects: &mut Defects) 
     }
     let Some(disposition) = disposition else { return };
     let name = read.param("name");
-    let filename = Disposition::parse(disposition.value()).and_then(|disposition| disposition.param("filename"));
+    // As Part::filename looks for it: without a type before it too.
+    let filename = Params::parse(disposition.value()).value("filename");
     if let (Some(name), Some(filename)) = (name, filename)
         && name != filename
         && !name.is_empty()
@@ -73,7 +74,11 @@ fn at_odds(placed: &Placed, defects: &mut Defects) {
         let at = |n: usize| which.get(n).and_then(|n| placed.places.get(*n)).copied().unwrap_or_default();
         let names: Vec<String> = same.raw().map(|(name, _)| name.to_ascii_lowercase()).collect();
         let base = names.first().map_or("", |name| name.split('*').next().unwrap_or_default());
-        let mut order: Vec<(&str, usize)> = names.iter().enumerate().map(|(n, name)| (name.as_str(), n)).collect();
+        let stars = |name: &str| name.strip_prefix(base).and_then(|rest| rest.strip_prefix('*')).map(str::to_owned);
+        let number = |name: &str| stars(name)?.trim_end_matches('*').parse::<u32>().ok();
+        // `name*0` and `name*0*` are the same section, of which some readers take the first and others join both.
+        let form = |name: &String| number(name).map_or_else(|| name.clone(), |number| format!("{base}*{number}"));
+        let mut order: Vec<(String, usize)> = names.iter().map(form).zip(0..).collect();
         order.sort_unstable();
         let twice = order.windows(2).filter_map(|pair| match pair {
             [(one, _), (other, second)] if one == other => Some(*second),
@@ -87,10 +92,8 @@ fn at_odds(placed: &Placed, defects: &mut Defects) {
             };
             defects.push(kind, at(second));
         }
-        let stars = |name: &str| name.strip_prefix(base).and_then(|rest| rest.strip_prefix('*')).map(str::to_owned);
         let plain = names.iter().position(|name| name == base);
         let single = names.iter().position(|name| stars(name).is_some_and(|rest| rest.is_empty()));
-        let number = |name: &str| stars(name)?.trim_end_matches('*').parse::<u32>().ok();
         let mut sections: Vec<(u32, usize)> =
             names.iter().enumerate().filter_map(|(n, name)| Some((number(name)?, n))).collect();
         sections.sort_unstable();
@@ -108,12 +111,25 @@ fn at_odds(placed: &Placed, defects: &mut Defects) {
         if let Some((_, (_, n))) = (0..).zip(&sections).find(|(number, section)| section.0 != *number) {
             defects.push(DefectKind::MissingSection, at(*n));
         }
+        let loose = same.raw().position(|(name, value)| {
+            number(&name.to_ascii_lowercase()).is_some_and(|number| is_loose(name, number, value))
+        });
+        if let Some(n) = loose {
+            defects.push(DefectKind::LooseSection, at(n));
+        }
         if base == "boundary"
             && let Some(n) = single.or(numbered)
         {
             defects.push(DefectKind::EncodedBoundary, at(n));
         }
     }
+}
+
+/// Whether an encoded section has a charset though it is not the first, or cuts an escape in two.
+fn is_loose(name: &str, number: u32, value: &[u8]) -> bool {
+    let charset = number > 0 && value.iter().filter(|octet| **octet == b'\'').count() >= 2;
+    name.ends_with('*')
+        && (charset || matches!(value, [.., b'%'] | [.., b'%', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F']))
 }
 
 /// Whether a plain form is the extended one, or that with `_` or `?` for what ASCII or a quoted string could not hold: so
@@ -238,6 +254,13 @@ mod tests {
             ("Content-Type: x/y; name*0=a; name*1=b\n\n", &[]),
             ("Content-Type: x/y; name*1=b; name*0=a\n\n", &[]),
             ("Content-Type: x/y; name*0=a; ¶name*0=b\n\n", &[RepeatedParam]),
+            ("Content-Type: x/y; name*0=a; ¶name*0*=utf-8''b\n\n", &[RepeatedParam]),
+            ("Content-Type: x/y; name*0*=''a; name*1=b; ¶name*01=c\n\n", &[RepeatedParam]),
+            ("Content-Type: x/y; name*0*=utf-8''a; ¶name*1*=utf-8''b\n\n", &[LooseSection]),
+            ("Content-Type: x/y; name*0*=utf-8''a; name*1=\"it's 'b'\"; name*2*=it's\n\n", &[]),
+            ("Content-Type: x/y; ¶name*0*=utf-8''%C; name*1*=3%A9%\n\n", &[LooseSection]),
+            ("Content-Type: x/y; ¶name*0*=utf-8''a%; name*1*=20b\n\n", &[LooseSection]),
+            ("Content-Type: x/y; name*0*=utf-8''a%20; name*1=%2\n\n", &[]),
             ("Content-Type: x/y; name=a; name*=utf-8''a\n\n", &[]),
             ("Content-Type: x/y; name=\"=?utf-8?q?=C3=A9?=\"; name*=utf-8''%C3%a9\n\n", &[]),
             ("Content-Type: x/y; name=a;\n ¶name*=utf-8''b\n\n", &[TwoForms]),
@@ -250,6 +273,7 @@ mod tests {
             ("Content-Disposition: x; filename=_a; ¶filename*=utf-8''%C3%A9\n\n", &[TwoForms]),
             ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; x=y; ¶filename=a.exe\n\n", &[TwoNames]),
             ("Content-Disposition: inline; filename=a.exe\nContent-Type: x/y; ¶name*=utf-8''a.txt\n\n", &[TwoNames]),
+            ("Content-Type: x/y; name=a.txt\nContent-Disposition: ¶; ¶filename=a.exe\n\n", &[LooseParam, TwoNames]),
             ("Content-Type: x/y; name=a.txt\nContent-Disposition: inline; filename=a.txt\n\n", &[]),
             ("Content-Disposition: inline; filename=a.txt\nContent-Type: x/y; name=\"\"\n\n", &[]),
             ("Content-Type: x/y; name*0=a; ¶name*2=b; name*3=c\n\n", &[MissingSection]),
