@@ -238,7 +238,10 @@ fn any_orcpt(value: &[u8]) -> Option<OriginalRecipient> {
     let kind = Name::from(text(kind).filter(|kind| !kind.is_empty())?);
     let utf8 = kind.eq_ignore_ascii_case("utf-8");
     let address = if utf8 { unitext(address) } else { xtext(address) };
-    let recipient = OriginalRecipient { kind, address: address.filter(|address| !address.is_empty())? };
+    // RFC 3461 §4.2: before encoding it "MUST consist entirely of printable (graphic and white space) characters"; that of RFC 6533
+    // stays encoded in a report, controls and all.
+    let sound = |address: &Name| !address.is_empty() && (utf8 || !address.chars().any(|c| c.is_control() && c != '\t'));
+    let recipient = OriginalRecipient { kind, address: address.filter(sound)? };
     // What came as UTF-8 is longer where it has to be written without.
     let fits = value.len() <= MAX_ORCPT && (!utf8 || recipient.to_string().len() <= MAX_ORCPT);
     fits.then_some(recipient)
