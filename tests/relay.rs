@@ -310,6 +310,23 @@ fn headers_in_utf8_are_said_in_ascii_for_their_authors_alone() {
 }
 
 #[test]
+fn what_users_attach_stays_where_nothing_needs_it_changed() {
+    let folder = Folder::new("attached");
+    let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");
+    let route = format!("[[transports]]\ndomain = \"b.test\"\nhost = \"{}\"", b.listeners["smtp"]);
+    let a = Mailhost::start_with(&folder.0.join("a"), &route);
+    let mut client = a.submission().unwrap();
+    let letter = "From: demo@localhost\r\nSubject: spam\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n\
+                  DKIM-Signature: v=1; d=spam.test\r\nSubject: überraschung\r\n\r\nBöse.\r\n";
+    expect(&client.smtp("MAIL FROM:<demo@localhost> BODY=8BITMIME").unwrap(), "250");
+    expect(&client.smtp("RCPT TO:<demo@b.test>").unwrap(), "250");
+    expect(&client.smtp("DATA").unwrap(), "354");
+    expect(&client.smtp(&format!("{letter}.")).unwrap(), "250");
+    let arrived = b.settled(1).remove(0);
+    assert!(arrived.ends_with(letter.as_bytes()), "{}", arrived.escape_ascii());
+}
+
+#[test]
 fn success_is_reported_by_who_knows_of_it() {
     let folder = Folder::new("success");
     let b = Mailhost::start_with(&folder.0.join("b"), "hostname = \"mx.b.test\"\nlocal_domains = [\"b.test\"]");

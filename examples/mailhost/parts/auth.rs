@@ -13,6 +13,7 @@ use facteur::dns::{Inquiry, Zone};
 use facteur::message::Message;
 use facteur::message::convert::{Converted, Transport};
 use facteur::net::Resolver;
+use facteur::smtp::MailParams;
 use serde::Deserialize;
 
 /// How many keys of others are kept, parsed.
@@ -215,10 +216,11 @@ impl Guard {
     /// A message that goes out, as it goes to all hosts alike; `None` where it stays as it is. What began here is said in ASCII before
     /// it is signed, where that can be: the next host may be without 8BITMIME or SMTPUTF8, and what is converted for it then is no
     /// longer what was signed. (RFC 6376 §5.3: "Signers SHOULD convert the message to a suitable MIME content-transfer encoding".)
-    /// Where nobody signs the header alone is, for RFC 6531 §3.2 leaves that to the host of the author.
+    /// Where nobody signs the header alone is, of a message that would need SMTPUTF8: RFC 6531 §3.2 leaves that to the host of the
+    /// author.
     ///
     /// What came from elsewhere, or bears a signature already, is not ours to change.
-    pub fn in_ascii(&self, origin: Origin, content: &Bytes) -> Option<Converted> {
+    pub fn in_ascii(&self, origin: Origin, params: &MailParams, content: &Bytes) -> Option<Converted> {
         if origin == Origin::Elsewhere || content.is_ascii() {
             return None;
         }
@@ -228,7 +230,8 @@ impl Guard {
         }
         let is_signed = !self.signers_of(&message).is_empty();
         let whole = is_signed.then(|| message.convert(Transport::SevenBit).ok()).flatten();
-        let converted = whole.or_else(|| message.with_ascii_header().ok())?;
+        let header = || params.smtputf8.then(|| message.with_ascii_header().ok()).flatten();
+        let converted = whole.or_else(header)?;
         (converted.parts + converted.fields > 0).then_some(converted)
     }
 

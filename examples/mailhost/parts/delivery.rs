@@ -310,7 +310,7 @@ async fn there(host: &Arc<Host>, id: &QueueId, workers: &Arc<Semaphore>) -> Resu
 
 /// The message as other hosts get it. The mailboxes here have it as it came.
 fn outward(host: &Host, entry: &Entry, content: &Bytes) -> Bytes {
-    let converted = block_in_place(|| host.guard.in_ascii(origin(host, &entry.trace), content));
+    let converted = block_in_place(|| host.guard.in_ascii(origin(host, &entry.trace), &entry.params, content));
     let Some(Converted { message, parts, fields, .. }) = converted else { return content.clone() };
     log!(entry.id, "goes out in ASCII: {parts} parts, {fields} fields");
     message.raw().clone()

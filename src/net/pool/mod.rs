@@ -7,7 +7,8 @@
 //!
 //! A host that is silent holds up those who want to speak to it, and nobody else: until it has let us in there is one place at
 //! it, and hosts that have not let us in have no more than half of all connections among them. Of those, hosts that did not let us
-//! in the last time have no more than half, so that new ones wait for none that is known to be silent.
+//! in the last time have no more than half, so that new ones wait for none that is known to be silent. (Half is one at least: a pool
+//! of one or two connections has one for all of them.)
 //!
 //! What counts as one host is its name with its port; all its addresses are tried for it. Sessions of a pool are all by the same
 //! [`Sender`]: another login, another idea of TLS is another pool.
