@@ -225,7 +225,9 @@ impl Config {
 
     /// Whether mail for this domain is for the users here.
     pub fn is_local(&self, domain: &Domain) -> bool {
-        self.local_domains.contains(domain)
+        self.local_domains
+            .iter()
+            .any(|local| local == domain || in_ascii(local).eq_ignore_ascii_case(&in_ascii(domain)))
     }
 
     /// Whether the client may relay without AUTH.
@@ -235,11 +237,11 @@ impl Config {
 
     /// Where mail for a domain goes that is not local: the first transport that fits, the smart host, or where the DNS says.
     pub fn way(&self, domain: &Domain) -> Option<Way<'_>> {
-        let name = domain.to_ascii().unwrap_or_else(|| domain.to_string());
-        let fits = |wanted: &str| {
-            wanted == "*"
-                || wanted.eq_ignore_ascii_case(&name)
-                || wanted.starts_with('.') && name.ends_with(&wanted.to_ascii_lowercase())
+        let name = in_ascii(domain).to_ascii_lowercase();
+        let fits = |wanted: &str| match wanted.strip_prefix('.') {
+            _ if wanted == "*" => true,
+            Some(above) => name.strip_suffix(&wanted_name(above)).is_some_and(|below| below.ends_with('.')),
+            None => name == wanted_name(wanted),
         };
         let transport = self.transports.iter().find(|route| route.domain.as_deref().is_some_and(fits));
         transport.or(self.smart_host.as_ref()).map(Way::Route).or(self.direct.then_some(Way::Direct))
@@ -254,6 +256,16 @@ impl<'a> Way<'a> {
             Self::Direct => "direct",
         }
     }
+}
+
+/// The one spelling of a domain, which has another with umlauts: a config may name either, and a client.
+fn in_ascii(domain: &Domain) -> String {
+    domain.to_ascii().unwrap_or_else(|| domain.to_string())
+}
+
+/// The same of what the config says of a transport.
+fn wanted_name(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |domain| in_ascii(&domain)).to_ascii_lowercase()
 }
 
 /// Reads TOML; an error is one line that names file, line and fault.
@@ -348,4 +360,30 @@ where
         .iter()
         .map(|text| text.parse().map_err(|error| serde::de::Error::custom(format!("{text}: {error}"))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_are_the_same_in_either_spelling() {
+        let text = "local_domains = [\"bücher.test\"]\n[[transports]]\ndomain = \"café.test\"\nhost = \"a:25\"\n\
+                    [[transports]]\ndomain = \".é.test\"\nhost = \"b:25\"\n";
+        let config = Config::parse(text, "x").unwrap();
+        let way = |domain: &str| config.way(&domain.parse().unwrap()).map(Way::name);
+        for (domain, is_local, expected) in [
+            ("bücher.test", true, None),
+            ("XN--BCHER-KVA.test", true, None),
+            ("bucher.test", false, None),
+            ("café.test", false, Some("a:25")),
+            ("xn--caf-dma.TEST", false, Some("a:25")),
+            ("x.xn--9ca.test", false, Some("b:25")),
+            ("X.É.test", false, Some("b:25")),
+            ("é.test", false, None),
+            ("xé.test", false, None),
+        ] {
+            assert_eq!((config.is_local(&domain.parse().unwrap()), way(domain)), (is_local, expected), "{domain}");
+        }
+    }
 }
