@@ -1,6 +1,7 @@
 //! A message that is checked while it comes: its header first, then its body in pieces, which need not be kept.
 
-use super::{Check, Config, Running, Session, arc, dkim, dmarc, dnsbl, iprev};
+use super::check::Running;
+use super::{Check, Config, Session, arc, dkim, dmarc, dnsbl, iprev};
 use crate::base::Timestamp;
 use crate::dns::Within;
 use crate::message::Message;
