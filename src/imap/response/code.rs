@@ -157,3 +157,36 @@ impl fmt::Display for Code {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Flag;
+
+    fn one(value: u32) -> NonZeroU32 {
+        NonZeroU32::new(value).unwrap()
+    }
+
+    #[test]
+    fn codes_are_written() {
+        let flags = Flags::from_iter([Flag::Deleted]);
+        let ranges = |numbers: &[u32]| numbers.iter().copied().collect::<Ranges>();
+        for (code, expected) in [
+            (Code::PermanentFlags { flags: flags.clone(), new_keywords: true }, "PERMANENTFLAGS (\\Deleted \\*)"),
+            (Code::PermanentFlags { flags, new_keywords: false }, "PERMANENTFLAGS (\\Deleted)"),
+            (Code::PermanentFlags { flags: Flags::new(), new_keywords: true }, "PERMANENTFLAGS (\\*)"),
+            (Code::PermanentFlags { flags: Flags::new(), new_keywords: false }, "PERMANENTFLAGS ()"),
+            (Code::AppendUid { validity: one(38505), uid: Uid(one(3955)) }, "APPENDUID 38505 3955"),
+            // RFC 4315 §3: "A003 OK [COPYUID 38505 304,319:320 3956:3958] Done"
+            (
+                Code::CopyUid { validity: one(38505), from: ranges(&[304, 319, 320]), to: ranges(&[3956, 3957, 3958]) },
+                "COPYUID 38505 304,319:320 3956:3958",
+            ),
+            (Code::BadCharset(Vec::new()), "BADCHARSET"),
+            (Code::BadCharset(vec!["US-ASCII".into(), "UTF-8".into()]), "BADCHARSET (US-ASCII UTF-8)"),
+            (Code::Capability(vec!["IMAP4rev1".into(), "IDLE".into()]), "CAPABILITY IMAP4rev1 IDLE"),
+        ] {
+            assert_eq!(code.to_string(), expected);
+        }
+    }
+}

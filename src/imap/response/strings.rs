@@ -91,3 +91,23 @@ pub(in crate::imap) fn nstring(wire: &mut Wire, octets: Option<&Bytes>) {
 pub(in crate::imap) fn print(wire: &mut Wire, text: fmt::Arguments<'_>) {
     let _ = wire.write_fmt(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_cannot_break_out_of_their_line() {
+        for (text, expected) in [
+            ("plain", " plain\r\n"),
+            ("", " -\r\n"),
+            ("[ALERT] x", " (ALERT] x\r\n"),
+            ("a\r\n* BYE\tx", " a??* BYE?x\r\n"),
+            ("naïve", " na??ve\r\n"),
+        ] {
+            let mut wire = Wire::new();
+            resp_text(&mut wire, None, text);
+            assert_eq!(wire.outgoing(), expected.as_bytes(), "{text:?}");
+        }
+    }
+}
