@@ -143,8 +143,9 @@ pub enum DefectKind {
     TwoForms,
     /// A section of a parameter is missing (RFC 2231 §3: they count from 0, without gaps). The others are joined.
     MissingSection,
-    /// An encoded section of a parameter that has a charset though it is not the first, or ends within an escape (RFC 2231 §4.1).
-    /// Such sections are joined as they were meant; other readers decode each by itself, or keep the charset.
+    /// A section of an encoded parameter that has a charset where none stands, for it is not the first or not encoded itself, or
+    /// ends within an escape (RFC 2231 §4.1). Such sections are joined as they were meant; other readers decode each by itself, or
+    /// keep the charset, or take one from a section that is not encoded.
     LooseSection,
     /// A parameter that is none of RFC 2045 §5.1, so that readers differ where it ends: a value without quotes with white space,
     /// brackets or quotes in it, a quoted string that does not end, or other text between parameters.

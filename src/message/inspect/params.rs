@@ -111,8 +111,9 @@ fn at_odds(placed: &Placed, defects: &mut Defects) {
         if let Some((_, (_, n))) = (0..).zip(&sections).find(|(number, section)| section.0 != *number) {
             defects.push(DefectKind::MissingSection, at(*n));
         }
+        let mixed = names.iter().any(|name| number(name).is_some() && name.ends_with('*'));
         let loose = same.raw().position(|(name, value)| {
-            number(&name.to_ascii_lowercase()).is_some_and(|number| is_loose(name, number, value))
+            number(&name.to_ascii_lowercase()).is_some_and(|number| mixed && is_loose(name, number, value))
         });
         if let Some(n) = loose {
             defects.push(DefectKind::LooseSection, at(n));
@@ -125,11 +126,12 @@ fn at_odds(placed: &Placed, defects: &mut Defects) {
     }
 }
 
-/// Whether an encoded section has a charset though it is not the first, or cuts an escape in two.
+/// Whether a section, of some that are encoded, has a charset where none stands, or cuts an escape in two. It stands in the first,
+/// if that is encoded; and apostrophes in others that are not encoded are text to all.
 fn is_loose(name: &str, number: u32, value: &[u8]) -> bool {
-    let charset = number > 0 && value.iter().filter(|octet| **octet == b'\'').count() >= 2;
-    name.ends_with('*')
-        && (charset || matches!(value, [.., b'%'] | [.., b'%', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F']))
+    let encoded = name.ends_with('*');
+    let charset = encoded != (number == 0) && value.iter().filter(|octet| **octet == b'\'').count() >= 2;
+    charset || encoded && matches!(value, [.., b'%'] | [.., b'%', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
 }
 
 /// Whether a plain form is the extended one, or that with `_` or `?` for what ASCII or a quoted string could not hold: so
@@ -258,6 +260,8 @@ mod tests {
             ("Content-Type: x/y; name*0*=''a; name*1=b; ¶name*01=c\n\n", &[RepeatedParam]),
             ("Content-Type: x/y; name*0*=utf-8''a; ¶name*1*=utf-8''b\n\n", &[LooseSection]),
             ("Content-Type: x/y; name*0*=utf-8''a; name*1=\"it's 'b'\"; name*2*=it's\n\n", &[]),
+            ("Content-Type: x/y; name*1*=x; ¶name*0=a'b'c\n\n", &[LooseSection]),
+            ("Content-Type: x/y; name*1=x; name*0=a'b'c\n\n", &[]),
             ("Content-Type: x/y; ¶name*0*=utf-8''%C; name*1*=3%A9%\n\n", &[LooseSection]),
             ("Content-Type: x/y; ¶name*0*=utf-8''a%; name*1*=20b\n\n", &[LooseSection]),
             ("Content-Type: x/y; name*0*=utf-8''a%20; name*1=%2\n\n", &[]),
