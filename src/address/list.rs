@@ -214,6 +214,7 @@ impl Element {
             let address = address_among(words).filter(|_| !is_uri).unwrap_or(0..words.len());
             let others = words.iter().take(address.start).chain(words.iter().skip(address.end));
             odd.ambiguous = self.loose
+                || has_quoted_domain(words)
                 || address.len() < words.len()
                 || at_signs(words) + at_signs(self.words.get(self.before..).unwrap_or_default()) > 1;
             let names = [self.phrase(), phrase(others)];
@@ -225,7 +226,7 @@ impl Element {
             // A name without brackets behind it, as people type it: `Ada Lovelace ada@a.test`.
             let (before, after) = (self.words.iter().take(address.start), self.words.iter().skip(address.end));
             let name = phrase(before.chain(after).filter(|word| !word.is(b'>')));
-            odd.ambiguous = self.loose || at_signs(&self.words) > 1;
+            odd.ambiguous = self.loose || has_quoted_domain(&self.words) || at_signs(&self.words) > 1;
             (odd.local, odd.domain) = split_address(self.words.get(address).unwrap_or_default());
             odd.raw_name = Some(name).filter(|name| !name.is_empty()).or_else(comment);
         } else if let [word @ Word { quoted: false, .. }] = &self.words[..] {
@@ -274,6 +275,12 @@ fn address_among(words: &[Word]) -> Option<Range<usize>> {
     let starts = |n: usize| n == at + 1 && !words.get(n).is_some_and(|word| word.is(b'>'));
     let last = (at + 1..words.len()).take_while(|n| starts(*n) || *n > at + 1 && goes_on(*n - 1)).last();
     Some(first.unwrap_or(at.saturating_sub(1))..last.unwrap_or(at) + 1)
+}
+
+/// Whether a quoted string stands right behind the domain, or within it: to some readers the domain ends there.
+fn has_quoted_domain(words: &[Word]) -> bool {
+    let behind = words.iter().rposition(|word| word.is(b'@')).map_or(words.len(), |at| at + 1);
+    words.iter().skip(behind).any(|word| word.quoted && !word.spaced)
 }
 
 /// `obs-route = obs-domain-list ":"`
@@ -771,6 +778,10 @@ mod tests {
             ("g: a@b c@d;", true),
             ("a@b\u{c}c@d", true),
             ("<Ada a@b>", true),
+            ("a@b.test\"c\"", true),
+            ("Ada <a@b.test\"c\".test>", true),
+            ("a@b \"Ada\"", false),
+            ("\"a b\"@c", false),
             ("Ada < Lovelace <a@b>", true),
             ("[ ( ] <a@b> ) <c@d>", true),
             ("g: h: a@b;", true),
