@@ -2,7 +2,7 @@
 //! MIME-Version, Content-MD5 (RFC 1864), Content-Language (RFC 3282), Content-Location (RFC 2557), Return-Path, and the
 //! blocks of Resent fields (RFC 5322 §3.6.6).
 
-use super::token;
+use super::content::token;
 use crate::address::Mailbox;
 use crate::message::header::{Field, Header};
 use crate::text::params::skip_cfws;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::token;
+use super::content::token;
 use crate::address::{Mailbox, list};
 use crate::base::Timestamp;
 use crate::message::header::Field;
