@@ -66,20 +66,9 @@ fn look_up(table: [__m512i; 2], octets: __m512i) -> (__m512i, u64) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn table(table: &[[u8; 64]; 2]) -> [__m512i; 2] {
+pub(super) fn table(table: &[[u8; 64]; 2]) -> [__m512i; 2] {
     [load(&table[0]), load(&table[1])]
 }
-
-/// The places in a vector.
-static PLACES: [u8; 64] = {
-    let mut places = [0; 64];
-    let mut place = 0;
-    while place < 64 {
-        places[place] = place as u8; // < 64, the length
-        place += 1;
-    }
-    places
-};
 
 /// Not in a table.
 const NONE: u8 = 0x80;
@@ -346,80 +335,6 @@ pub(super) fn load_first(octets: &[u8]) -> (__m512i, u64) {
     let there = _bzhi_u64(u64::MAX, octets.len().min(64) as u32); // at most 64
     // SAFETY: no octet is read but those that the mask has, which are all in the slice.
     (unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) }, there)
-}
-
-/// A bit for an octet that may begin an odd pair, and one for a LF.
-static FIRST: [[u8; 64]; 2] = class(b'\r', b'\n');
-/// A bit for a LF, and one for a dot.
-static SECOND: [[u8; 64]; 2] = class(b'\n', b'.');
-
-const fn class(one: u8, two: u8) -> [[u8; 64]; 2] {
-    let mut table = [[0; 64]; 2];
-    table[0][one as usize] = 1; // below 64
-    table[0][two as usize] = 2; // below 64
-    table
-}
-
-/// To the octet.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2")]
-pub(super) fn plain_lines(text: &[u8]) -> usize {
-    let odd = odd_pairs(text);
-    if odd != 0 {
-        return odd.trailing_zeros() as usize; // below 64
-    }
-    // From there on half of the loads are aligned, which saves a fifth of the time.
-    let mut clean = text.as_ptr().align_offset(64).min(text.len().saturating_sub(1)).min(64);
-    let (first, second, one, last) = (table(&FIRST), table(&SECOND), all(1), all(0x7f));
-    let (octets, follow) = (text.get(clean..).unwrap_or_default(), text.get(clean + 1..).unwrap_or_default());
-    for (octets, follow) in octets.as_chunks::<256>().0.iter().zip(follow.as_chunks::<256>().0) {
-        let mut odd = _mm512_setzero_si512();
-        for (this, next) in octets.as_chunks().0.iter().zip(follow.as_chunks().0) {
-            // Comparisons into masks would take twice as long. What is not ASCII becomes DEL, which is in no table.
-            let this = _mm512_permutex2var_epi8(first[0], _mm512_min_epu8(load(this), last), first[1]);
-            let next = _mm512_permutex2var_epi8(second[0], _mm512_min_epu8(load(next), last), second[1]);
-            // CR or LF, but not both: the first bit of only one. A dot behind a LF: the second bit of both.
-            odd = _mm512_or_si512(odd, _mm512_ternarylogic_epi32::<0b0110_1000>(one, this, next));
-        }
-        if _mm512_test_epi8_mask(odd, odd) != 0 {
-            break;
-        }
-        clean += 256;
-    }
-    while let Some(rest) = text.get(clean..).filter(|rest| rest.len() > 1) {
-        let odd = odd_pairs(rest);
-        if odd != 0 {
-            return clean + odd.trailing_zeros() as usize; // below 64
-        }
-        clean += (rest.len() - 1).min(64);
-    }
-    clean
-}
-
-/// Which of the first 64 octets begin a pair that is odd, a bit for each.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,bmi2")]
-fn odd_pairs(text: &[u8]) -> u64 {
-    let (this, _) = load_first(text);
-    let (next, there) = load_first(text.get(1..).unwrap_or_default());
-    ((is(this, b'\r') ^ is(next, b'\n')) | (is(this, b'\n') & is(next, b'.'))) & there
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-pub(super) fn unfolded_ends(octets: &[u8], ends: &mut [u8; 256]) -> (usize, usize) {
-    let behind = octets.get(1..).unwrap_or_default();
-    let (mut places, mut looked, mut found) = (load(&PLACES), 0, 0);
-    // As many blocks as there is room for places.
-    for (block, next) in octets.as_chunks().0.iter().zip(behind.as_chunks().0).take(4) {
-        let next = load(next);
-        let here = is(load(block), b'\n') & !(is(next, b' ') | is(next, b'\t'));
-        if let Some(room) = ends.get_mut(found..).and_then(|room| room.first_chunk_mut::<64>()) {
-            store(room, _mm512_maskz_compress_epi8(here, places));
-        }
-        places = _mm512_add_epi8(places, all(64));
-        looked += 64;
-        found += here.count_ones() as usize;
-    }
-    (looked, found)
 }
 
 /// What stands for itself in quoted-printable, and line ends.

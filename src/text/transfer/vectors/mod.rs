@@ -18,6 +18,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+mod lines;
+#[cfg(target_arch = "x86_64")]
 mod shared;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
@@ -125,7 +127,7 @@ pub(crate) fn plain_lines(text: &[u8]) -> usize {
     match level(text) {
         // SAFETY: the processor has what the function is compiled for.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512::plain_lines(text) },
+        Level::Avx512 => unsafe { lines::plain_lines(text) },
         // SAFETY: the processor has AVX2, which is all that the function is compiled for.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { plain_lines_avx2(text) },
@@ -390,12 +392,13 @@ fn unfold_plain(octets: &[u8], line: &mut Vec<u8>) {
 }
 
 /// Where lines end that no white space follows: the places of the ends among the octets in front, of which it says how many were
-/// looked at, and how many ends there are. Nothing where there are no vectors, or less than a block and the octet behind it.
-pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u8; 256]) -> (usize, usize) {
+/// looked at (1024 at the most), and how many ends there are. Nothing where there are no vectors, or less than a block and the octet
+/// behind it.
+pub(crate) fn unfolded_ends(octets: &[u8], ends: &mut [u16; 256]) -> (usize, usize) {
     #[cfg(target_arch = "x86_64")]
     if avx512::is_here() {
         // SAFETY: the processor has what the function is compiled for.
-        return unsafe { avx512::unfolded_ends(octets, ends) };
+        return unsafe { lines::unfolded_ends(octets, ends) };
     }
     (0, 0)
 }
