@@ -175,6 +175,11 @@ impl Domain {
         }
     }
 
+    /// As [`to_ascii`](Self::to_ascii), and as it is written where that gives nothing.
+    pub fn to_ascii_or_text(&self) -> String {
+        self.to_ascii().unwrap_or_else(|| self.to_string())
+    }
+
     /// The name in U-labels and lower case, for people to read. `None` for a literal.
     pub fn to_unicode(&self) -> Option<String> {
         let Self::Name(name) = self else { return None };

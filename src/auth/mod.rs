@@ -142,8 +142,8 @@ impl Session {
     /// postmaster, and [`spf_helo`](Self::spf_helo) says of it what there is to say.
     pub fn spf_mail_from(&self, now: Timestamp) -> Option<spf::Evaluation> {
         let ReversePath::Address(address) = &self.mail_from else { return None };
-        let helo = self.hello.as_ref().map(|name| name.to_ascii().unwrap_or_else(|| name.to_string()));
-        let domain = address.domain().to_ascii().unwrap_or_else(|| address.domain().to_string());
+        let helo = self.hello.as_ref().map(Domain::to_ascii_or_text);
+        let domain = address.domain().to_ascii_or_text();
         let sender = format!("{}@{domain}", address.local());
         let helo = helo.unwrap_or_default();
         Some(self.told(spf::Evaluation::new(self.peer, &helo, &sender, spf::Identity::MailFrom), now))

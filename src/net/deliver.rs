@@ -102,7 +102,7 @@ pub(super) fn by_domain(message: &Outgoing) -> (Vec<Outcome>, Vec<(Domain, Outgo
         match &recipient.to {
             ForwardPath::Address(to) => {
                 let domain = to.domain();
-                let key = domain.to_ascii().unwrap_or_else(|| domain.to_string());
+                let key = domain.to_ascii_or_text();
                 let entry = domains.entry(key).or_insert_with(|| (domain.clone(), Vec::new()));
                 entry.1.push(recipient.clone());
             }

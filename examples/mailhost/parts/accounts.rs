@@ -164,6 +164,6 @@ impl Drop for Held {
 
 /// Local parts compare without case here: no two users should differ by it alone.
 fn key(address: &Address) -> (String, String) {
-    let domain = address.domain().to_ascii().unwrap_or_else(|| address.domain().to_string());
+    let domain = address.domain().to_ascii_or_text();
     (address.local().to_lowercase(), domain)
 }

@@ -102,7 +102,7 @@ impl Relay {
         match way {
             Way::Route(route) => name(route),
             // Direct delivery goes domain by domain.
-            Way::Direct => domain.to_ascii().unwrap_or_else(|| domain.to_string()),
+            Way::Direct => domain.to_ascii_or_text(),
         }
     }
 

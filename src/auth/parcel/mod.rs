@@ -103,8 +103,7 @@ impl FromStr for FileName {
 /// Domains in A-labels; of an identifier only the letters and digits, for the standard has no others.
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ascii = |domain: &Domain| domain.to_ascii().unwrap_or_else(|| domain.to_string());
-        write!(f, "{}!{}!", ascii(&self.reporter), ascii(&self.domain))?;
+        write!(f, "{}!{}!", self.reporter.to_ascii_or_text(), self.domain.to_ascii_or_text())?;
         write!(f, "{}!{}", self.begin.unix().max(0), self.end.unix().max(0))?;
         let id = self.id.iter().flat_map(|id| id.chars());
         let id: String = id.filter(char::is_ascii_alphanumeric).collect();

@@ -149,7 +149,7 @@ impl Collector {
     pub fn finish(self, reporter: &Reporter, end: Timestamp) -> Vec<Due> {
         let begin = self.begin;
         let contact = reporter.contact.domain();
-        let submitter = contact.to_ascii().unwrap_or_else(|| contact.to_string());
+        let submitter = contact.to_ascii_or_text();
         // Of a domain for whose policy there was no room there is nothing to tell.
         let due = self.domains.into_iter().filter(|(_, policies)| !policies.is_empty()).map(|(domain, policies)| {
             let results = policies.into_iter().map(|(policy, counts)| PolicyResult {

@@ -103,8 +103,7 @@ impl Report {
     pub fn mail(&self, domain: &Domain) -> Result<Builder<'static>, WriteError> {
         let (name, octets) = self.file(domain)?;
         let contact = self.contact()?;
-        let ascii = |domain: &Domain| domain.to_ascii().unwrap_or_else(|| domain.to_string());
-        let (about, submitter) = (ascii(domain), ascii(contact.domain()));
+        let (about, submitter) = (domain.to_ascii_or_text(), contact.domain().to_ascii_or_text());
         // RFC 8460 §5.3: "<" id-left "@" id-right ">"
         let id = if self.id.contains('@') { self.id.clone() } else { format!("{}@{submitter}", self.id) };
         let sum = |count: fn(&super::PolicyResult) -> u64| {

@@ -410,5 +410,5 @@ fn admit(domains: &mut HashSet<String>, to: &ForwardPath, offered: &Extensions) 
 pub(super) fn counted(to: &ForwardPath) -> Option<String> {
     let ForwardPath::Address(to) = to else { return None };
     let domain = to.domain();
-    Some(domain.to_ascii().unwrap_or_else(|| domain.to_string()).to_ascii_lowercase())
+    Some(domain.to_ascii_or_text().to_ascii_lowercase())
 }

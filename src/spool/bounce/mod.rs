@@ -201,7 +201,7 @@ impl Reporter {
 
     /// The host in a form that every field can hold: a `Domain` that a program made may hold anything.
     fn written_host(&self) -> String {
-        let host = self.host.to_ascii().unwrap_or_else(|| self.host.to_string());
+        let host = self.host.to_ascii_or_text();
         if Domain::parse(host.as_bytes()).is_ok() { host } else { "localhost".to_owned() }
     }
 

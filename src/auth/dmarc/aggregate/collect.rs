@@ -208,7 +208,7 @@ impl Collector {
     /// time, the domain and the reporter; hosts of one reporter that report by themselves each want their own
     /// [`Reporter::domain`].
     pub fn finish(self, reporter: &Reporter, end: Timestamp) -> Vec<Due> {
-        let submitter = reporter.domain.to_ascii().unwrap_or_else(|| reporter.domain.to_string());
+        let submitter = reporter.domain.to_ascii_or_text();
         let begin = self.begin;
         let due = self.domains.into_iter().filter(|(_, seen)| !seen.records.is_empty()).map(|(domain, seen)| {
             // RFC 9990 §3.5.1: "1721054318-example.com@example.org"
@@ -279,7 +279,6 @@ impl Record {
             outcome: SpfOutcome::from(verdict.outcome),
             human: verdict.problem.map(|problem| problem.to_string().into()),
         });
-        let ascii = |domain: &Domain| domain.to_ascii().unwrap_or_else(|| domain.to_string());
         Self {
             source: Some(session.peer.to_canonical()),
             count: 0,
@@ -289,11 +288,11 @@ impl Record {
             reasons: handling.reasons.clone(),
             header_from: dmarc.author.as_ref().map(Name::to_string).unwrap_or_default(),
             envelope_from: Some(match &session.mail_from {
-                ReversePath::Address(address) => ascii(address.domain()),
+                ReversePath::Address(address) => address.domain().to_ascii_or_text(),
                 // RFC 9990 §3.1.1.10: "existing but empty if the message had a null reverse-path".
                 _ => String::new(),
             }),
-            envelope_to: handling.envelope_to.as_ref().map(ascii),
+            envelope_to: handling.envelope_to.as_ref().map(Domain::to_ascii_or_text),
             dkim: dkim.collect(),
             spf: spf.into_iter().collect(),
             extensions: Vec::new(),

@@ -106,7 +106,7 @@ impl Report {
     /// As [`file`](Self::file).
     pub fn mail(&self, reporter: &Reporter) -> Result<Builder<'static>, WriteError> {
         let (name, octets) = self.file(reporter)?;
-        let submitter = reporter.domain.to_ascii().unwrap_or_else(|| reporter.domain.to_string());
+        let submitter = reporter.domain.to_ascii_or_text();
         let (domain, count) = (&self.policy.domain, self.messages());
         let text = format!(
             "This is a DMARC aggregate report about mail of {domain}\nthat {submitter} received.\n\n\
