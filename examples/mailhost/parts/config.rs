@@ -225,9 +225,8 @@ impl Config {
 
     /// Whether mail for this domain is for the users here.
     pub fn is_local(&self, domain: &Domain) -> bool {
-        self.local_domains
-            .iter()
-            .any(|local| local == domain || in_ascii(local).eq_ignore_ascii_case(&in_ascii(domain)))
+        let name = spelling(domain);
+        self.local_domains.contains(domain) || self.local_domains.iter().any(|local| spelling(local) == name)
     }
 
     /// Whether the client may relay without AUTH.
@@ -237,7 +236,7 @@ impl Config {
 
     /// Where mail for a domain goes that is not local: the first transport that fits, the smart host, or where the DNS says.
     pub fn way(&self, domain: &Domain) -> Option<Way<'_>> {
-        let name = in_ascii(domain).to_ascii_lowercase();
+        let name = spelling(domain);
         let fits = |wanted: &str| match wanted.strip_prefix('.') {
             _ if wanted == "*" => true,
             Some(above) => name.strip_suffix(&wanted_name(above)).is_some_and(|below| below.ends_with('.')),
@@ -259,13 +258,13 @@ impl<'a> Way<'a> {
 }
 
 /// The one spelling of a domain, which has another with umlauts: a config may name either, and a client.
-fn in_ascii(domain: &Domain) -> String {
-    domain.to_ascii().unwrap_or_else(|| domain.to_string())
+fn spelling(domain: &Domain) -> String {
+    domain.to_ascii_or_text().to_ascii_lowercase()
 }
 
 /// The same of what the config says of a transport.
 fn wanted_name(text: &str) -> String {
-    text.parse().map_or_else(|_| text.to_owned(), |domain| in_ascii(&domain)).to_ascii_lowercase()
+    text.parse().map_or_else(|_| text.to_ascii_lowercase(), |domain| spelling(&domain))
 }
 
 /// Reads TOML; an error is one line that names file, line and fault.
