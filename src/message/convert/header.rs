@@ -174,13 +174,12 @@ fn is_plain(value: &str) -> bool {
 
 /// The parameters by their names, decoded. `None` where one does not read.
 fn values(all: &Params) -> Option<Vec<(String, String)>> {
-    let name_of = |params: &Params| Some(params.raw().next()?.0.split('*').next()?.to_ascii_lowercase());
-    let named = all.by_name();
-    named
-        .iter()
-        .map(|(params, _)| name_of(params).and_then(|name| Some((params.value(&name)?, name))))
-        .map(|pair| pair.map(|(value, name)| (name, value)))
-        .collect()
+    let decoded = |params: &Params| {
+        let name = params.raw().next()?.0.split('*').next()?.to_ascii_lowercase();
+        let value = params.value(&name)?;
+        Some((name, value))
+    };
+    all.by_name().iter().map(|(params, _)| decoded(params)).collect()
 }
 
 fn what(content_type: Option<ContentType>) -> Option<(String, Vec<(String, String)>)> {
